@@ -1,0 +1,80 @@
+"""Table schemas: every parquet file of the project is checked against one of these when it is saved and loaded."""
+
+import pandera.pandas as pa
+
+SPLITS = ("train", "validation", "test")
+KINDS = ("train", "validation", "new_combination", "new_class")
+METHODS = ("projected", "static", "universal")
+
+
+def _distinct_classes(class_ids: object) -> bool:
+    ids = list(class_ids)  # type: ignore[call-overload]
+    return len(ids) >= 2 and len(set(ids)) == len(ids)
+
+
+IMAGE_INDEX = pa.DataFrameSchema(
+    {
+        "image_id": pa.Column("int64", pa.Check.ge(0), unique=True),
+        "class_id": pa.Column("int64", pa.Check.ge(0)),
+        "class_name": pa.Column(str),
+        "group": pa.Column(str),
+        "split": pa.Column(str, pa.Check.isin(SPLITS)),
+    },
+    strict=True,
+    name="index.parquet",
+)
+
+TASKS = pa.DataFrameSchema(
+    {
+        "task_id": pa.Column("int64", pa.Check.ge(0), unique=True),
+        "name": pa.Column(str),
+        "class_ids": pa.Column(object, pa.Check(_distinct_classes, element_wise=True, error="two or more distinct")),
+        "kind": pa.Column(str, pa.Check.isin(KINDS)),
+        "strategy": pa.Column(str, pa.Check.isin(("random", "group", "explicit"))),
+    },
+    strict=True,
+    name="tasks.parquet",
+)
+
+HISTORY = pa.DataFrameSchema(
+    {
+        "method": pa.Column(str, pa.Check.isin(METHODS)),
+        "seed": pa.Column("int64"),
+        "step": pa.Column("int64", pa.Check.ge(0)),
+        "loss": pa.Column("float64", nullable=True),
+        "validation_accuracy": pa.Column("float64", pa.Check.in_range(0, 1)),
+    },
+    strict=True,
+    name="history",
+)
+
+TRIALS = pa.DataFrameSchema(
+    {
+        "trial": pa.Column("int64", pa.Check.ge(0), unique=True),
+        "embed_dim": pa.Column("int64", pa.Check.gt(0)),
+        "depth": pa.Column("int64", pa.Check.gt(0)),
+        "num_heads": pa.Column("int64", pa.Check.gt(0)),
+        "mlp_ratio": pa.Column("float64", pa.Check.gt(0)),
+        "params": pa.Column("int64", pa.Check.gt(0)),
+        "validation_accuracy": pa.Column("float64", pa.Check.in_range(0, 1)),
+        "pareto": pa.Column(bool),
+    },
+    strict=True,
+    name="sweep_trials.parquet",
+)
+
+RESULTS = pa.DataFrameSchema(
+    {
+        "method": pa.Column(str),
+        "seed": pa.Column("int64"),
+        "task_id": pa.Column("int64", pa.Check.ge(0)),
+        "task_name": pa.Column(str),
+        "kind": pa.Column(str, pa.Check.isin(KINDS)),
+        "num_classes": pa.Column("int64", pa.Check.ge(2)),
+        "images": pa.Column("int64", pa.Check.gt(0)),
+        "accuracy": pa.Column("float64", pa.Check.in_range(0, 1)),
+    },
+    unique=["method", "seed", "task_id"],
+    strict=True,
+    name="results.parquet",
+)
