@@ -1,0 +1,85 @@
+"""The universal conditional model: one small Transformer for all tasks, told which task it is on.
+
+It knows the task by a task token and by FiLM (Perez et al., 2018, arXiv 1709.07871): a gain and a shift, both linear
+in the task embedding, after every LayerNorm. Both are folded into the weights that read them, so that it shares the
+forward pass and the export of the projected models, and its size: only the task token is one token more.
+Its classifier rows are a learned map of the class features plus, for classes seen in training, a row of their own.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from projpipe.projection.source import Source
+from projpipe.projection.task_encoder import TaskEncoder, reset_linears
+from projpipe.transformer.canonical import Weights
+from projpipe.transformer.spec import TransformerSpec
+
+_NORMS = {"q": 0, "k": 0, "v": 0, "fc1": 1}  # which of a block's two normalisations a linear map reads
+
+
+class UniversalModel(nn.Module):
+    """A student-sized Transformer trained from scratch, conditioned on the task.
+
+    Args:
+        source: gives the class features of the task encoder, nothing else.
+        student: its shape.
+        task_embed_dim: width of the task embedding.
+        seed: fixes the start.
+    """
+
+    def __init__(self, source: Source, student: TransformerSpec, task_embed_dim: int, seed: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.spec = student
+        width, depth = student.embed_dim, student.depth
+        shapes = {
+            "patch.weight": (width, student.in_chans * student.patch_size**2),
+            **{f"{name}.weight": (depth, student.attn_dim, width) for name in "qkv"},
+            "out.weight": (depth, width, student.attn_dim),
+            "fc1.weight": (depth, student.mlp_dim, width),
+            "fc2.weight": (depth, width, student.mlp_dim),
+        }
+        self.weights = nn.ParameterDict()
+        for name, shape in shapes.items():
+            bound = (6 / (shape[-1] + shape[-2])) ** 0.5  # Glorot and Bengio, 2010
+            self.weights[_key(name)] = nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator))
+            self.weights[_key(name.replace("weight", "bias"))] = nn.Parameter(torch.zeros(shape[:-1]))
+        for name, tokens in (("prefix", student.num_prefix_tokens), ("pos", student.num_patches)):
+            self.weights[name] = nn.Parameter(torch.randn(tokens, width, generator=generator) * 0.02)
+
+        self.encoder = TaskEncoder(source.weights["head.weight"], task_embed_dim)
+        self.class_rows = nn.Linear(source.spec.embed_dim, width)
+        self.task_token = nn.Linear(task_embed_dim, width)
+        reset_linears(self, generator)
+        self.own_rows = nn.Parameter(torch.zeros(source.num_classes, width))
+        self.own_bias = nn.Parameter(torch.zeros(source.num_classes))
+        self.film = nn.Linear(task_embed_dim, (2 * depth + 1) * 2 * width)
+        nn.init.zeros_(self.film.weight)
+        nn.init.zeros_(self.film.bias)
+
+    def forward(self, classes: Tensor, mask: Tensor) -> Weights:
+        """The weights for `T` tasks of classes `[T, K]`, `mask` `[T, K]`; canonical, with a leading axis `T`."""
+        task = self.encoder(classes, mask)
+        tasks, depth, width = len(task), self.spec.depth, self.spec.embed_dim
+        gain, shift = self.film(task).view(tasks, 2 * depth + 1, 2, width).unbind(2)
+
+        weights = {
+            name.replace("_", "."): tensor[None].expand(tasks, *tensor.shape) for name, tensor in self.weights.items()
+        }
+        weights["prefix"] = torch.cat([weights["prefix"], self.task_token(task)[:, None]], dim=1)
+        for name, norm in _NORMS.items():
+            site = slice(norm, 2 * depth, 2)
+            plain = weights[f"{name}.weight"]
+            weights[f"{name}.weight"] = plain * (1 + gain[:, site, None])
+            weights[f"{name}.bias"] = weights[f"{name}.bias"] + (plain @ shift[:, site, :, None]).squeeze(-1)
+
+        rows = self.class_rows(self.encoder.features[classes]) / width**0.5 + self.own_rows[classes]
+        weights["head.weight"] = rows * (1 + gain[:, -1:])
+        weights["head.bias"] = self.own_bias[classes] + (rows @ shift[:, -1, :, None]).squeeze(-1)
+        return weights
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "_")

@@ -1,0 +1,82 @@
+"""Factors: the matrices of the projection, and how a task changes them.
+
+    F(t) = (F + sum_k c_k(t) F_k + U diag(a(t)) V) diag(1 + g(t))
+
+`F_k` are templates, `U, V` a low-rank term, `g` gates the source's units. The coefficients `c`, `a`, `g` are linear
+in the task embedding and zero at the start, where the projection is therefore the static one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """Which terms depend on the task; `templates` and `rank` of 0 and no gates make the projection static."""
+
+    templates: int
+    rank: int
+    gates: bool
+    task_embed_dim: int
+
+    @property
+    def is_static(self) -> bool:
+        return not (self.templates or self.rank or self.gates)
+
+
+class Factor(nn.Module):
+    """One factor of every student block, `[L_s, student, source]`, as a function of the task's coefficients.
+
+    Args:
+        start: the static factor at the start, `[L_s, student, source]`.
+        conditioning: the terms that depend on the task.
+        generator: seeds templates and the low-rank term.
+    """
+
+    def __init__(self, start: Tensor, conditioning: Conditioning, generator: torch.Generator) -> None:
+        super().__init__()
+        self.base = nn.Parameter(start.clone())
+        blocks, student, source = start.shape
+        self.sizes = (conditioning.templates, conditioning.rank, source if conditioning.gates else 0)
+        scale = start.square().mean().sqrt().item()
+
+        def random(*shape: int, std: float) -> nn.Parameter:
+            return nn.Parameter(torch.randn(*shape, generator=generator) * std)
+
+        if conditioning.templates:
+            self.templates = random(blocks, conditioning.templates, student * source, std=scale)
+        if conditioning.rank:
+            self.left = random(blocks, student, conditioning.rank, std=scale)
+            self.right = random(blocks, conditioning.rank, source, std=1.0)
+
+    @property
+    def num_coefficients(self) -> int:
+        """Coefficients for all blocks together."""
+        return self.base.shape[0] * sum(self.sizes)
+
+    def forward(self, coefficients: Tensor | None) -> Tensor:
+        """Build the factor for `T` tasks.
+
+        Args:
+            coefficients: `[T, num_coefficients]`, or None for the static factor.
+
+        Returns:
+            `[T, L_s, student, source]`; `T` is 1 for the static factor.
+        """
+        factor = self.base[None]
+        if coefficients is None:
+            return factor
+        blocks, student, source = self.base.shape
+        mixture, low_rank, gates = coefficients.view(-1, blocks, sum(self.sizes)).split(self.sizes, dim=-1)
+        if self.sizes[0]:
+            mixed = torch.bmm(mixture.transpose(0, 1), self.templates)  # [L_s, T, student*source]
+            factor = factor + mixed.transpose(0, 1).view(-1, blocks, student, source)
+        if self.sizes[1]:
+            factor = factor + (self.left * low_rank[:, :, None]) @ self.right
+        if self.sizes[2]:
+            factor = factor * (1 + gates[:, :, None])
+        return factor

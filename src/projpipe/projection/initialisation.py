@@ -1,0 +1,124 @@
+"""Where the factors start: a PCA of the residual stream, and the most important heads and hidden units."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from projpipe.projection.source import Source, merge_blocks, side_by_side
+from projpipe.transformer.spec import TransformerSpec
+
+NOISE = 0.1  # norm of the noise on a row of a selection, whose entry is one
+
+
+def initial_factors(
+    source: Source, student: TransformerSpec, groups: list[range], generator: torch.Generator
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Factors and free biases such that a student starts near its source.
+
+    Residual stream: `E = P U^T` writes and `R = sqrt(d/d_s) U P^T` reads, where `U` holds the leading principal
+    directions of what the source's blocks read, and `P` is an orthonormal basis of the vectors whose entries sum to
+    zero. The student's LayerNorm then finds nothing to centre, and a student as wide as its source is exact.
+    Heads and hidden units are chosen by their activations' second moment times the norm of what they write; the
+    mean of what the dropped ones wrote goes into the bias.
+
+    Returns:
+        Factors `[L_s, student, source]` by name, and free biases `[L_s, units]` by canonical name.
+    """
+    spec = source.spec
+    merged = merge_blocks(source.weights, groups)
+    statistics = {
+        name: side_by_side(moments, groups, dim=0)
+        for name, moments in source.statistics.items()
+        if name != "residual.second_moment"
+    }
+    blocks = len(groups)
+    basis = principal_directions(source.statistics["residual.second_moment"], student.embed_dim - 1)
+    write = zero_sum_basis(student.embed_dim) @ basis.T  # [d_s, d]
+    read = write * (spec.embed_dim / student.embed_dim) ** 0.5
+
+    importance = {
+        "heads": statistics["heads.second_moment"] * merged["out.weight"].square().sum(1),
+        "hidden": statistics["hidden.second_moment"] * merged["fc2.weight"].square().sum(1),
+        "queries": (statistics["q.second_moment"] * statistics["k.second_moment"]).sqrt(),
+    }
+    select: dict[str, list[Tensor]] = {"queries": [], "heads": [], "hidden": []}
+    for block in range(blocks):
+        unit_importance = importance["heads"][block].view(-1, spec.head_dim)
+        heads = unit_importance.sum(1).argsort(descending=True, stable=True)
+        for name in ("queries", "heads"):
+            units = importance[name][block].view(-1, spec.head_dim)
+            select[name].append(select_within_heads(units, heads, student.num_heads, student.head_dim))
+        select["hidden"].append(select_units(importance["hidden"][block], student.mlp_dim))
+    chosen = {name: torch.stack(rows) for name, rows in select.items()}
+
+    factors = {
+        "embed.write": write[None],
+        "attn.read": read.expand(blocks, -1, -1),
+        "attn.write": write.expand(blocks, -1, -1),
+        "mlp.read": read.expand(blocks, -1, -1),
+        "mlp.write": write.expand(blocks, -1, -1),
+        "head.read": read[None],
+    }
+    # Fewer dimensions a head make smaller dot products, and a smaller divisor under them.
+    sharpness = (student.head_dim / spec.head_dim) ** 0.25
+    units = {"q": "queries", "k": "queries", "v": "heads", "out": "heads", "fc1": "hidden", "fc2": "hidden"}
+    for name, kind in units.items():
+        scale = sharpness if kind == "queries" else 1.0
+        noise = torch.randn(chosen[kind].shape, generator=generator) * NOISE * chosen[kind].shape[-1] ** -0.5
+        factors[f"{name}.units"] = (chosen[kind] + noise) * scale
+
+    biases = {f"{name}.bias": torch.zeros(blocks, chosen[kind].shape[1]) for name, kind in units.items()}
+    for name, kind in (("out", "heads"), ("fc2", "hidden")):
+        dropped = statistics[f"{kind}.mean"] * (1 - chosen[kind].sum(1))
+        biases[f"{name}.bias"] = torch.einsum("sd,bdu,bu->bs", write, merged[f"{name}.weight"], dropped)
+    return factors, biases
+
+
+def principal_directions(second_moment: Tensor, count: int) -> Tensor:
+    """The `count` leading eigenvectors `[d, count]` of a second moment `[d, d]`, orthogonal to the vector of ones."""
+    width = second_moment.shape[0]
+    without_ones = second_moment.double() - second_moment.double().trace() * torch.ones(width, width) / width
+    vectors = torch.linalg.eigh(without_ones).eigenvectors.flip(-1)[:, :count]
+    # Eigenvectors have no sign of their own: make the largest entry positive.
+    largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
+    return (vectors * largest.sign()).float()
+
+
+def zero_sum_basis(width: int) -> Tensor:
+    """An orthonormal basis `[width, width - 1]` of the vectors whose entries sum to zero (Helmert's)."""
+    below = torch.ones(width, width - 1, dtype=torch.float64).triu()
+    below[torch.arange(1, width), torch.arange(width - 1)] = -torch.arange(1, width, dtype=torch.float64)
+    return F.normalize(below, dim=0).float()
+
+
+def select_within_heads(importance: Tensor, ranking: Tensor, num_heads: int, head_dim: int) -> Tensor:
+    """One-hot rows that give each student head the most important units of one source head.
+
+    Args:
+        importance: `[source heads, source head_dim]`.
+        ranking: source heads, the best first. With more student heads than source heads, several share one and take
+            its units in turn.
+
+    Returns:
+        `[num_heads * head_dim, source heads * source head_dim]`; rows for which no unit is left are zero.
+    """
+    heads, width = importance.shape
+    rows = torch.zeros(num_heads, head_dim, heads, width)
+    for student_head in range(num_heads):
+        source_head = int(ranking[student_head % heads])
+        order = importance[source_head].argsort(descending=True, stable=True)
+        start = student_head // heads * head_dim
+        # In the source's order, so that a head kept whole is kept as it is.
+        for row, unit in enumerate(order[start : start + head_dim].sort().values):
+            rows[student_head, row, source_head, unit] = 1.0
+    return rows.view(num_heads * head_dim, heads * width)
+
+
+def select_units(importance: Tensor, count: int) -> Tensor:
+    """One-hot rows `[count, units]` for the most important units, in the source's order."""
+    kept = importance.argsort(descending=True, stable=True)[:count].sort().values
+    rows = torch.zeros(count, len(importance))
+    rows[torch.arange(len(kept)), kept] = 1.0
+    return rows

@@ -1,0 +1,65 @@
+"""The source model as the projection reads it: blocks merged in groups, one group for each student block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from projpipe.transformer.canonical import Weights
+from projpipe.transformer.spec import TransformerSpec
+
+_SIDE_BY_SIDE = ("q.weight", "k.weight", "v.weight", "q.bias", "k.bias", "v.bias", "fc1.weight", "fc1.bias")
+_WRITING = ("out.weight", "fc2.weight")
+_SUMMED = ("out.bias", "fc2.bias")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A large Transformer: its shape, its canonical weights and the statistics of its activations."""
+
+    spec: TransformerSpec
+    weights: Weights
+    statistics: dict[str, Tensor]
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.weights["head.bias"])
+
+
+def block_groups(depth: int, student_depth: int) -> list[range]:
+    """Split `depth` source blocks into `student_depth` runs of neighbours whose lengths differ by at most one."""
+    bounds = [round(i * depth / student_depth) for i in range(student_depth + 1)]
+    return [range(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False)]
+
+
+def side_by_side(tensor: Tensor, groups: list[range], dim: int) -> Tensor:
+    """Lay the units of each group's blocks side by side along `dim`; shorter groups are filled with zeros.
+
+    Args:
+        tensor: `[L, ...]`, one entry a source block; `dim` counts without the first axis.
+
+    Returns:
+        `[len(groups), ...]` with `dim` longer by the length of the longest group.
+    """
+    longest = max(len(group) for group in groups)
+    merged = []
+    for group in groups:
+        blocks = [tensor[layer] for layer in group]
+        blocks += [torch.zeros_like(tensor[0])] * (longest - len(group))
+        merged.append(torch.cat(blocks, dim=dim))
+    return torch.stack(merged)
+
+
+def merge_blocks(weights: Weights, groups: list[range]) -> Weights:
+    """Canonical block weights `[L, ...]` as those of one wide block a group, `[len(groups), ...]`.
+
+    Blocks of a group read the same residual stream and add up what they write. With one block a group nothing
+    changes.
+    """
+    return {
+        **{name: side_by_side(weights[name], groups, dim=0) for name in _SIDE_BY_SIDE},
+        **{name: side_by_side(weights[name], groups, dim=1) for name in _WRITING},
+        **{name: torch.stack([weights[name][list(group)].sum(0) for group in groups]) for name in _SUMMED},
+    }

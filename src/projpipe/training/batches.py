@@ -1,0 +1,111 @@
+"""Training batches: tasks, images of their classes, and what the teacher said about exactly these images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from projpipe.images.augmentation import warp
+from projpipe.images.normalisation import normalise
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`T` tasks with `B` images each; `K` is the largest number of classes of a task in the batch.
+
+    `images` [T, B, C, H, W], `labels` [T, B] (positions within the task's classes), `teacher_logits` [T, B, K],
+    `classes` [T, K] (class ids), `mask` [T, K] (False where a row is only filled up).
+    """
+
+    images: Tensor
+    labels: Tensor
+    teacher_logits: Tensor
+    classes: Tensor
+    mask: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
+
+
+class LabelledImages:
+    """Images of one split, with their labels and teacher logits, and which of them show which class.
+
+    Args:
+        images: packed images uint8 `[N_all, H, W, C]`, memory-mapped; rows are read as they are asked for.
+        image_ids: rows of this split `[N]`.
+        labels: their class ids `[N]`.
+        logits: the teacher's logits for every stored view of them `[A, N, K_all]`.
+        affine: the views `[A, N, 2, 3]`; None where there is only the image itself.
+        mean, std: normalisation, one value a channel.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        image_ids: Tensor,
+        labels: Tensor,
+        logits: Tensor,
+        affine: Tensor | None,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        self.images, self.image_ids, self.labels = images, image_ids.numpy(), labels
+        self.logits, self.affine, self.mean, self.std = logits, affine, mean, std
+        order = labels.argsort(stable=True)
+        counts = torch.bincount(labels, minlength=logits.shape[-1])
+        self.rows_of_class = list(order.split(counts.tolist()))
+
+    def read(self, rows: Tensor, views: Tensor | None = None) -> Tensor:
+        """Normalised images `[n, C, H, W]` of these rows, seen as the stored `views` `[n]`."""
+        images = normalise(self.images[self.image_ids[rows.numpy()]], self.mean, self.std)
+        return images if views is None or self.affine is None else warp(images, self.affine[views, rows])
+
+
+def pad_tasks(tasks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Class ids of tasks of different sizes as one array `[T, K]`, and its mask `[T, K]`."""
+    sizes = torch.tensor([len(task) for task in tasks])
+    mask = torch.arange(int(sizes.max())) < sizes[:, None]
+    classes = torch.zeros(mask.shape, dtype=torch.long)
+    classes[mask] = torch.tensor([class_id for task in tasks for class_id in task])
+    return classes, mask
+
+
+def draw_batch(
+    data: LabelledImages, tasks: Sequence[Sequence[int]], tasks_per_step: int, images_per_task: int, seed: tuple[int, ...]
+) -> Batch:
+    """Draw tasks, for each of them classes, for each of these an image and one of its stored views.
+
+    Args:
+        tasks: class ids of every training task.
+        seed: fixes the draw; (seed of the run, step, rank) makes a stopped run go on exactly as it would have.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = [tasks[i] for i in rng.choice(len(tasks), size=tasks_per_step, replace=len(tasks) < tasks_per_step)]
+    labels = np.stack([_balanced_labels(rng, len(task), images_per_task) for task in drawn])
+    rows = torch.tensor(
+        [
+            [int(rng.choice(data.rows_of_class[task[label]])) for label in row]
+            for task, row in zip(drawn, labels, strict=True)
+        ]
+    )
+    views = torch.from_numpy(rng.integers(len(data.logits), size=rows.shape))
+    classes, mask = pad_tasks(drawn)
+    logits = data.logits[views, rows]  # [T, B, K_all]
+    images = data.read(rows.flatten(), views.flatten())
+    return Batch(
+        images=images.view(*rows.shape, *images.shape[1:]),
+        labels=torch.from_numpy(labels),
+        teacher_logits=logits.gather(2, classes[:, None].expand(-1, images_per_task, -1)),
+        classes=classes,
+        mask=mask,
+    )
+
+
+def _balanced_labels(rng: np.random.Generator, classes: int, count: int) -> np.ndarray:
+    """`count` labels of `0..classes - 1`, as evenly spread as the count allows, in random order."""
+    order = rng.permutation(classes)
+    return rng.permutation(np.resize(order, count))

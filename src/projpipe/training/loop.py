@@ -1,0 +1,156 @@
+"""One optimisation loop for the projector and for every baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from projpipe.config import OptimisationConfig
+from projpipe.training.batches import Batch, LabelledImages, pad_tasks
+from projpipe.training.methods import TaskModel
+
+FORWARD_IMAGES = 1024  # most images in one validation forward pass
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run learns from: images of the train split with the train tasks, and those of validation."""
+
+    train: LabelledImages
+    validation: LabelledImages
+    train_tasks: Sequence[Sequence[int]]
+    validation_tasks: Sequence[Sequence[int]]
+
+
+def distillation_loss(logits: Tensor, batch: Batch, weight: float, temperature: float) -> Tensor:
+    """Cross-entropy on labels mixed with distillation (Hinton et al., 2015, arXiv 1503.02531).
+
+    Args:
+        logits: the students' `[T, B, K]`, very negative where the mask is False.
+        weight: share of the distillation term.
+        temperature: softens both distributions; its square keeps the size of the gradient.
+    """
+    labels = F.cross_entropy(logits.flatten(0, 1), batch.labels.flatten())
+    mask = batch.mask[:, None]
+    teacher = (batch.teacher_logits / temperature).masked_fill(~mask, -torch.inf).softmax(-1)
+    student = (logits / temperature).log_softmax(-1)
+    cross_entropy = -(teacher * student.masked_fill(~mask, 0.0)).sum(-1)
+    entropy = -torch.special.xlogy(teacher, teacher).sum(-1)
+    distilled = (cross_entropy - entropy).mean() * temperature**2
+    return (1 - weight) * labels + weight * distilled
+
+
+class Trainer:
+    """A model with its optimiser, schedule and moving average.
+
+    The state that a checkpoint needs is in `state_tensors` and the step; batches are functions of the step, so that
+    no state of a random generator has to be kept.
+
+    Args:
+        model: trained in place; wrapped for data-parallel training or not.
+        plain: the same model without a wrapper, whose moving average is kept.
+    """
+
+    def __init__(self, model: nn.Module, plain: TaskModel, config: OptimisationConfig, learning_rate: float) -> None:
+        self.model, self.plain, self.config = model, plain, config
+        self.names = [name for name, _ in plain.named_parameters()]
+        parameters = dict(plain.named_parameters())
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": [parameters[n] for n in self.names if _decays(n)], "weight_decay": config.weight_decay},
+                {"params": [parameters[n] for n in self.names if not _decays(n)], "weight_decay": 0.0},
+            ],
+            lr=learning_rate,
+        )
+        self.learning_rate = learning_rate
+        self.device = next(plain.parameters()).device
+        self.step = 0
+        self.average = {name: value.detach().clone() for name, value in plain.state_dict().items()}
+
+    def train_step(self, batch: Batch) -> float:
+        """One step on one batch; returns the loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * one_cycle(self.step, self.config.steps, self.config.warmup_fraction)
+        self.model.train()
+        logits = self.model(batch.images, batch.classes, batch.mask)
+        loss = distillation_loss(
+            logits, batch, self.config.distillation_weight, self.config.distillation_temperature
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.plain.parameters(), self.config.gradient_clip)
+        self.optimizer.step()
+        self.step += 1
+        # A short memory at first: the start should not linger in the average.
+        decay = min(self.config.ema_decay, self.step / (self.step + 10))
+        state = self.plain.state_dict()
+        torch._foreach_lerp_(list(self.average.values()), [state[name] for name in self.average], 1 - decay)
+        return loss.item()
+
+    @torch.no_grad()
+    def validate(self, data: LabelledImages, tasks: Sequence[Sequence[int]]) -> float:
+        """Mean accuracy of the averaged model over tasks, each on all images of its classes."""
+
+        def forward(*inputs: Tensor) -> Tensor:
+            return functional_call(self.plain, self.average, inputs)
+
+        self.plain.eval()
+        return sum(task_accuracy(forward, data, task, self.device) for task in tasks) / len(tasks)
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """All tensors that a checkpoint needs."""
+        moments = {
+            f"optimizer.{name}.{kind}": self.optimizer.state[parameter][kind]
+            for name, parameter in self.plain.named_parameters()
+            for kind in ("exp_avg", "exp_avg_sq")
+            if parameter in self.optimizer.state
+        }
+        model = {f"model.{name}": value for name, value in self.plain.state_dict().items()}
+        return {**model, **moments, **{f"average.{name}": value for name, value in self.average.items()}}
+
+    def load_state_tensors(self, step: int, tensors: dict[str, Tensor]) -> None:
+        """Go on after `step` steps."""
+        self.step = step
+        self.plain.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
+        for name, value in self.average.items():
+            value.copy_(tensors[f"average.{name}"])
+        for name, parameter in self.plain.named_parameters():
+            if f"optimizer.{name}.exp_avg" in tensors:
+                self.optimizer.state[parameter] = {
+                    "step": torch.tensor(float(step)),
+                    "exp_avg": tensors[f"optimizer.{name}.exp_avg"].to(parameter.device).clone(),
+                    "exp_avg_sq": tensors[f"optimizer.{name}.exp_avg_sq"].to(parameter.device).clone(),
+                }
+
+
+def task_accuracy(
+    forward: Callable[..., Tensor], data: LabelledImages, task: Sequence[int], device: torch.device
+) -> float:
+    """Share of the images of the task's classes that the student puts in the right one."""
+    rows = torch.cat([data.rows_of_class[class_id] for class_id in task])
+    labels = torch.cat([torch.full((len(data.rows_of_class[c]),), i) for i, c in enumerate(task)])
+    classes, mask = (tensor.to(device) for tensor in pad_tasks([task]))
+    right = 0
+    for part, expected in zip(rows.split(FORWARD_IMAGES), labels.split(FORWARD_IMAGES), strict=True):
+        logits = forward(data.read(part)[None].to(device), classes, mask)[0]
+        right += int((logits.argmax(-1).cpu() == expected).sum())
+    return right / len(rows)
+
+
+def one_cycle(step: int, steps: int, warmup_fraction: float) -> float:
+    """Share of the peak learning rate: linear warm-up, then a half cosine down to zero."""
+    warmup = max(1, round(steps * warmup_fraction))
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step - warmup) / max(1, steps - warmup)
+    return 0.5 * (1 + float(torch.cos(torch.tensor(progress * torch.pi))))
+
+
+def _decays(name: str) -> bool:
+    """Weight decay is for matrices that start small; the residual basis and the chosen units start as they should."""
+    return name.endswith("weight") and "encoder" not in name

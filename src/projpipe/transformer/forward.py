@@ -1,0 +1,77 @@
+"""The forward pass of many students at once, each with weights of its own.
+
+Linear maps are batched matrix products over tasks; attention folds the tasks into the batch. A test holds this to
+the output of the exported timm model.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from projpipe.transformer.canonical import Weights
+from projpipe.transformer.spec import TransformerSpec
+
+LAYER_NORM_EPS = 1e-6
+
+
+def forward_students(spec: TransformerSpec, weights: Weights, images: Tensor) -> Tensor:
+    """Run `T` students, each on its own images.
+
+    Args:
+        spec: the shape of the students.
+        weights: canonical weights with a leading axis of length `T`, or 1 where all tasks share them. `prefix` may
+            hold more tokens than the spec names. Block weights are `[T, L, out, in]`, `head.weight` is `[T, K, d]`.
+        images: `[T, B, C, H, W]`, normalised.
+
+    Returns:
+        Logits `[T, B, K]`.
+    """
+    tasks, batch = images.shape[:2]
+    patches = F.unfold(images.flatten(0, 1), spec.patch_size, stride=spec.patch_size)  # [T*B, C*p*p, N]
+    patches = patches.transpose(1, 2).reshape(tasks, batch * spec.num_patches, -1)
+    tokens = _linear(patches, weights["patch.weight"], weights["patch.bias"])
+    tokens = tokens.view(tasks, batch, spec.num_patches, -1) + weights["pos"][:, None]
+    prefix = weights["prefix"][:, None].expand(tasks, batch, -1, -1)
+    x = torch.cat([prefix, tokens], dim=2).flatten(1, 2)  # [T, B*(P+N), d]
+
+    for layer in range(spec.depth):
+        block = {name: weights[name][:, layer] for name in _BLOCK}
+        y = _normalise(x)
+        qkv = [_heads(_linear(y, block[f"{n}.weight"], block[f"{n}.bias"]), tasks * batch, spec) for n in "qkv"]
+        attended = F.scaled_dot_product_attention(*qkv)  # [T*B, H, P+N, e]
+        attended = attended.transpose(1, 2).reshape(tasks, -1, spec.attn_dim)
+        x = x + _linear(attended, block["out.weight"], block["out.bias"])
+        hidden = F.gelu(_linear(_normalise(x), block["fc1.weight"], block["fc1.bias"]))
+        x = x + _linear(hidden, block["fc2.weight"], block["fc2.bias"])
+
+    pooled = _pool(spec, x.view(tasks, batch, -1, spec.embed_dim), weights["prefix"].shape[1])
+    return _linear(pooled, weights["head.weight"], weights["head.bias"])
+
+
+_BLOCK = [f"{name}.{part}" for name in ("q", "k", "v", "out", "fc1", "fc2") for part in ("weight", "bias")]
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`[T, M, in]` by `[T or 1, out, in]`, giving `[T, M, out]`."""
+    if weight.shape[0] == 1:
+        return F.linear(x, weight[0], bias[0])
+    return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
+
+
+def _normalise(x: Tensor) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:], eps=LAYER_NORM_EPS)
+
+
+def _heads(x: Tensor, batch: int, spec: TransformerSpec) -> Tensor:
+    """`[T, B*N, H*e]` to `[T*B, H, N, e]`."""
+    return x.view(batch, -1, spec.num_heads, spec.head_dim).transpose(1, 2)
+
+
+def _pool(spec: TransformerSpec, x: Tensor, num_prefix_tokens: int) -> Tensor:
+    """`[T, B, N, d]` to the normalised pooled token `[T, B, d]`."""
+    if spec.pool == "token":
+        return _normalise(x[:, :, 0])
+    patches = x[:, :, num_prefix_tokens:]
+    return _normalise(patches.mean(2)) if spec.norm_after_pool else _normalise(patches).mean(2)

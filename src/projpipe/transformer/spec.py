@@ -1,0 +1,107 @@
+"""The shape of a plain Vision Transformer, for source and student alike."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from projpipe.errors import InputError
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
+
+
+@dataclass(frozen=True)
+class TransformerSpec:
+    """Sizes and token layout of a Vision Transformer.
+
+    `head_dim` is the width of one attention head and `mlp_dim` the number of hidden units of an MLP. Prefix tokens
+    (class token first, then registers) carry their position inside themselves, so `pos_embed` is for patches alone.
+    `norm_after_pool` says whether the final LayerNorm reads the pooled token (timm's `fc_norm`) or every token.
+    """
+
+    image_size: tuple[int, int]
+    patch_size: int
+    in_chans: int
+    embed_dim: int
+    depth: int
+    num_heads: int
+    head_dim: int
+    mlp_dim: int
+    class_token: bool
+    reg_tokens: int
+    pool: str
+    norm_after_pool: bool
+
+    @property
+    def num_patches(self) -> int:
+        return (self.image_size[0] // self.patch_size) * (self.image_size[1] // self.patch_size)
+
+    @property
+    def num_prefix_tokens(self) -> int:
+        return int(self.class_token) + self.reg_tokens
+
+    @property
+    def attn_dim(self) -> int:
+        """Width of all heads of one block side by side."""
+        return self.num_heads * self.head_dim
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "image_size": list(self.image_size)}
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> TransformerSpec:
+        return cls(**{**fields, "image_size": tuple(fields["image_size"])})
+
+    @classmethod
+    def of(cls, model: VisionTransformer) -> TransformerSpec:
+        """Read the shape off a timm VisionTransformer that `check_supported` accepts."""
+        attention, mlp = model.blocks[0].attn, model.blocks[0].mlp
+        return cls(
+            image_size=tuple(model.patch_embed.img_size),
+            patch_size=model.patch_embed.patch_size[0],
+            in_chans=model.in_chans,
+            embed_dim=model.embed_dim,
+            depth=len(model.blocks),
+            num_heads=attention.num_heads,
+            head_dim=attention.head_dim,
+            mlp_dim=mlp.fc1.out_features,
+            class_token=model.has_class_token,
+            reg_tokens=model.num_reg_tokens,
+            pool=model.global_pool,
+            norm_after_pool=not isinstance(model.norm, type(model.blocks[0].norm1)),
+        )
+
+    def student(self, embed_dim: int, depth: int, num_heads: int, mlp_ratio: float) -> TransformerSpec:
+        """The shape of a student that reads the same images through the same token layout.
+
+        Raises:
+            InputError: the student is not smaller than the source, or its width does not divide into its heads.
+        """
+        asked = f"student {embed_dim} wide x {depth} deep, mlp_ratio {mlp_ratio:g}"
+        if embed_dim % num_heads:
+            raise InputError(f"{asked}: embed_dim {embed_dim} is not divisible by num_heads {num_heads}; change one")
+        if embed_dim > self.embed_dim or depth > self.depth:
+            raise InputError(
+                f"{asked}: wider or deeper than its teacher ({self.embed_dim} x {self.depth}); make it smaller"
+            )
+        student = replace(
+            self,
+            embed_dim=embed_dim,
+            depth=depth,
+            num_heads=num_heads,
+            head_dim=embed_dim // num_heads,
+            mlp_dim=int(embed_dim * mlp_ratio),
+        )
+        if student.mlp_dim < 1:
+            raise InputError(f"{asked}: leaves no hidden unit in the MLP; raise mlp_ratio")
+        if student.block_params() >= self.block_params():
+            raise InputError(
+                f"{asked}: {student.block_params():,} block parameters, its teacher has {self.block_params():,}; "
+                "make the student smaller"
+            )
+        return student
+
+    def block_params(self) -> int:
+        """Weights of all blocks, biases left out."""
+        return self.depth * self.embed_dim * (4 * self.attn_dim + 2 * self.mlp_dim)
