@@ -31,7 +31,7 @@ class ProjectionOperator(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         groups = block_groups(source.spec.depth, student.depth)
-        self.spec = student
+        self.spec, self.source, self.conditioning = student, source, conditioning
         whole = {name: source.weights[name] for name in ("patch.weight", "patch.bias", "prefix", "pos")}
         rows = {name: source.weights[name] for name in ("head.weight", "head.bias")}
         for name, tensor in {**whole, **rows, **merge_blocks(source.weights, groups)}.items():
@@ -56,7 +56,7 @@ class ProjectionOperator(nn.Module):
     def _factors(self) -> list[Factor]:
         return list(self.factors.values())  # type: ignore[arg-type]
 
-    def _source(self, name: str) -> Tensor:
+    def _frozen(self, name: str) -> Tensor:
         return self.get_buffer(_buffer(name))
 
     def forward(self, classes: Tensor, mask: Tensor) -> Weights:
@@ -80,27 +80,27 @@ class ProjectionOperator(nn.Module):
         factor = {name: self.factors[name](value) for name, value in coefficients.items()}
         embed_write, head_read = factor["embed_write"][:, 0], factor["head_read"][:, 0]
         weights = {
-            "patch.weight": embed_write @ self._source("patch.weight"),
-            "patch.bias": embed_write @ self._source("patch.bias") + self.embed_bias,
-            "prefix": self._source("prefix") @ embed_write.mT,
-            "pos": self._source("pos") @ embed_write.mT,
-            "head.weight": self._source("head.weight")[classes] @ head_read.mT,
-            "head.bias": self._source("head.bias")[classes],
+            "patch.weight": embed_write @ self._frozen("patch.weight"),
+            "patch.bias": embed_write @ self._frozen("patch.bias") + self.embed_bias,
+            "prefix": self._frozen("prefix") @ embed_write.mT,
+            "pos": self._frozen("pos") @ embed_write.mT,
+            "head.weight": self._frozen("head.weight")[classes] @ head_read.mT,
+            "head.bias": self._frozen("head.bias")[classes],
         }
         for name, site in (("q", "attn"), ("k", "attn"), ("v", "attn"), ("fc1", "mlp")):
             units = factor[f"{name}_units"]
-            seen = self._source(f"{name}.weight") @ factor[f"{site}_read"].mT  # source units x student width
+            seen = self._frozen(f"{name}.weight") @ factor[f"{site}_read"].mT  # source units x student width
             weights[f"{name}.weight"] = units @ seen
             weights[f"{name}.bias"] = self._bias(units, name)
         for name, site in (("out", "attn"), ("fc2", "mlp")):
             write = factor[f"{site}_write"]
-            written = write @ self._source(f"{name}.weight")  # student width x source units
+            written = write @ self._frozen(f"{name}.weight")  # student width x source units
             weights[f"{name}.weight"] = written @ factor[f"{name}_units"].mT
             weights[f"{name}.bias"] = self._bias(write, name)
         return weights
 
     def _bias(self, units: Tensor, name: str) -> Tensor:
-        projected = (units @ self._source(f"{name}.bias")[..., None]).squeeze(-1)
+        projected = (units @ self._frozen(f"{name}.bias")[..., None]).squeeze(-1)
         return projected + self.biases[f"{name}_bias"]
 
 

@@ -55,9 +55,17 @@ class LabelledImages:
     ) -> None:
         self.images, self.image_ids, self.labels = images, image_ids.numpy(), labels
         self.logits, self.affine, self.mean, self.std = logits, affine, mean, std
-        order = labels.argsort(stable=True)
-        counts = torch.bincount(labels, minlength=logits.shape[-1])
-        self.rows_of_class = list(order.split(counts.tolist()))
+        self.rows_by_class = labels.argsort(stable=True)
+        self.counts = torch.bincount(labels, minlength=logits.shape[-1])
+        self.starts = self.counts.cumsum(0) - self.counts
+
+    def rows_of_class(self, class_id: int) -> Tensor:
+        """All rows that show a class."""
+        return self.rows_by_class[self.starts[class_id] : self.starts[class_id] + self.counts[class_id]]
+
+    def pick(self, class_ids: Tensor, places: Tensor) -> Tensor:
+        """For every class id the row at a place between 0 (its first image) and 1 (beyond its last)."""
+        return self.rows_by_class[self.starts[class_ids] + (places * self.counts[class_ids]).long()]
 
     def read(self, rows: Tensor, views: Tensor | None = None) -> Tensor:
         """Normalised images `[n, C, H, W]` of these rows, seen as the stored `views` `[n]`."""
@@ -75,31 +83,34 @@ def pad_tasks(tasks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
 
 
 def draw_batch(
-    data: LabelledImages, tasks: Sequence[Sequence[int]], tasks_per_step: int, images_per_task: int, seed: tuple[int, ...]
+    data: LabelledImages,
+    tasks: Sequence[Sequence[int]],
+    tasks_per_step: int,
+    images_per_task: int,
+    seed: tuple[int, ...],
+    share: slice = slice(None),
 ) -> Batch:
     """Draw tasks, for each of them classes, for each of these an image and one of its stored views.
 
     Args:
         tasks: class ids of every training task.
-        seed: fixes the draw; (seed of the run, step, rank) makes a stopped run go on exactly as it would have.
+        seed: fixes the draw; (seed of the run, step) makes a stopped run go on exactly as it would have.
+        share: which of the drawn tasks to return, so that workers divide one batch between them.
     """
     rng = np.random.default_rng(seed)
-    drawn = [tasks[i] for i in rng.choice(len(tasks), size=tasks_per_step, replace=len(tasks) < tasks_per_step)]
+    picked = rng.choice(len(tasks), size=tasks_per_step, replace=len(tasks) < tasks_per_step)
+    drawn = [tasks[i] for i in picked]
     labels = np.stack([_balanced_labels(rng, len(task), images_per_task) for task in drawn])
-    rows = torch.tensor(
-        [
-            [int(rng.choice(data.rows_of_class[task[label]])) for label in row]
-            for task, row in zip(drawn, labels, strict=True)
-        ]
-    )
-    views = torch.from_numpy(rng.integers(len(data.logits), size=rows.shape))
-    classes, mask = pad_tasks(drawn)
-    logits = data.logits[views, rows]  # [T, B, K_all]
+    places, views = rng.random(labels.shape), rng.integers(len(data.logits), size=labels.shape)
+
+    classes, mask = pad_tasks(drawn[share])
+    labels, places, views = (torch.from_numpy(drawn_for[share]) for drawn_for in (labels, places, views))
+    rows = data.pick(classes.gather(1, labels), places)
     images = data.read(rows.flatten(), views.flatten())
     return Batch(
         images=images.view(*rows.shape, *images.shape[1:]),
-        labels=torch.from_numpy(labels),
-        teacher_logits=logits.gather(2, classes[:, None].expand(-1, images_per_task, -1)),
+        labels=labels,
+        teacher_logits=data.logits[views, rows].gather(2, classes[:, None].expand(-1, images_per_task, -1)),
         classes=classes,
         mask=mask,
     )

@@ -66,11 +66,14 @@ class Trainer:
                 {"params": [parameters[n] for n in self.names if not _decays(n)], "weight_decay": 0.0},
             ],
             lr=learning_rate,
+            fused=True,
         )
         self.learning_rate = learning_rate
         self.device = next(plain.parameters()).device
         self.step = 0
         self.average = {name: value.detach().clone() for name, value in plain.state_dict().items()}
+        self.best: dict[str, Tensor] = {}
+        self.best_accuracy = -1.0
 
     def train_step(self, batch: Batch) -> float:
         """One step on one batch; returns the loss."""
@@ -78,9 +81,7 @@ class Trainer:
             group["lr"] = self.learning_rate * one_cycle(self.step, self.config.steps, self.config.warmup_fraction)
         self.model.train()
         logits = self.model(batch.images, batch.classes, batch.mask)
-        loss = distillation_loss(
-            logits, batch, self.config.distillation_weight, self.config.distillation_temperature
-        )
+        loss = distillation_loss(logits, batch, self.config.distillation_weight, self.config.distillation_temperature)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.plain.parameters(), self.config.gradient_clip)
@@ -93,47 +94,56 @@ class Trainer:
         return loss.item()
 
     @torch.no_grad()
-    def validate(self, data: LabelledImages, tasks: Sequence[Sequence[int]]) -> float:
-        """Mean accuracy of the averaged model over tasks, each on all images of its classes."""
+    def judge(self, data: LabelledImages, tasks: Sequence[Sequence[int]]) -> float:
+        """Mean accuracy of the averaged model over tasks, each on all images of its classes; keeps the best model."""
 
         def forward(*inputs: Tensor) -> Tensor:
             return functional_call(self.plain, self.average, inputs)
 
         self.plain.eval()
-        return sum(task_accuracy(forward, data, task, self.device) for task in tasks) / len(tasks)
+        accuracy = sum(task_accuracy(forward, data, task, self.device) for task in tasks) / len(tasks)
+        if accuracy > self.best_accuracy:
+            self.best_accuracy = accuracy
+            self.best = {name: value.clone() for name, value in self.average.items()}
+        return accuracy
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """All tensors that a checkpoint needs."""
-        moments = {
-            f"optimizer.{name}.{kind}": self.optimizer.state[parameter][kind]
-            for name, parameter in self.plain.named_parameters()
-            for kind in ("exp_avg", "exp_avg_sq")
-            if parameter in self.optimizer.state
-        }
-        model = {f"model.{name}": value for name, value in self.plain.state_dict().items()}
-        return {**model, **moments, **{f"average.{name}": value for name, value in self.average.items()}}
-
-    def load_state_tensors(self, step: int, tensors: dict[str, Tensor]) -> None:
-        """Go on after `step` steps."""
-        self.step = step
-        self.plain.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
-        for name, value in self.average.items():
-            value.copy_(tensors[f"average.{name}"])
+        """All tensors that a checkpoint needs; the step and `best_accuracy` go beside them."""
+        tensors = {f"model.{name}": value for name, value in self.plain.state_dict().items()}
         for name, parameter in self.plain.named_parameters():
-            if f"optimizer.{name}.exp_avg" in tensors:
-                self.optimizer.state[parameter] = {
-                    "step": torch.tensor(float(step)),
-                    "exp_avg": tensors[f"optimizer.{name}.exp_avg"].to(parameter.device).clone(),
-                    "exp_avg_sq": tensors[f"optimizer.{name}.exp_avg_sq"].to(parameter.device).clone(),
-                }
+            for kind in ("exp_avg", "exp_avg_sq"):
+                tensors[f"optimizer.{name}.{kind}"] = self.optimizer.state[parameter][kind]
+        tensors |= {f"average.{name}": value for name, value in self.average.items()}
+        return tensors | {f"best.{name}": value for name, value in self.best.items()}
+
+    def load_state_tensors(self, step: int, best_accuracy: float, tensors: dict[str, Tensor]) -> None:
+        """Go on after `step` steps."""
+
+        def part(kind: str) -> dict[str, Tensor]:
+            return {
+                name.removeprefix(kind): tensor.to(self.device, copy=True)
+                for name, tensor in tensors.items()
+                if name.startswith(kind)
+            }
+
+        self.step, self.best_accuracy = step, best_accuracy
+        self.plain.load_state_dict(part("model."))
+        self.average, self.best = part("average."), part("best.")
+        moments = part("optimizer.")
+        for name, parameter in self.plain.named_parameters():
+            self.optimizer.state[parameter] = {
+                "step": torch.tensor(float(step)),
+                "exp_avg": moments[f"{name}.exp_avg"],
+                "exp_avg_sq": moments[f"{name}.exp_avg_sq"],
+            }
 
 
 def task_accuracy(
     forward: Callable[..., Tensor], data: LabelledImages, task: Sequence[int], device: torch.device
 ) -> float:
     """Share of the images of the task's classes that the student puts in the right one."""
-    rows = torch.cat([data.rows_of_class[class_id] for class_id in task])
-    labels = torch.cat([torch.full((len(data.rows_of_class[c]),), i) for i, c in enumerate(task)])
+    rows = torch.cat([data.rows_of_class(class_id) for class_id in task])
+    labels = torch.arange(len(task)).repeat_interleave(data.counts[list(task)])
     classes, mask = (tensor.to(device) for tensor in pad_tasks([task]))
     right = 0
     for part, expected in zip(rows.split(FORWARD_IMAGES), labels.split(FORWARD_IMAGES), strict=True):

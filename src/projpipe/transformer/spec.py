@@ -105,3 +105,13 @@ class TransformerSpec:
     def block_params(self) -> int:
         """Weights of all blocks, biases left out."""
         return self.depth * self.embed_dim * (4 * self.attn_dim + 2 * self.mlp_dim)
+
+    def deployed_params(self, num_classes: int) -> int:
+        """Parameters of the timm model of this shape, as it is exported for a task of `num_classes` classes."""
+        width = self.embed_dim
+        tokens = (self.num_prefix_tokens + self.num_patches) * width
+        patches = (self.in_chans * self.patch_size**2 + 1) * width
+        biases = 3 * self.attn_dim + self.mlp_dim + 2 * width
+        norms = 2 * (2 * width)
+        blocks = self.block_params() + self.depth * (biases + norms)
+        return tokens + patches + blocks + 2 * width + num_classes * (width + 1)

@@ -1,0 +1,95 @@
+"""Nodes that train the projector and the two models it is compared with."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
+
+from projpipe.config import TrainProjectorConfig
+from projpipe.projection.projector_folder import Projector
+from projpipe.projection.source import Source
+from projpipe.training.distributed import train_method
+from projpipe.training.methods import restore
+from projpipe.training.provenance import package_versions
+from projpipe.training.run_inputs import RunInputs
+from projpipe.transformer.spec import TransformerSpec
+
+
+def gather_run_inputs(
+    images: np.ndarray,
+    index: pd.DataFrame,
+    tasks: pd.DataFrame,
+    dataset_card: dict[str, Any],
+    teacher: VisionTransformer,
+    source_weights: dict[str, Tensor],
+    source_statistics: dict[str, Tensor],
+    teacher_logits: dict[str, Tensor],
+    config: TrainProjectorConfig,
+) -> RunInputs:
+    """Bring together all that decides what training makes; its hash names the run."""
+
+    def classes_of(kind: str) -> list[list[int]]:
+        return [list(map(int, ids)) for ids in tasks.loc[tasks["kind"] == kind, "class_ids"]]
+
+    return RunInputs(
+        config=config,
+        source=Source(TransformerSpec.of(teacher), source_weights, source_statistics),
+        logits=teacher_logits,
+        labels=torch.tensor(index["class_id"].to_numpy()),
+        train_tasks=classes_of("train"),
+        validation_tasks=classes_of("validation"),
+        mean=dataset_card["mean"],
+        std=dataset_card["std"],
+        images=images,
+        images_sha256=dataset_card["sha256"],
+    )
+
+
+def train_projected(run_inputs: RunInputs, run_store: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
+    """Train the task-conditioned projector on Ray, once for each seed."""
+    return _train("projected", run_inputs, run_store)
+
+
+def train_static(run_inputs: RunInputs, run_store: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
+    """Train the static projection: the same projector without task conditioning."""
+    return _train("static", run_inputs, run_store)
+
+
+def train_universal(run_inputs: RunInputs, run_store: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
+    """Train the universal conditional model: same size, steps, batches and distillation, told its task."""
+    return _train("universal", run_inputs, run_store)
+
+
+def _train(method: str, run_inputs: RunInputs, run_store: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
+    models, history = train_method(method, run_inputs, run_store)
+    return models, pd.DataFrame(history).astype({"loss": "float64"})
+
+
+def assemble_projector(
+    run_inputs: RunInputs,
+    models: dict[str, Tensor],
+    history: pd.DataFrame,
+    dataset_card: dict[str, Any],
+    teacher_card: dict[str, Any],
+    config: TrainProjectorConfig,
+) -> Projector:
+    """Make the projector folder from the seed that was best on the validation tasks."""
+    best = history.groupby("seed")["validation_accuracy"].max()
+    seed = int(best.idxmax())
+    model = restore("projected", models, seed, run_inputs.source, config.student, config.conditioning)
+    return Projector(
+        operator=model.generator,
+        data={key: dataset_card[key] for key in ("name", "classes", "mean", "std", "image_size", "channels")},
+        provenance={
+            "teacher": {key: teacher_card[key] for key in ("architecture", "arguments", "params", "accuracy")},
+            "dataset_sha256": dataset_card["sha256"],
+            "parameters": config.model_dump(mode="json"),
+            "seed": seed,
+            "validation_accuracy": round(float(best[seed]), 6),
+            "versions": package_versions(),
+        },
+    )

@@ -1,0 +1,57 @@
+"""The pipeline that trains the projector, the static projection and the universal conditional model."""
+
+from kedro.pipeline import Pipeline, node
+
+from projpipe.pipelines.train_projector import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Teacher and tasks in; a projector folder, and the models of every method and seed out."""
+    training = [
+        node(
+            func=train,
+            inputs=["run_inputs", "run_store"],
+            outputs=[f"{method}_models", f"{method}_history"],
+            name=f"train_{method}_node",
+        )
+        for method, train in (
+            ("projected", nodes.train_projected),
+            ("static", nodes.train_static),
+            ("universal", nodes.train_universal),
+        )
+    ]
+    return Pipeline(
+        [
+            node(
+                func=nodes.gather_run_inputs,
+                inputs=[
+                    "images",
+                    "index",
+                    "tasks",
+                    "dataset_card",
+                    "teacher",
+                    "source_weights",
+                    "source_statistics",
+                    "teacher_logits",
+                    "params:train_projector",
+                ],
+                outputs="run_inputs",
+                name="gather_run_inputs_node",
+            ),
+            *training,
+            node(
+                func=nodes.assemble_projector,
+                inputs=[
+                    "run_inputs",
+                    "projected_models",
+                    "projected_history",
+                    "dataset_card",
+                    "teacher_card",
+                    "params:train_projector",
+                ],
+                outputs="projector",
+                name="assemble_projector_node",
+            ),
+        ],
+        tags="train_projector",
+    )

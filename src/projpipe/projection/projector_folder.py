@@ -1,0 +1,145 @@
+"""A trained projector as a folder of its own: all that it takes to make small models, and nothing else.
+
+The folder holds `manifest.json` (shapes, classes, image settings, where it came from, a checksum) and
+`projector.safetensors` (the trained factors and the source's canonical weights).
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load, save
+
+from projpipe.atomic import write_atomically
+from projpipe.errors import InputError
+from projpipe.projection.factors import Conditioning
+from projpipe.projection.operator import ProjectionOperator
+from projpipe.projection.source import Source
+from projpipe.transformer.export import export_student
+from projpipe.transformer.spec import TransformerSpec
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
+
+FORMAT = 1
+MANIFEST, TENSORS = "manifest.json", "projector.safetensors"
+
+
+@dataclass(frozen=True)
+class Projector:
+    """A trained projection operator with the names and settings of its data.
+
+    `data` holds `classes` (names, in the order of the source's classifier), `mean` and `std` (one value a channel,
+    of images scaled to 0..1). `provenance` says what made it.
+    """
+
+    operator: ProjectionOperator
+    data: dict[str, Any]
+    provenance: dict[str, Any]
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes that a task may hold."""
+        return list(self.data["classes"])
+
+    @torch.no_grad()
+    def generate(self, classes: Sequence[str]) -> VisionTransformer:
+        """Make a small model that tells the given classes apart, in one shot.
+
+        Args:
+            classes: two or more class names; the model's logits are in this order.
+
+        Returns:
+            A stock timm VisionTransformer in eval mode; `model.pretrained_cfg` holds `label_names`, `mean`, `std`.
+
+        Raises:
+            InputError: an unknown class, a class given twice, or fewer than two.
+
+        Example:
+            >>> from projpipe import load_projector
+            >>> projector = load_projector("data/06_models/projector")  # doctest: +SKIP
+            >>> student = projector.generate(classes=["3", "5", "8"])  # doctest: +SKIP
+        """
+        ids = torch.tensor([self.class_ids(classes)])
+        weights = self.operator(ids, torch.ones_like(ids, dtype=torch.bool))
+        return export_student(
+            self.operator.spec,
+            {name: tensor[0] for name, tensor in weights.items()},
+            label_names=list(classes),
+            mean=self.data["mean"],
+            std=self.data["std"],
+        )
+
+    def class_ids(self, classes: Sequence[str]) -> list[int]:
+        """Positions of class names among the source's classes."""
+        if isinstance(classes, str):
+            raise InputError(f"classes: {classes!r} is one name; give a list such as {self.classes[:2]}")
+        known = {name: position for position, name in enumerate(self.data["classes"])}
+        for name in classes:
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=3)
+                hint = (
+                    f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(list(known)[:10])}"
+                )
+                raise InputError(f"classes: {name!r} is not a class of this projector; {hint}")
+        if len(classes) < 2 or len(set(classes)) < len(classes):
+            raise InputError(f"classes: {list(classes)} must be two or more different names")
+        return [known[name] for name in classes]
+
+    def save(self, folder: Path | str) -> None:
+        """Write the projector's folder, whole or not at all."""
+        source = {f"source.{name}": tensor for name, tensor in self.operator.source.weights.items()}
+        statistics = {f"statistics.{name}": tensor for name, tensor in self.operator.source.statistics.items()}
+        operator = {f"operator.{name}": tensor for name, tensor in self.operator.state_dict().items()}
+        tensors = save({name: t.contiguous() for name, t in {**source, **statistics, **operator}.items()})
+        manifest = {
+            "format": FORMAT,
+            "source": self.operator.source.spec.to_json(),
+            "student": self.operator.spec.to_json(),
+            "conditioning": asdict(self.operator.conditioning),
+            "data": self.data,
+            "provenance": self.provenance,
+            "sha256": hashlib.sha256(tensors).hexdigest(),
+        }
+        with write_atomically(Path(folder)) as temporary:
+            temporary.mkdir()
+            (temporary / TENSORS).write_bytes(tensors)
+            (temporary / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def load_projector(folder: Path | str) -> Projector:
+    """Read a projector's folder.
+
+    Needs neither training data nor the packages that train.
+
+    Raises:
+        InputError: the folder is no projector, or a file of it is missing, truncated or changed.
+    """
+    folder = Path(folder)
+    mend = "train it again with `kedro run --pipelines train_projector`, or fetch it again"
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        stored = (folder / TENSORS).read_bytes()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} is no projector: {error}; {mend}") from error
+    if manifest.get("format") != FORMAT:
+        raise InputError(f"{folder / MANIFEST}: format {manifest.get('format')!r} is not {FORMAT}; {mend}")
+    if hashlib.sha256(stored).hexdigest() != manifest["sha256"]:
+        raise InputError(f"{folder / TENSORS} is truncated or was changed: its checksum differs; {mend}")
+    tensors = load(stored)
+
+    def part(prefix: str) -> dict[str, torch.Tensor]:
+        return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+    source = Source(TransformerSpec.from_json(manifest["source"]), part("source."), part("statistics."))
+    student, conditioning = TransformerSpec.from_json(manifest["student"]), Conditioning(**manifest["conditioning"])
+    operator = ProjectionOperator(source, student, conditioning, seed=0)
+    operator.load_state_dict(part("operator."))
+    return Projector(operator.eval(), manifest["data"], manifest["provenance"])

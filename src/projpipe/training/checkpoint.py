@@ -1,0 +1,39 @@
+"""Checkpoints: tensors as safetensors, everything else as JSON, in one folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from projpipe.errors import InputError
+
+TENSORS, STATE = "tensors.safetensors", "state.json"
+
+
+def write_checkpoint(folder: Path, run: str, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Write a checkpoint of the run `run` into a folder that nobody reads yet."""
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, folder / TENSORS)
+    (folder / STATE).write_text(json.dumps({"run": run, **state}))
+
+
+def read_checkpoint(folder: Path, run: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read back what `write_checkpoint` wrote.
+
+    Raises:
+        InputError: a file is missing or truncated, or the checkpoint belongs to another run.
+    """
+    try:
+        state = json.loads((folder / STATE).read_text())
+        tensors = load_file(folder / TENSORS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(
+            f"checkpoint {folder}: cannot be read ({error}); delete this folder to go on from the one before it"
+        ) from error
+    if state["run"] != run:
+        raise InputError(f"checkpoint {folder}: belongs to run {state['run']}, not to {run}; delete this folder")
+    return state, tensors

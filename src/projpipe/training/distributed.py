@@ -1,0 +1,191 @@
+"""Training on Ray: workers, checkpoints, and what happens when one of them dies."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from projpipe.atomic import write_atomically
+from projpipe.config import RayConfig, TrainProjectorConfig
+from projpipe.errors import InputError
+from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
+from projpipe.training.methods import build
+from projpipe.training.run_inputs import RunInputs, load_staged
+from projpipe.training.session import Place, train_seeds
+
+RESULT, HISTORY, PROGRESS = "result.safetensors", "history.json", "progress.jsonl"
+logger = logging.getLogger(__name__)
+
+
+def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """Train one method with every seed on Ray, or read its result where this very run is finished already.
+
+    Args:
+        method: `projected`, `static` or `universal`.
+        runs: folder for the run's inputs, checkpoints and result. All workers must see it: on a cluster of several
+            machines it lies on shared storage.
+
+    Returns:
+        Tensors named `<seed>.<parameter>`, and the rows of the history.
+
+    Raises:
+        InputError: the student is not smaller than its source, the cluster cannot place the workers, or a stored
+            result or checkpoint is damaged.
+    """
+    config = inputs.config
+    build(method, inputs.source, config.student, config.conditioning, config.seeds[0])  # refuses before work starts
+    name = inputs.stage(runs, method)
+    folder = runs / name
+    if not (folder / RESULT).exists():
+        connect(config.ray)
+        _fit(method, name, folder.resolve(), config)
+    else:
+        logger.info("%s: taken from the finished run %s", method, name)
+    try:
+        return load_file(folder / RESULT), json.loads((folder / HISTORY).read_text())
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(f"run {folder}: its result cannot be read ({error}); delete this folder") from error
+
+
+def connect(config: RayConfig) -> None:
+    """Join the cluster of the config, or start one on this machine; once a process.
+
+    Raises:
+        InputError: no cluster answers, or it has no room for the workers.
+    """
+    # Read by Ray when it is imported, here for the first time.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+    if config.address is None:
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a cluster of this process's own, on the loopback device
+    import ray
+
+    if not ray.is_initialized():
+        local = {"_node_ip_address": "127.0.0.1"} if config.address is None else {"address": config.address}
+        try:
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING, **local)
+        except (ConnectionError, ValueError) as error:
+            raise InputError(
+                f"train_projector.ray.address: no Ray cluster answers at {config.address!r} ({error}); start one with "
+                "`ray start --head`, or set it to null for one on this machine"
+            ) from error
+    has = ray.cluster_resources()
+    asked = {"CPU": config.num_workers * config.cpus_per_worker, "GPU": config.num_workers * config.use_gpu}
+    for kind, amount in asked.items():
+        if amount > has.get(kind, 0):
+            raise InputError(
+                f"train_projector.ray: {config.num_workers} workers ask for {amount} {kind}s, the cluster has "
+                f"{has.get(kind, 0):g}; lower num_workers or cpus_per_worker, or set use_gpu to false"
+            )
+
+
+def _fit(method: str, name: str, folder: Path, config: TrainProjectorConfig) -> None:
+    """Run Ray Train under the run's name, which resumes what a killed run left, and store the result."""
+    import ray.train
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    placement = config.ray
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"method": method, "folder": str(folder), "config": config.model_dump(mode="json")},
+        torch_config=TorchConfig(backend="nccl" if placement.use_gpu else "gloo"),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=placement.num_workers,
+            use_gpu=placement.use_gpu,
+            resources_per_worker={"CPU": placement.cpus_per_worker, **({"GPU": 1} if placement.use_gpu else {})},
+        ),
+        run_config=ray.train.RunConfig(
+            name=name,
+            storage_path=str(folder.parent),
+            failure_config=ray.train.FailureConfig(max_failures=placement.max_failures),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
+        ),
+    )
+    with _progress_bar(method, folder / PROGRESS, config):
+        result = trainer.fit()
+    with result.checkpoint.as_directory() as checkpoint:
+        state, tensors = read_checkpoint(Path(checkpoint), name)
+    with write_atomically(folder / HISTORY) as temporary:
+        temporary.write_text(json.dumps(state["history"]))
+    with write_atomically(folder / RESULT) as temporary:
+        save_file({name.removeprefix("finished."): tensor for name, tensor in tensors.items()}, temporary)
+
+
+def _worker(settings: dict[str, Any]) -> None:
+    """One Ray Train worker."""
+    import ray.train
+    import ray.train.torch
+
+    folder, config = Path(settings["folder"]), TrainProjectorConfig(**settings["config"])
+    context = ray.train.get_context()
+    rank = context.get_world_rank()
+    torch.set_num_threads(config.ray.cpus_per_worker)
+
+    def save(state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        with tempfile.TemporaryDirectory() as temporary:
+            if rank == 0:
+                write_checkpoint(Path(temporary), folder.name, state, tensors)
+            checkpoint = ray.train.Checkpoint.from_directory(temporary) if rank == 0 else None
+            ray.train.report({"seed": state["seed"], "step": state["step"]}, checkpoint=checkpoint)
+
+    def progress(row: dict[str, Any]) -> None:
+        with (folder / PROGRESS).open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    latest = ray.train.get_checkpoint()
+    resume = None
+    if latest is not None:
+        with latest.as_directory() as stored:
+            resume = read_checkpoint(Path(stored), folder.name)
+    data, source = load_staged(folder)
+    place = Place(
+        rank=rank,
+        workers=context.get_world_size(),
+        device=ray.train.torch.get_device(),
+        wrap=ray.train.torch.prepare_model,
+    )
+    train_seeds(settings["method"], data, source, config, place, resume, save, progress)
+
+
+@contextmanager
+def _progress_bar(method: str, path: Path, config: TrainProjectorConfig) -> Iterator[None]:
+    """Show what the workers write into the progress file while the body runs."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    stop = threading.Event()
+    steps = config.optimisation.steps
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
+    with Progress(*columns) as bar:
+        task = bar.add_task(f"train {method}", total=steps * len(config.seeds), note="starting workers")
+
+        def show() -> None:
+            while True:
+                ended = stop.wait(0.5)
+                lines = path.read_text().splitlines() if path.exists() else []
+                if lines:
+                    row = json.loads(lines[-1])
+                    done = config.seeds.index(row["seed"]) * steps + row["step"]
+                    note = f"seed {row['seed']}  step {row['step']}/{steps}  accuracy {row['validation_accuracy']:.1%}"
+                    bar.update(task, completed=done, note=note)
+                if ended:
+                    return
+
+        thread = threading.Thread(target=show, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()

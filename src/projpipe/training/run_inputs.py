@@ -1,0 +1,119 @@
+"""What a training run reads, staged as files, so that workers anywhere find the same inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+import projpipe
+from projpipe.atomic import write_atomically
+from projpipe.config import TrainProjectorConfig
+from projpipe.projection.source import Source
+from projpipe.training.batches import LabelledImages
+from projpipe.training.loop import TrainingData
+from projpipe.transformer.spec import TransformerSpec
+
+TENSORS, SETTINGS, IMAGES = "inputs.safetensors", "inputs.json", "images.npy"
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """Everything that decides what a training run makes.
+
+    `tensors` holds the source (`weights.*`, `statistics.*`), the teacher's logits (`logits.*`) and `labels` [N], the
+    class of every image. `images` is the packed uint8 array `[N, H, W, C]`.
+    """
+
+    config: TrainProjectorConfig
+    source: Source
+    logits: dict[str, Tensor]
+    labels: Tensor
+    train_tasks: Sequence[Sequence[int]]
+    validation_tasks: Sequence[Sequence[int]]
+    mean: Sequence[float]
+    std: Sequence[float]
+    images: np.ndarray
+    images_sha256: str
+
+    def _tensors(self) -> dict[str, Tensor]:
+        parts = {"weights": self.source.weights, "statistics": self.source.statistics, "logits": self.logits}
+        named = {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+        return {**named, "labels": self.labels}
+
+    def _settings(self) -> dict[str, Any]:
+        # Where a run is placed does not change what it makes, but for the number of workers.
+        placed = self.config.model_dump(mode="json", exclude={"ray": {"address", "max_failures", "cpus_per_worker"}})
+        return {
+            "config": placed,
+            "spec": self.source.spec.to_json(),
+            "train_tasks": [list(map(int, task)) for task in self.train_tasks],
+            "validation_tasks": [list(map(int, task)) for task in self.validation_tasks],
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "images_sha256": self.images_sha256,
+        }
+
+    def stage(self, runs: Path, kind: str, further: str = "") -> str:
+        """Write the inputs into a folder of `runs`, whose name their content decides, and return that name.
+
+        Args:
+            kind: what the run does; the name starts with it.
+            further: whatever else decides what the run makes.
+        """
+        tensors = save({name: tensor.contiguous() for name, tensor in sorted(self._tensors().items())})
+        settings = json.dumps(self._settings(), sort_keys=True) + further
+        digest = hashlib.sha256(tensors + settings.encode() + source_code_digest().encode()).hexdigest()
+        name = f"{kind}-{digest[:16]}"
+        folder = runs / name
+        folder.mkdir(parents=True, exist_ok=True)
+        with write_atomically(folder / TENSORS) as temporary:
+            temporary.write_bytes(tensors)
+        # Images are read where they lie; an array that lies nowhere is written beside the rest.
+        path = getattr(self.images, "filename", None)
+        if path is None:
+            path = folder / IMAGES
+            with write_atomically(path) as temporary, temporary.open("wb") as file:
+                np.save(file, self.images, allow_pickle=False)
+        with write_atomically(folder / SETTINGS) as temporary:
+            temporary.write_text(json.dumps({"images": str(Path(path).resolve()), **self._settings()}))
+        return name
+
+
+def load_staged(folder: Path) -> tuple[TrainingData, Source]:
+    """Read what `RunInputs.stage` wrote."""
+    settings = json.loads((folder / SETTINGS).read_text())
+    tensors = load_file(folder / TENSORS)
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+    logits, images = part("logits."), np.load(settings["images"], mmap_mode="r", allow_pickle=False)
+
+    def split(name: str) -> LabelledImages:
+        ids, values = logits[f"{name}_image_ids"], logits[f"{name}_logits"]
+        affine = logits.get(f"{name}_affine")
+        values = values if affine is not None else values[None]
+        return LabelledImages(images, ids, tensors["labels"][ids], values, affine, settings["mean"], settings["std"])
+
+    data = TrainingData(split("train"), split("validation"), settings["train_tasks"], settings["validation_tasks"])
+    spec = TransformerSpec.from_json(settings["spec"])
+    return data, Source(spec, part("weights."), part("statistics."))
+
+
+def source_code_digest() -> str:
+    """A digest of the code that trains, so that a changed method never goes on from an old checkpoint."""
+    package = Path(projpipe.__file__).parent
+    floors = ("baselines", "images", "projection", "training", "transformer")
+    digest = hashlib.sha256(torch.__version__.encode())
+    for path in sorted(path for floor in floors for path in (package / floor).rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,90 @@
+"""A training run: every seed of one method, one after another, stopped and resumed at any checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from projpipe.config import TrainProjectorConfig
+from projpipe.projection.source import Source
+from projpipe.training.batches import draw_batch
+from projpipe.training.loop import Trainer, TrainingData
+from projpipe.training.methods import build
+
+Checkpoint = tuple[dict[str, Any], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker runs: its rank among the workers, its device, and how it wraps a model for its peers."""
+
+    rank: int = 0
+    workers: int = 1
+    device: torch.device = torch.device("cpu")
+    wrap: Callable[[nn.Module], nn.Module] = nn.Identity()
+
+
+def train_seeds(
+    method: str,
+    data: TrainingData,
+    source: Source,
+    config: TrainProjectorConfig,
+    place: Place,
+    resume: Checkpoint | None,
+    save: Callable[[dict[str, Any], dict[str, Tensor]], None],
+    progress: Callable[[dict[str, Any]], None],
+) -> None:
+    """Train one method with every seed of the config.
+
+    The model kept for a seed is the moving average at the best validation accuracy.
+
+    Args:
+        resume: the last checkpoint of this run, or None at its start.
+        save: called by every worker, equally often, with the state and, on rank 0, all tensors. Its last call holds
+            the finished models as `finished.<seed>.<name>`, and the history.
+        progress: called on rank 0 after every validation, with a row of the history and the number of steps done.
+    """
+    state, tensors = resume or ({"seed": 0, "step": 0, "history": [], "best_accuracy": -1.0}, {})
+    history: list[dict[str, Any]] = list(state["history"])
+    finished = {name: tensor for name, tensor in tensors.items() if name.startswith("finished.")}
+    schedule = config.optimisation
+    rank_0 = place.rank == 0
+
+    for position, seed in enumerate(config.seeds):
+        if position < state["seed"]:
+            continue
+        model = build(method, source, config.student, config.conditioning, seed).to(place.device)
+        trainer = Trainer(place.wrap(model), model, schedule, getattr(config.learning_rates, method))
+        if position == state["seed"] and state["step"]:
+            trainer.load_state_tensors(state["step"], state["best_accuracy"], tensors)
+
+        def judge(trainer: Trainer = trainer, seed: int = seed, loss: float | None = None) -> None:
+            accuracy = trainer.judge(data.validation, data.validation_tasks)
+            row = {"method": method, "seed": seed, "step": trainer.step, "loss": loss, "validation_accuracy": accuracy}
+            history.append(row)
+            progress(row)
+
+        if rank_0 and trainer.step == 0:
+            judge()
+        while trainer.step < schedule.steps:
+            batch = draw_batch(
+                data.train,
+                data.train_tasks,
+                schedule.tasks_per_step,
+                schedule.images_per_task,
+                seed=(seed, trainer.step),
+                share=slice(place.rank, None, place.workers),
+            )
+            loss = trainer.train_step(batch.to(place.device))
+            last = trainer.step == schedule.steps
+            if rank_0 and (last or trainer.step % schedule.validate_every == 0):
+                judge(loss=loss)
+            if not last and trainer.step % schedule.checkpoint_every == 0:
+                reached = {"seed": position, "step": trainer.step, "best_accuracy": trainer.best_accuracy}
+                save({**reached, "history": history}, {**finished, **trainer.state_tensors()} if rank_0 else {})
+        finished |= {f"finished.{seed}.{name}": tensor for name, tensor in trainer.best.items()}
+        save({"seed": position + 1, "step": 0, "best_accuracy": -1.0, "history": history}, finished)

@@ -1,0 +1,148 @@
+"""The sweep over student sizes: Optuna proposes, Ray tasks train, one process owns the study."""
+
+from __future__ import annotations
+
+import logging
+from itertools import product
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from projpipe.config import StudentConfig, StudentSpace, SweepStudentsConfig, TrainProjectorConfig
+from projpipe.errors import InputError
+from projpipe.training.distributed import connect
+from projpipe.training.run_inputs import RunInputs, load_staged
+from projpipe.training.session import Place, train_seeds
+from projpipe.transformer.spec import TransformerSpec
+
+if TYPE_CHECKING:
+    import optuna
+
+JOURNAL = "journal.log"
+logger = logging.getLogger(__name__)
+
+
+def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> list[dict[str, Any]]:
+    """Search student sizes for high validation accuracy and few deployed parameters.
+
+    Suggestions are asked for and results are told in whole batches of `trials_at_once`, with a sampler seeded anew
+    by the number of finished trials: a stopped sweep goes on with the suggestions it would have made.
+
+    Args:
+        inputs: the run that every trial is, but for the size of its student.
+        runs: folder for the journal of the study, which all workers must see.
+
+    Returns:
+        One row a trial, as `schemas.TRIALS` wants them.
+
+    Raises:
+        InputError: a size of the space is no smaller than the teacher, or the cluster has no room.
+    """
+    import optuna
+    import ray
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+    from optuna.trial import TrialState
+
+    check_space(config.space, inputs.source.spec)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    identity = config.model_dump_json(exclude={"trials"})
+    name = inputs.stage(runs, "sweep", identity)
+    folder = (runs / name).resolve()
+    study = optuna.create_study(
+        study_name=name,
+        storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
+        directions=["maximize", "minimize"],
+        load_if_exists=True,
+    )
+    for stale in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(stale.number, state=TrialState.FAIL)
+
+    def finished() -> list[optuna.trial.FrozenTrial]:
+        return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+    num_classes = int(median(len(task) for task in inputs.validation_tasks))
+    use_gpu = inputs.config.ray.use_gpu
+    while (left := config.trials - len(finished())) > 0:
+        connect(inputs.config.ray)
+        resources = ray.cluster_resources()
+        at_once = config.trials_at_once or int(resources.get("GPU" if use_gpu else "CPU", 1))
+        study.sampler = make_sampler(config.sampler, config.seed + len(finished()), config.trials)
+        trials = [study.ask() for _ in range(min(at_once, left))]
+        students = [suggest(trial, config.space) for trial in trials]
+        train = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(_train_trial)
+        settings = inputs.config.model_dump(mode="json")
+        accuracies = ray.get([train.remote(str(folder), settings, s.model_dump()) for s in students])
+        for trial, student, accuracy in zip(trials, students, accuracies, strict=True):
+            params = inputs.source.spec.student(**student.model_dump()).deployed_params(num_classes)
+            trial.set_user_attr("student", student.model_dump())
+            study.tell(trial, [accuracy, params])
+            logger.info(
+                "trial %d of %d: %s, %s parameters, accuracy %.1f %%",
+                len(finished()),
+                config.trials,
+                " x ".join(f"{value:g}" for value in student.model_dump().values()),
+                f"{params:,}",
+                100 * accuracy,
+            )
+    done = sorted(finished(), key=lambda trial: trial.number)[: config.trials]
+    rows = [
+        {**trial.user_attrs["student"], "validation_accuracy": trial.values[0], "params": int(trial.values[1])}
+        for trial in done
+    ]
+    return [
+        {"trial": i, **row, "pareto": not any(_dominates(other, row) for other in rows)} for i, row in enumerate(rows)
+    ]
+
+
+def check_space(space: StudentSpace, source: TransformerSpec) -> None:
+    """Refuse a space with a size that could not be trained, before anything is."""
+    for embed_dim in space.embed_dim:
+        heads = [count for count in space.num_heads if embed_dim % count == 0]
+        if not heads:
+            raise InputError(
+                f"sweep_students.space: embed_dim {embed_dim} is divisible by none of num_heads {list(space.num_heads)}; "
+                "change one of them"
+            )
+        for depth, mlp_ratio in product(space.depth, space.mlp_ratio):
+            source.student(embed_dim, depth, heads[0], mlp_ratio)
+
+
+def suggest(trial: optuna.Trial, space: StudentSpace) -> StudentConfig:
+    """A size out of the space; the number of heads is chosen among those that divide the width."""
+    embed_dim = trial.suggest_categorical("embed_dim", space.embed_dim)
+    heads = [count for count in space.num_heads if embed_dim % count == 0]
+    return StudentConfig(
+        embed_dim=embed_dim,
+        depth=trial.suggest_categorical("depth", space.depth),
+        num_heads=trial.suggest_categorical(f"num_heads at {embed_dim}", heads),
+        mlp_ratio=trial.suggest_categorical("mlp_ratio", space.mlp_ratio),
+    )
+
+
+def make_sampler(name: str, seed: int, trials: int) -> optuna.samplers.BaseSampler:
+    """The named Optuna sampler; its first third of the trials is random."""
+    from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
+
+    if name == "tpe":
+        return TPESampler(seed=seed, n_startup_trials=max(2, trials // 3))
+    return {"nsga2": NSGAIISampler, "random": RandomSampler}[name](seed=seed)
+
+
+def _train_trial(folder: str, settings: dict[str, Any], student: dict[str, Any]) -> float:
+    """Train a projector for one student size, and return its best validation accuracy."""
+    config = TrainProjectorConfig(**{**settings, "student": student})
+    torch.set_num_threads(1)
+    data, source = load_staged(Path(folder))
+    rows: list[dict[str, Any]] = []
+    device = torch.device("cuda" if config.ray.use_gpu else "cpu")
+    train_seeds("projected", data, source, config, Place(device=device), None, lambda *_: None, rows.append)
+    return max(row["validation_accuracy"] for row in rows)
+
+
+def _dominates(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """At least as good in both objectives, and not the same in both."""
+    better = (one["validation_accuracy"], -one["params"]), (other["validation_accuracy"], -other["params"])
+    return better[0] != better[1] and all(a >= b for a, b in zip(*better, strict=True))
