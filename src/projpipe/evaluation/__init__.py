@@ -1,0 +1,1 @@
+"""How models are judged: accuracy, intervals, size, compute and speed."""

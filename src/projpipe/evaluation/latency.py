@@ -1,0 +1,128 @@
+"""Wall-clock time of inference, and of making one model."""
+
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TypedDict
+
+import numpy as np
+import torch
+from torch import nn
+
+from projpipe.config import LatencyConfig
+
+WARM_UP = 5
+
+
+class Latency(TypedDict):
+    """Time of one forward pass in milliseconds, and how many times faster than the teacher it is.
+
+    `iqr_ms` is the interquartile range. `speedup` is the ratio of the medians, `paired_speedup` the median of the
+    ratios of neighbouring runs, which a slow drift of the machine's speed leaves alone.
+    """
+
+    median_ms: float
+    iqr_ms: float
+    speedup: float
+    paired_speedup: float
+
+
+class Timings(TypedDict):
+    """The content of `timings.json`: the only output with wall-clock figures besides the report.
+
+    `latency` is {method: {batch size: Latency}} of models for `num_classes` classes, the teacher's for all classes;
+    `make_one_model_ms` is the median time to make a model for a task, by method.
+    """
+
+    machine: str
+    threads: int
+    repeats: int
+    num_classes: int
+    latency: dict[str, dict[str, Latency]]
+    make_one_model_ms: dict[str, float]
+
+
+def measure_timings(
+    teacher: nn.Module,
+    specialisers: Mapping[str, Callable[[Sequence[int]], nn.Module]],
+    tasks: Sequence[Sequence[int]],
+    classes: Sequence[int],
+    image_shape: tuple[int, int, int],
+    config: LatencyConfig,
+) -> Timings:
+    """Latency of the teacher and of every method's model for `classes`, and the time to make models for `tasks`.
+
+    `specialisers` maps a method to the function that makes its model for a list of class ids.
+    """
+    models = {"teacher": teacher, **{method: specialise(classes) for method, specialise in specialisers.items()}}
+    by_batch = {
+        str(size): latencies(models, image_shape, size, config.threads, config.repeats) for size in config.batch_sizes
+    }
+    return Timings(
+        machine=f"{platform.system()} {platform.machine()}",
+        threads=config.threads,
+        repeats=config.repeats,
+        num_classes=len(classes),
+        latency={name: {size: measured[name] for size, measured in by_batch.items()} for name in models},
+        make_one_model_ms={
+            method: time_to_make(specialise, tasks, config.threads) for method, specialise in specialisers.items()
+        },
+    )
+
+
+def latencies(
+    models: Mapping[str, nn.Module], image_shape: tuple[int, int, int], batch_size: int, threads: int, repeats: int
+) -> dict[str, Latency]:
+    """Latency of every model on a batch of images of `image_shape` [C, H, W]; one of `models` is named 'teacher'.
+
+    The models take turns in every repeat, so that noise of the machine falls on all of them.
+    """
+    images = torch.randn(batch_size, *image_shape, generator=torch.Generator().manual_seed(0))
+    seconds: dict[str, list[float]] = {name: [] for name in models}
+    with fixed_threads(threads), torch.inference_mode():
+        for repeat in range(-WARM_UP, repeats):
+            for name, model in models.items():
+                elapsed = _seconds(partial(model, images))
+                if repeat >= 0:
+                    seconds[name].append(elapsed)
+    teacher = np.array(seconds["teacher"])
+    return {name: _summary(np.array(times), teacher) for name, times in seconds.items()}
+
+
+def time_to_make(
+    specialise: Callable[[Sequence[int]], nn.Module], tasks: Sequence[Sequence[int]], threads: int
+) -> float:
+    """Median time in milliseconds that `specialise` takes to make a model, over the class lists of `tasks`."""
+    with fixed_threads(threads), torch.inference_mode():
+        specialise(tasks[0])
+        seconds = [_seconds(partial(specialise, classes)) for classes in tasks]
+    return round(1000 * float(np.median(seconds)), 4)
+
+
+@contextmanager
+def fixed_threads(threads: int) -> Iterator[None]:
+    """Run torch with `threads` threads inside the block, and with as many as before after it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def _summary(seconds: np.ndarray, teacher: np.ndarray) -> Latency:
+    low, median, high = np.percentile(seconds, [25, 50, 75])
+    return Latency(
+        median_ms=round(1000 * float(median), 4),
+        iqr_ms=round(1000 * float(high - low), 4),
+        speedup=round(float(np.median(teacher) / median), 3),
+        paired_speedup=round(float(np.median(teacher / seconds)), 3),
+    )

@@ -1,0 +1,172 @@
+"""Nodes of the pipeline `evaluate`. Every method is judged through one interface: `specialise(classes) -> model`."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from projpipe.config import EvaluateConfig, TrainProjectorConfig
+from projpipe.evaluation.accuracy import masked_accuracies, task_accuracies
+from projpipe.evaluation.cost import Cost, deployed_cost
+from projpipe.evaluation.latency import Timings, measure_timings
+from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics, median_task, reported_tasks
+from projpipe.images.normalisation import normalise
+from projpipe.projection.source import Source
+from projpipe.reporting import figures
+from projpipe.reporting.report import render_report
+from projpipe.training.methods import restore
+from projpipe.transformer.spec import TransformerSpec
+
+Methods = Mapping[str, Mapping[int, Callable[[Sequence[int]], nn.Module]]]
+
+
+def restore_methods(
+    teacher: VisionTransformer,
+    projected_models: dict[str, Tensor],
+    static_models: dict[str, Tensor],
+    universal_models: dict[str, Tensor],
+    source_weights: dict[str, Tensor],
+    source_statistics: dict[str, Tensor],
+    train_projector: TrainProjectorConfig,
+) -> Methods:
+    """The function `specialise` of every method and seed: {method: {seed: specialise}}."""
+    source = Source(TransformerSpec.of(teacher), source_weights, source_statistics)
+    student, conditioning = train_projector.student, train_projector.conditioning
+    trained = {"projected": projected_models, "static": static_models, "universal": universal_models}
+    return {
+        method: {
+            seed: restore(method, models, seed, source, student, conditioning).specialise
+            for seed in train_projector.seeds
+        }
+        for method, models in trained.items()
+    }
+
+
+def evaluate_models(
+    images: np.ndarray,
+    index: pd.DataFrame,
+    tasks: pd.DataFrame,
+    dataset_card: dict[str, Any],
+    teacher_logits: dict[str, Tensor],
+    methods: Methods,
+    evaluate: EvaluateConfig,
+) -> pd.DataFrame:
+    """Accuracy of the teacher (its cached logits masked) and of every method and seed on the reported tasks."""
+    judged = reported_tasks(tasks, evaluate.train_tasks)
+    class_ids = torch.tensor(index.sort_values("image_id")["class_id"].to_numpy(copy=True))
+    test_ids = teacher_logits["test_image_ids"]
+    labels = class_ids[test_ids]
+    test_images = normalise(images[test_ids.numpy()], dataset_card["mean"], dataset_card["std"])
+
+    teacher = masked_accuracies(teacher_logits["test_logits"], labels, judged)
+    tables = [teacher.assign(method="teacher", seed=TEACHER_SEED)]
+    for method, seeds in methods.items():
+        for seed, specialise in seeds.items():
+            table = task_accuracies(specialise, test_images, labels, judged)
+            tables.append(table.assign(method=method, seed=seed))
+    return pd.concat(tables, ignore_index=True)
+
+
+def measure_costs(
+    teacher: nn.Module, tasks: pd.DataFrame, dataset_card: dict[str, Any], methods: Methods
+) -> dict[str, Cost]:
+    """Deployed parameters and multiply-accumulates of the teacher and of every method's model of the median task."""
+    shape, classes = _image_shape(dataset_card), median_task(tasks)
+    students = {method: next(iter(seeds.values()))(classes) for method, seeds in methods.items()}
+    return {name: deployed_cost(model, shape) for name, model in {"teacher": teacher, **students}.items()}
+
+
+def measure_latency(
+    teacher: nn.Module,
+    tasks: pd.DataFrame,
+    dataset_card: dict[str, Any],
+    methods: Methods,
+    evaluate: EvaluateConfig,
+) -> Timings:
+    """Latency of the teacher and of every method's model, and the time to make one model."""
+    return measure_timings(
+        teacher,
+        {method: next(iter(seeds.values())) for method, seeds in methods.items()},
+        tasks=[[int(c) for c in classes] for classes in reported_tasks(tasks, 0)["class_ids"]],
+        classes=median_task(tasks),
+        image_shape=_image_shape(dataset_card),
+        config=evaluate.latency,
+    )
+
+
+def compute_metrics(
+    results: pd.DataFrame,
+    costs: dict[str, Cost],
+    dataset_card: dict[str, Any],
+    evaluate: EvaluateConfig,
+    train_projector: TrainProjectorConfig,
+) -> dict[str, Any]:
+    """The content of `metrics.json`."""
+    return build_metrics(
+        dataset_card["name"], results, costs, train_projector.student, evaluate.bootstrap_samples, evaluate.seed
+    )
+
+
+def draw_accuracy(metrics: dict[str, Any]) -> go.Figure:
+    """Accuracy by method and kind of task, with intervals."""
+    return figures.accuracy_figure(metrics["results"])
+
+
+def draw_learning_curves(*histories: pd.DataFrame) -> go.Figure:
+    """Validation accuracy against step of all methods."""
+    return figures.learning_curves_figure(pd.concat(histories, ignore_index=True))
+
+
+def draw_tasks(results: pd.DataFrame) -> go.Figure:
+    """Projected minus universal, task by task."""
+    return figures.tasks_figure(results)
+
+
+def tabulate_learning_curves(*histories: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    """Validation accuracy by method, seed and step, as the records that `dvc plots` draws."""
+    columns = ["method", "seed", "step", "validation_accuracy"]
+    return pd.concat(histories, ignore_index=True)[columns].to_dict(orient="records")
+
+
+def write_report(
+    metrics: dict[str, Any],
+    costs: dict[str, Cost],
+    timings: Timings,
+    results: pd.DataFrame,
+    sweep_trials: pd.DataFrame,
+    accuracy_figure: go.Figure,
+    learning_curves_figure: go.Figure,
+    tasks_figure: go.Figure,
+    pareto_figure: go.Figure,
+    teacher_card: dict[str, Any],
+    dataset_card: dict[str, Any],
+    evaluate: EvaluateConfig,
+    train_projector: TrainProjectorConfig,
+) -> str:
+    """The self-contained HTML report."""
+    return render_report(
+        metrics,
+        costs,
+        timings,
+        results,
+        sweep_trials,
+        figures={
+            "accuracy": accuracy_figure,
+            "learning_curves": learning_curves_figure,
+            "tasks": tasks_figure,
+            "pareto": pareto_figure,
+        },
+        teacher_card=teacher_card,
+        dataset_card=dataset_card,
+        parameters={"train_projector": train_projector, "evaluate": evaluate},
+    )
+
+
+def _image_shape(dataset_card: dict[str, Any]) -> tuple[int, int, int]:
+    height, width = dataset_card["image_size"]
+    return dataset_card["channels"], height, width

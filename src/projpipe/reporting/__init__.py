@@ -1,0 +1,1 @@
+"""What people see: figures, the closing table and the HTML report."""

@@ -1,0 +1,126 @@
+"""The HTML report: one file that opens without a network and without knowing the project."""
+
+import platform
+from collections.abc import Hashable, Iterator, Mapping
+from importlib import metadata
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from plotly.offline import get_plotlyjs
+from pydantic import BaseModel
+
+from projpipe.evaluation.cost import Cost
+from projpipe.evaluation.latency import Timings
+from projpipe.reporting.caveats import caveats
+from projpipe.reporting.figures import KIND_NAMES, METHOD_NAMES
+
+PACKAGES = ("projpipe", "torch", "timm", "kedro", "ray", "optuna", "numpy", "pandas", "plotly")
+
+
+def render_report(
+    metrics: Mapping[str, Any],
+    costs: Mapping[str, Cost],
+    timings: Timings,
+    results: pd.DataFrame,
+    sweep_trials: pd.DataFrame,
+    figures: Mapping[str, go.Figure],
+    teacher_card: Mapping[str, Any],
+    dataset_card: Mapping[str, Any],
+    parameters: Mapping[str, BaseModel],
+) -> str:
+    """The report as one HTML document, plotly.js included.
+
+    `figures` holds accuracy, learning_curves, tasks and pareto; `parameters` the parameters to print, by pipeline.
+    Names of classes, tasks and data sets are escaped, as they come from folders.
+    """
+    settings = {f"{name}.{key}": value for name, model in parameters.items() for key, value in flatten(_plain(model))}
+    template = environment().get_template("report.html.j2")
+    return template.render(
+        metrics=metrics,
+        costs=costs,
+        timings=timings,
+        per_task=per_task_table(results),
+        trials=sweep_trials.sort_values(["params", "validation_accuracy"]).to_dict(orient="records"),
+        figures={name: _fragment(name, figure) for name, figure in figures.items()},
+        plotly_js=get_plotlyjs(),
+        teacher_card=dict(flatten({k: v for k, v in teacher_card.items() if k not in ("data", "versions")})),
+        dataset_card=dataset_card,
+        settings=settings,
+        seeds=parameters["train_projector"].model_dump()["seeds"],
+        caveats=caveats(metrics, timings, results),
+        versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+        method_names=METHOD_NAMES,
+        kind_names=KIND_NAMES,
+    )
+
+
+def environment() -> Environment:
+    """Jinja with escaping on, and the number formats of the report as filters."""
+    env = Environment(
+        loader=PackageLoader("projpipe.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters |= {"percent": percent, "points": points, "count": count, "verdict": verdict}
+    return env
+
+
+def percent(share: float) -> str:
+    """A share as per cent with one decimal: 0.9712 is '97.1'."""
+    return f"{100 * share:.1f}"
+
+
+def points(share: float) -> str:
+    """A difference of shares in percentage points with its sign: -0.0034 is '−0.3' with a true minus sign."""
+    return f"{100 * share:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def count(number: float) -> str:
+    """A large number in three figures: 1234567 is '1.23 M'."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:g}"
+
+
+def verdict(interval: tuple[float, float]) -> str:
+    """What a 95 % interval of a difference says: 'better', 'worse' or 'no difference shown'."""
+    low, high = interval
+    return "better" if low > 0 else "worse" if high < 0 else "no difference shown"
+
+
+def per_task_table(results: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    """One record a task: name, kind, num_classes, images, and under 'accuracy' the mean over seeds by method."""
+    keys = ["kind", "task_id", "task_name", "num_classes", "images"]
+    tasks = results[keys].drop_duplicates().to_dict(orient="records")
+    accuracy = results.pivot_table(index="task_id", columns="method", values="accuracy", aggfunc="mean")
+    tasks.sort(key=lambda task: (list(KIND_NAMES).index(task["kind"]), task["task_id"]))
+    return [{**task, "accuracy": accuracy.loc[task["task_id"]].to_dict()} for task in tasks]
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Leaves of a nested mapping under dotted names; lists become text."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _plain(model: BaseModel) -> dict[str, Any]:
+    return model.model_dump(mode="json")
+
+
+def _fragment(name: str, figure: go.Figure) -> str:
+    """The figure as an HTML fragment without plotly.js; the page's theme colours it and its caption is in the page."""
+    plain = go.Figure(figure).update_layout(title=None, margin_t=36, paper_bgcolor="rgba(0,0,0,0)")
+    return plain.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=f"figure-{name}",
+        config={"responsive": True, "displayModeBar": False},
+    )
