@@ -254,6 +254,15 @@ class TrainProjectorConfig(Config):
             raise ValueError(f"seeds {list(self.seeds)} repeat a value; give each once")
         return self
 
+    @model_validator(mode="after")
+    def _even_shares(self) -> "TrainProjectorConfig":
+        tasks, workers = self.optimisation.tasks_per_step, self.ray.num_workers
+        if tasks % workers:
+            raise ValueError(
+                f"optimisation.tasks_per_step {tasks} does not divide among ray.num_workers {workers}; change one"
+            )
+        return self
+
 
 # --- sweep_students --------------------------------------------------------------------------------------------
 

@@ -50,7 +50,7 @@ def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, 
     folder = runs / name
     if not (folder / RESULT).exists():
         connect(config.ray)
-        _fit(method, name, folder.resolve(), config)
+        fit_run(method, name, folder.resolve(), config)
     else:
         logger.info("%s: taken from the finished run %s", method, name)
     try:
@@ -91,7 +91,7 @@ def connect(config: RayConfig) -> None:
             )
 
 
-def _fit(method: str, name: str, folder: Path, config: TrainProjectorConfig) -> None:
+def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) -> None:
     """Run Ray Train under the run's name, which resumes what a killed run left, and store the result."""
     import ray.train
     from ray.train.torch import TorchConfig, TorchTrainer

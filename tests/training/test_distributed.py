@@ -1,0 +1,106 @@
+"""Training on a real Ray cluster of two workers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from projpipe.errors import InputError
+from projpipe.training import distributed
+from projpipe.training.run_inputs import RunInputs
+
+DRIVER = """
+import json, sys
+from pathlib import Path
+from projpipe.config import TrainProjectorConfig
+from projpipe.training.distributed import connect, fit_run
+folder = Path(sys.argv[1])
+config = TrainProjectorConfig(**json.loads(sys.argv[2]))
+connect(config.ray)
+fit_run("projected", folder.name, folder, config)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stop_ray():
+    yield
+    import ray
+
+    ray.shutdown()
+
+
+def test_two_workers_learn_what_one_learns(run_inputs: RunInputs, tmp_path: Path, settings) -> None:
+    two = replace(run_inputs, config=settings(ray={"num_workers": 2}))
+    models, history = distributed.train_method("static", two, tmp_path)
+    alone, _ = distributed.train_method("static", run_inputs, tmp_path)
+    assert {row["seed"] for row in history} == {0, 1}
+    assert models.keys() == alone.keys()
+    for name, tensor in models.items():
+        torch.testing.assert_close(tensor, alone[name], atol=1e-3, rtol=1e-2)
+
+
+def test_a_finished_run_is_read_and_a_changed_parameter_starts_afresh(
+    run_inputs: RunInputs, tmp_path: Path, settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = distributed.train_method("universal", run_inputs, tmp_path)
+    runs = set(tmp_path.iterdir())
+    started: list[str] = []
+    fit = distributed.fit_run
+    monkeypatch.setattr(distributed, "fit_run", lambda *args: (started.append(args[1]), fit(*args)))
+    again, _ = distributed.train_method("universal", run_inputs, tmp_path)
+    assert all(torch.equal(tensor, again[name]) for name, tensor in first.items())
+    assert (set(tmp_path.iterdir()), started) == (runs, [])
+
+    changed = replace(run_inputs, config=settings(learning_rates={"universal": 0.003}))
+    other, _ = distributed.train_method("universal", changed, tmp_path)
+    assert len(started) == 1
+    assert any(not torch.equal(tensor, other[name]) for name, tensor in first.items())
+
+
+def test_a_killed_driver_goes_on_where_it_stopped(run_inputs: RunInputs, tmp_path: Path, settings) -> None:
+    config = settings(seeds=[0], optimisation={"steps": 400, "validate_every": 10, "checkpoint_every": 10})
+    inputs = replace(run_inputs, config=config)
+    folder = tmp_path / inputs.stage(tmp_path, "projected")
+    command = [sys.executable, "-c", DRIVER, str(folder), config.model_dump_json()]
+    driver = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    progress = folder / distributed.PROGRESS
+    deadline = time.monotonic() + 120
+    while not (progress.exists() and len(progress.read_text().splitlines()) > 5):
+        assert driver.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline, "the run made no progress"
+        time.sleep(0.1)
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
+    reached = json.loads(progress.read_text().splitlines()[-1])["step"]
+    assert reached < 400
+
+    progress.unlink()
+    distributed.train_method("projected", inputs, tmp_path)
+    steps = [json.loads(line)["step"] for line in progress.read_text().splitlines()]
+    assert 0 < steps[0] <= reached + 10
+    assert steps[-1] == 400
+    history = json.loads((folder / distributed.HISTORY).read_text())
+    assert [row["step"] for row in history] == list(range(0, 401, 10))
+
+
+def test_more_workers_than_the_cluster_holds_are_refused_at_once(
+    run_inputs: RunInputs, tmp_path: Path, settings
+) -> None:
+    crowd = replace(run_inputs, config=settings(ray={"num_workers": 500}, optimisation={"tasks_per_step": 500}))
+    with pytest.raises(InputError, match=r"500 workers ask for 500 CPUs, the cluster has"):
+        distributed.train_method("static", crowd, tmp_path)
+
+
+def test_a_damaged_result_is_refused_by_name(run_inputs: RunInputs, tmp_path: Path) -> None:
+    folder = tmp_path / run_inputs.stage(tmp_path, "static")
+    (folder / distributed.RESULT).write_bytes(b"\x00" * 20)
+    (folder / distributed.HISTORY).write_text("[]")
+    with pytest.raises(InputError, match=r"its result cannot be read .* delete this folder"):
+        distributed.train_method("static", run_inputs, tmp_path)

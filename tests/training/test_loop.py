@@ -1,0 +1,49 @@
+"""The loss and the schedule."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from projpipe.training.batches import Batch
+from projpipe.training.loop import distillation_loss, one_cycle
+from projpipe.training.methods import MASKED
+
+
+def batch(teacher_logits: torch.Tensor, mask: list[list[bool]]) -> Batch:
+    tasks, images, classes = teacher_logits.shape
+    return Batch(
+        images=torch.empty(tasks, images, 1, 8, 8),
+        labels=torch.zeros(tasks, images, dtype=torch.long),
+        teacher_logits=teacher_logits,
+        classes=torch.zeros(tasks, classes, dtype=torch.long),
+        mask=torch.tensor(mask),
+    )
+
+
+def test_the_loss_is_the_mean_over_tasks_of_what_each_gives_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(2, 5, 3, generator=generator), torch.randn(2, 5, 3, generator=generator)
+    mask = [[True, True, True], [True, True, False]]
+    together = distillation_loss(
+        student.masked_fill(~torch.tensor(mask)[:, None], MASKED), batch(teacher, mask), 0.3, 2.0
+    )
+
+    def alone(task: int, classes: int) -> torch.Tensor:
+        own, target = student[task, :, :classes], teacher[task, :, :classes]
+        distilled = F.kl_div((own / 2).log_softmax(-1), (target / 2).softmax(-1), reduction="batchmean") * 4
+        return 0.7 * F.cross_entropy(own, torch.zeros(5, dtype=torch.long)) + 0.3 * distilled
+
+    torch.testing.assert_close(together, (alone(0, 3) + alone(1, 2)) / 2)
+
+
+def test_distillation_vanishes_where_the_student_is_its_teacher() -> None:
+    logits = torch.randn(1, 4, 3)
+    assert distillation_loss(logits, batch(logits, [[True] * 3]), 1.0, 2.0).abs() < 1e-6
+
+
+def test_one_cycle_warms_up_to_its_peak_and_ends_near_zero() -> None:
+    rates = [one_cycle(step, 100, 0.1) for step in range(100)]
+    assert max(rates) == rates[9] == 1.0
+    assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] < 1e-3
