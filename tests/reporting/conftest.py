@@ -1,5 +1,6 @@
 """A small evaluation to report on: accuracies drawn at random, sizes and latencies measured on tiny timm models."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from projpipe.config import EvaluateConfig, LatencyConfig, StudentConfig, TrainP
 from projpipe.evaluation.cost import deployed_cost
 from projpipe.evaluation.latency import measure_timings
 from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics
+from projpipe.reporting import figures
+from projpipe.reporting.report import render_report
 
 MEANS = {"teacher": 0.95, "projected": 0.94, "static": 0.92, "universal": 0.85}
 KINDS = ["new_combination"] * 12 + ["new_class"] * 4 + ["train"] * 4
@@ -173,7 +176,7 @@ def parameters() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def report(
+def render(
     evaluation: dict[str, Any],
     results: pd.DataFrame,
     history: pd.DataFrame,
@@ -181,21 +184,25 @@ def report(
     teacher_card: dict[str, Any],
     dataset_card: dict[str, Any],
     parameters: dict[str, Any],
-) -> str:
-    from projpipe.reporting import figures
-    from projpipe.reporting.report import render_report
-
-    return render_report(
-        **evaluation,
+) -> Callable[[dict[str, Any]], str]:
+    """The report as a function of metrics, costs and timings."""
+    drawn = {
+        "accuracy": figures.accuracy_figure(evaluation["metrics"]["results"]),
+        "learning_curves": figures.learning_curves_figure(history),
+        "tasks": figures.tasks_figure(results),
+        "pareto": figures.pareto_figure(trials, teacher_accuracy=0.93),
+    }
+    return lambda evaluated: render_report(
+        **evaluated,
         results=results,
         sweep_trials=trials,
-        figures={
-            "accuracy": figures.accuracy_figure(evaluation["metrics"]["results"]),
-            "learning_curves": figures.learning_curves_figure(history),
-            "tasks": figures.tasks_figure(results),
-            "pareto": figures.pareto_figure(trials, teacher_accuracy=0.93),
-        },
+        figures=drawn,
         teacher_card=teacher_card,
         dataset_card=dataset_card,
         parameters=parameters,
     )
+
+
+@pytest.fixture(scope="session")
+def report(render: Callable[[dict[str, Any]], str], evaluation: dict[str, Any]) -> str:
+    return render(evaluation)

@@ -77,14 +77,16 @@ def latencies(
 ) -> dict[str, Latency]:
     """Latency of every model on a batch of images of `image_shape` [C, H, W]; one of `models` is named 'teacher'.
 
-    The models take turns in every repeat, so that noise of the machine falls on all of them.
+    The models take turns in every repeat, in an order drawn anew, so that noise of the machine and what the model
+    before left in the caches fall on all of them.
     """
     images = torch.randn(batch_size, *image_shape, generator=torch.Generator().manual_seed(0))
+    order = np.random.default_rng(0)
     seconds: dict[str, list[float]] = {name: [] for name in models}
     with fixed_threads(threads), torch.inference_mode():
         for repeat in range(-WARM_UP, repeats):
-            for name, model in models.items():
-                elapsed = _seconds(partial(model, images))
+            for name in order.permutation(list(models)):
+                elapsed = _seconds(partial(models[name], images))
                 if repeat >= 0:
                     seconds[name].append(elapsed)
     teacher = np.array(seconds["teacher"])

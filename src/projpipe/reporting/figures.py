@@ -91,11 +91,12 @@ def learning_curves_figure(history: pd.DataFrame) -> go.Figure:
             mode="lines+markers",
             legendgroup=name,
             line={"color": colour, "dash": DASHES.get(name), "width": 2.5},
+            cliponaxis=False,
             marker={"symbol": MARKERS.get(name), "size": 8},
             hovertemplate="step %{x}: %{y:.1f} %<extra>%{fullData.name}</extra>",
         )
     seeds = history["seed"].nunique()
-    figure.update_xaxes(title="optimisation step", rangemode="tozero")
+    figure.update_xaxes(title="optimisation step", rangemode="tozero", ticks="outside")
     figure.update_yaxes(title="accuracy on validation tasks (%)")
     band = "" if seeds == 1 else f" (mean and range of {seeds} seeds)"
     return _finish(figure, f"Learning curves{band}")
@@ -180,7 +181,9 @@ def pareto_figure(trials: pd.DataFrame, teacher_accuracy: float | None = None) -
             annotation={"text": "teacher", "xanchor": "right"},
         )
     ticks = [digit * 10**power for power in range(12) for digit in (1, 2, 5)]
-    figure.update_xaxes(title="deployed parameters (log scale)", type="log", tickvals=ticks, tickformat="~s")
+    figure.update_xaxes(
+        title="deployed parameters (log scale)", type="log", tickvals=ticks, tickformat="~s", ticks="outside"
+    )
     figure.update_yaxes(title="accuracy on validation tasks (%)")
     return _finish(figure, "Student sizes: accuracy against deployed parameters")
 
@@ -191,9 +194,8 @@ def _plain(text: str) -> str:
 
 
 def _finish(figure: go.Figure, title: str) -> go.Figure:
-    axis = {"showgrid": True, "gridcolor": "rgba(127,127,127,0.2)", "zeroline": False, "automargin": True}
-    figure.update_xaxes(**axis, linecolor=QUIET, showline=True, ticks="outside", tickcolor=QUIET)
-    figure.update_yaxes(**axis)
+    figure.update_xaxes(showgrid=False, zeroline=False, linecolor=QUIET, showline=True, automargin=True)
+    figure.update_yaxes(showgrid=True, gridcolor="rgba(127,127,127,0.25)", zeroline=False, automargin=True)
     return figure.update_layout(
         template="none",
         title={"text": title, "x": 0, "xref": "paper", "font": {"size": 17}},
@@ -201,8 +203,8 @@ def _finish(figure: go.Figure, title: str) -> go.Figure:
         font_color=DARK,
         paper_bgcolor=LIGHT,
         plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "x": 0, "y": -0.2, "yref": "paper", "yanchor": "top"},
-        margin={"l": 60, "r": 20, "t": 60, "b": 60},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        margin={"l": 60, "r": 20, "t": 90, "b": 60},
         height=430,
         hoverlabel={"align": "left"},
     )

@@ -15,6 +15,7 @@ from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.latency import Timings
 from projpipe.reporting.caveats import caveats
 from projpipe.reporting.figures import KIND_NAMES, METHOD_NAMES
+from projpipe.reporting.formats import count, percent, points, verdict
 
 PACKAGES = ("projpipe", "torch", "timm", "kedro", "ray", "optuna", "numpy", "pandas", "plotly")
 
@@ -47,8 +48,8 @@ def render_report(
         plotly_js=get_plotlyjs(),
         teacher_card=dict(flatten({k: v for k, v in teacher_card.items() if k not in ("data", "versions")})),
         dataset_card=dataset_card,
+        training=parameters["train_projector"],
         settings=settings,
-        seeds=parameters["train_projector"].model_dump()["seeds"],
         caveats=caveats(metrics, timings, results),
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
         method_names=METHOD_NAMES,
@@ -67,30 +68,6 @@ def environment() -> Environment:
     )
     env.filters |= {"percent": percent, "points": points, "count": count, "verdict": verdict}
     return env
-
-
-def percent(share: float) -> str:
-    """A share as per cent with one decimal: 0.9712 is '97.1'."""
-    return f"{100 * share:.1f}"
-
-
-def points(share: float) -> str:
-    """A difference of shares in percentage points with its sign: -0.0034 is '−0.3' with a true minus sign."""
-    return f"{100 * share:+.1f}".replace("-", "\N{MINUS SIGN}")
-
-
-def count(number: float) -> str:
-    """A large number in three figures: 1234567 is '1.23 M'."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g} {unit}"
-    return f"{number:g}"
-
-
-def verdict(interval: tuple[float, float]) -> str:
-    """What a 95 % interval of a difference says: 'better', 'worse' or 'no difference shown'."""
-    low, high = interval
-    return "better" if low > 0 else "worse" if high < 0 else "no difference shown"
 
 
 def per_task_table(results: pd.DataFrame) -> list[dict[Hashable, Any]]:
@@ -117,7 +94,7 @@ def _plain(model: BaseModel) -> dict[str, Any]:
 
 def _fragment(name: str, figure: go.Figure) -> str:
     """The figure as an HTML fragment without plotly.js; the page's theme colours it and its caption is in the page."""
-    plain = go.Figure(figure).update_layout(title=None, margin_t=36, paper_bgcolor="rgba(0,0,0,0)")
+    plain = go.Figure(figure).update_layout(title=None, margin_t=40, paper_bgcolor="rgba(0,0,0,0)")
     return plain.to_html(
         full_html=False,
         include_plotlyjs=False,

@@ -1,6 +1,6 @@
 """The pipeline `evaluate`: results, metrics, timings, figures and the report."""
 
-from kedro.pipeline import Node, Pipeline
+from kedro.pipeline import Pipeline, node
 
 from projpipe.pipelines.evaluate import nodes
 
@@ -11,8 +11,8 @@ def create_pipeline() -> Pipeline:
     """From trained methods to the report."""
     return Pipeline(
         [
-            Node(
-                nodes.restore_methods,
+            node(
+                func=nodes.restore_methods,
                 inputs=[
                     "teacher",
                     "projected_models",
@@ -25,8 +25,8 @@ def create_pipeline() -> Pipeline:
                 outputs="methods",
                 name="restore_methods_node",
             ),
-            Node(
-                nodes.evaluate_models,
+            node(
+                func=nodes.evaluate_models,
                 inputs=[
                     "images",
                     "index",
@@ -39,50 +39,50 @@ def create_pipeline() -> Pipeline:
                 outputs="results",
                 name="evaluate_models_node",
             ),
-            Node(
-                nodes.measure_costs,
+            node(
+                func=nodes.measure_costs,
                 inputs=["teacher", "tasks", "dataset_card", "methods"],
                 outputs="costs",
                 name="measure_costs_node",
             ),
-            Node(
-                nodes.compute_metrics,
+            node(
+                func=nodes.compute_metrics,
                 inputs=["results", "costs", "dataset_card", "params:evaluate", "params:train_projector"],
                 outputs="metrics",
                 name="compute_metrics_node",
             ),
-            Node(
-                nodes.measure_latency,
+            node(
+                func=nodes.measure_latency,
                 inputs=["teacher", "tasks", "dataset_card", "methods", "params:evaluate"],
                 outputs="timings",
                 name="measure_latency_node",
             ),
-            Node(
-                nodes.draw_accuracy,
+            node(
+                func=nodes.draw_accuracy,
                 inputs="metrics",
                 outputs="accuracy_figure",
                 name="draw_accuracy_node",
             ),
-            Node(
-                nodes.draw_learning_curves,
+            node(
+                func=nodes.draw_learning_curves,
                 inputs=HISTORIES,
                 outputs="learning_curves_figure",
                 name="draw_learning_curves_node",
             ),
-            Node(
-                nodes.draw_tasks,
+            node(
+                func=nodes.draw_tasks,
                 inputs="results",
                 outputs="tasks_figure",
                 name="draw_tasks_node",
             ),
-            Node(
-                nodes.tabulate_learning_curves,
+            node(
+                func=nodes.tabulate_learning_curves,
                 inputs=HISTORIES,
                 outputs="learning_curves_table",
                 name="tabulate_learning_curves_node",
             ),
-            Node(
-                nodes.write_report,
+            node(
+                func=nodes.write_report,
                 inputs=[
                     "metrics",
                     "costs",

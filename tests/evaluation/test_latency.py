@@ -1,0 +1,89 @@
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from projpipe.config import LatencyConfig
+from projpipe.evaluation.latency import WARM_UP, fixed_threads, latencies, measure_timings, time_to_make
+
+
+class Sleeper(nn.Module):
+    """Takes a given time for a batch, and writes down when it was called and on what."""
+
+    def __init__(self, name: str, seconds: float, calls: list[tuple[str, int, int, bool]]) -> None:
+        super().__init__()
+        self.name, self.seconds, self.calls = name, seconds, calls
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.calls.append((self.name, len(images), torch.get_num_threads(), torch.is_inference_mode_enabled()))
+        time.sleep(self.seconds)
+        return images
+
+
+@pytest.fixture
+def restored_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_latency_and_speedup_are_those_of_models_with_known_times() -> None:
+    calls: list[tuple[str, int, int, bool]] = []
+    models = {"teacher": Sleeper("teacher", 0.012, calls), "projected": Sleeper("projected", 0.003, calls)}
+    found = latencies(models, (1, 4, 4), batch_size=3, threads=1, repeats=9)
+
+    # Sleeping lasts at least as long as asked for, and longer on a busy machine.
+    assert 12 <= found["teacher"]["median_ms"] < 24
+    assert 3 <= found["projected"]["median_ms"] < 6
+    assert found["projected"]["speedup"] == pytest.approx(4, rel=0.5)
+    assert found["projected"]["paired_speedup"] == pytest.approx(4, rel=0.5)
+    assert found["teacher"]["speedup"] == found["teacher"]["paired_speedup"] == 1
+
+
+def test_models_take_turns_after_warming_up_with_fixed_threads_and_without_gradients() -> None:
+    calls: list[tuple[str, int, int, bool]] = []
+    models = {name: Sleeper(name, 0, calls) for name in ("teacher", "projected", "static")}
+    latencies(models, (1, 4, 4), batch_size=3, threads=1, repeats=5)
+
+    names = np.array([call[0] for call in calls]).reshape(WARM_UP + 5, 3)
+    assert all(set(turn) == set(models) for turn in names)
+    assert len({tuple(turn) for turn in names}) > 1
+    assert {call[1:] for call in calls} == {(3, 1, True)}
+
+
+def test_threads_are_given_back_even_after_an_error(restored_threads: None) -> None:
+    torch.set_num_threads(1)
+    with pytest.raises(RuntimeError, match="stop"), fixed_threads(2):
+        assert torch.get_num_threads() == 2
+        raise RuntimeError("stop")
+    assert torch.get_num_threads() == 1
+
+
+def test_time_to_make_is_the_median_over_the_tasks() -> None:
+    def specialise(classes: object) -> nn.Module:
+        time.sleep(0.004 * len(classes))  # type: ignore[arg-type]
+        return nn.Identity()
+
+    milliseconds = time_to_make(specialise, [[1], [1, 2], [1, 2, 3, 4, 5, 6, 7, 8, 9]], threads=1)
+    assert 8 <= milliseconds < 16
+
+
+def test_timings_cover_every_method_and_batch_size() -> None:
+    found = measure_timings(
+        nn.Identity(),
+        {"projected": lambda classes: nn.Identity(), "static": lambda classes: nn.Identity()},
+        tasks=[[0, 1]],
+        classes=[0, 1],
+        image_shape=(1, 4, 4),
+        config=LatencyConfig(batch_sizes=(1, 2), threads=1, repeats=5),
+    )
+    assert {name: list(sizes) for name, sizes in found["latency"].items()} == {
+        "teacher": ["1", "2"],
+        "projected": ["1", "2"],
+        "static": ["1", "2"],
+    }
+    assert found["num_classes"] == 2
+    assert found["make_one_model_ms"].keys() == {"projected", "static"}

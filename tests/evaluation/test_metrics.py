@@ -1,0 +1,108 @@
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from projpipe.config import StudentConfig
+from projpipe.errors import InputError
+from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics, median_task, reported_tasks
+
+STUDENT = StudentConfig(embed_dim=24, depth=2, num_heads=4, mlp_ratio=2.0)
+COSTS = {"teacher": {"params": 1000, "macs": 5000}, "projected": {"params": 90, "macs": 1000}}
+
+
+def table(accuracies: dict[tuple[str, int], list[float]]) -> pd.DataFrame:
+    """Tasks 0 and 1 are new combinations, task 2 has new classes."""
+    return pd.DataFrame(
+        [
+            {"method": method, "seed": seed, "task_id": task, "kind": kind, "accuracy": accuracy}
+            for (method, seed), row in accuracies.items()
+            for task, (kind, accuracy) in enumerate(
+                zip(["new_combination", "new_combination", "new_class"], row, strict=True)
+            )
+        ]
+    ).sample(frac=1, random_state=0)
+
+
+@pytest.fixture
+def metrics() -> dict[str, Any]:
+    results = table(
+        {
+            ("teacher", TEACHER_SEED): [0.9, 0.9, 0.8],
+            ("projected", 0): [0.8, 0.9, 0.6],
+            ("projected", 1): [0.9, 1.0, 0.8],
+            ("static", 0): [0.6, 0.7, 0.4],
+            ("static", 1): [0.7, 0.8, 0.6],
+            ("universal", 0): [0.9, 0.9, 0.6],
+            ("universal", 1): [0.8, 0.8, 0.8],
+        }
+    )
+    return build_metrics("digits", results, COSTS, STUDENT, bootstrap_samples=400, seed=0)
+
+
+def test_the_form_is_that_of_metrics_json(metrics: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(metrics)) == metrics
+    assert {k: metrics[k] for k in ("dataset", "objective", "metric", "higher_is_better")} == {
+        "dataset": "digits",
+        "objective": "classification",
+        "metric": "accuracy",
+        "higher_is_better": True,
+    }
+    assert metrics["teacher"] == {"params": 1000, "macs": 5000}
+    assert metrics["student"] == {
+        "params": 90,
+        "macs": 1000,
+        "embed_dim": 24,
+        "depth": 2,
+        "num_heads": 4,
+        "mlp_ratio": 2.0,
+    }
+    assert metrics["reduction"] == {"params": 0.91, "macs": 0.8}
+    for by_kind in metrics["results"].values():
+        for cell in by_kind.values():
+            assert cell.keys() == {"mean", "ci95", "tasks"}
+
+
+def test_means_are_over_seeds_and_tasks_of_a_kind(metrics: dict[str, Any]) -> None:
+    found = metrics["results"]
+    assert found["projected"]["new_combination"]["mean"] == pytest.approx(0.9)
+    assert found["projected"]["new_combination"]["tasks"] == 2
+    assert found["projected"]["new_class"]["mean"] == pytest.approx(0.7)
+    assert found["teacher"]["new_class"] == {"mean": 0.8, "ci95": [0.8, 0.8], "tasks": 1}
+    assert "train" not in found["projected"]
+
+
+def test_differences_are_paired_by_seed_and_task(metrics: dict[str, Any]) -> None:
+    # Static is 0.2 below everywhere, so that the paired difference has no spread, while each method has.
+    assert metrics["differences"]["projected-static"]["new_combination"] == {"mean": 0.2, "ci95": [0.2, 0.2]}
+    low, high = metrics["results"]["static"]["new_combination"]["ci95"]
+    assert high > low
+    assert metrics["differences"]["projected-universal"]["new_combination"]["mean"] == pytest.approx(0.05)
+    assert metrics["differences"]["projected-teacher"]["new_combination"]["mean"] == pytest.approx(0.0)
+
+
+@pytest.fixture
+def tasks() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "task_id": range(6),
+            "class_ids": [[0, 1, 2, 3, 4], np.array([0, 1]), [0, 1, 2, 3], [5, 6, 7], [1, 2, 3, 4, 5, 6], [1, 2]],
+            "kind": ["train", "new_combination", "new_combination", "new_class", "train", "validation"],
+        }
+    )
+
+
+def test_the_median_task_is_the_middle_one_of_the_held_out_tasks(tasks: pd.DataFrame) -> None:
+    assert median_task(tasks) == [5, 6, 7]
+
+
+def test_held_out_tasks_and_the_first_train_tasks_are_reported(tasks: pd.DataFrame) -> None:
+    assert list(reported_tasks(tasks, 1)["task_id"]) == [1, 2, 3, 0]
+    assert list(reported_tasks(tasks, 0)["task_id"]) == [1, 2, 3]
+
+
+def test_a_table_without_held_out_tasks_is_refused(tasks: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match="no task of kind new_combination"):
+        median_task(tasks[tasks["kind"] == "train"])

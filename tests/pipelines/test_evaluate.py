@@ -1,0 +1,247 @@
+"""The pipeline on a small teacher and on methods at their start: everything but the training is real."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+import torch
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+from timm.models.vision_transformer import VisionTransformer
+
+from projpipe import schemas
+from projpipe.config import EvaluateConfig, TrainProjectorConfig
+from projpipe.errors import InputError
+from projpipe.evaluation.metrics import TEACHER_SEED
+from projpipe.images.normalisation import normalise
+from projpipe.pipelines.evaluate import create_pipeline, nodes
+from projpipe.projection.source import Source
+from projpipe.training.methods import build
+
+SEEDS = (0, 3)
+MEAN, STD = [0.4], [0.3]
+TRAIN_PROJECTOR = TrainProjectorConfig.model_validate(
+    {
+        "seeds": SEEDS,
+        "student": {"embed_dim": 12, "depth": 2, "num_heads": 3, "mlp_ratio": 2.0},
+        "conditioning": {"templates": 2, "rank": 0, "gates": True, "task_embed_dim": 8},
+        "optimisation": {
+            "steps": 20,
+            "tasks_per_step": 2,
+            "images_per_task": 4,
+            "weight_decay": 0.0,
+            "warmup_fraction": 0.1,
+            "gradient_clip": 1.0,
+            "ema_decay": 0.9,
+            "distillation_weight": 0.5,
+            "distillation_temperature": 2.0,
+            "validate_every": 10,
+            "checkpoint_every": 10,
+        },
+        "learning_rates": {"projected": 0.002, "static": 0.002, "universal": 0.004},
+        "ray": {},
+    }
+)
+EVALUATE = EvaluateConfig.model_validate(
+    {
+        "seed": 0,
+        "bootstrap_samples": 100,
+        "train_tasks": 1,
+        "latency": {"batch_sizes": [1, 4], "threads": 1, "repeats": 5},
+    }
+)
+
+
+def trained(method: str, source: Source) -> dict[str, torch.Tensor]:
+    return {
+        f"{seed}.{name}": value
+        for seed in SEEDS
+        for name, value in build(method, source, TRAIN_PROJECTOR.student, TRAIN_PROJECTOR.conditioning, seed)
+        .state_dict()
+        .items()
+    }
+
+
+def history(method: str) -> pd.DataFrame:
+    rows = [(method, seed, step, 1.0, 0.5 + step / 100) for seed in SEEDS for step in (0, 10, 20)]
+    return pd.DataFrame(rows, columns=list(schemas.HISTORY.columns))
+
+
+@pytest.fixture(scope="module")
+def inputs(teacher: VisionTransformer, source: Source) -> dict[str, Any]:
+    images = np.random.default_rng(0).integers(0, 256, size=(120, 8, 8, 1), dtype=np.uint8)
+    class_id = np.arange(120) % 10
+    split = np.where(np.arange(120) < 60, "train", "test")
+    index = pd.DataFrame(
+        {
+            "image_id": np.arange(120),
+            "class_id": class_id,
+            "class_name": [str(c) for c in class_id],
+            "group": "",
+            "split": split,
+        }
+    )
+    tasks = pd.DataFrame(
+        {
+            "task_id": range(6),
+            "name": [f"task {i}" for i in range(6)],
+            "class_ids": [[0, 1, 2], [1, 3], [2, 4], [0, 2, 3], [1, 2, 3, 4], [5, 6]],
+            "kind": ["train", "train", "validation", "new_combination", "new_combination", "new_class"],
+            "strategy": "random",
+        }
+    )
+    test_ids = np.flatnonzero(split == "test")[::-1].copy()  # another order than the index has
+    with torch.no_grad():
+        test_logits = teacher(normalise(images[test_ids], MEAN, STD))
+    trials = pd.DataFrame([(0, 12, 1, 3, 2.0, 2_000, 0.7, True)], columns=list(schemas.TRIALS.columns))
+    return {
+        "images": images,
+        "index": index.sample(frac=1, random_state=0),
+        "tasks": tasks,
+        "dataset_card": {
+            "name": "noise",
+            "image_size": [8, 8],
+            "channels": 1,
+            "mean": MEAN,
+            "std": STD,
+            "classes": [str(i) for i in range(10)],
+            "groups": [""] * 10,
+            "held_out_classes": [5, 6],
+            "images": {"train": 60, "validation": 0, "test": 60},
+            "unreadable": [],
+            "sha256": "0" * 64,
+        },
+        "teacher": teacher,
+        "teacher_card": {"architecture": "vit", "accuracy": {"test": 0.1}, "data": {}, "versions": {}},
+        "teacher_logits": {"test_image_ids": torch.from_numpy(test_ids), "test_logits": test_logits},
+        "source_weights": source.weights,
+        "source_statistics": source.statistics,
+        **{f"{method}_models": trained(method, source) for method in schemas.METHODS},
+        **{f"{method}_history": history(method) for method in schemas.METHODS},
+        "sweep_trials": trials,
+        "pareto_figure": go.Figure(),
+        "params:train_projector": TRAIN_PROJECTOR,
+        "params:evaluate": EVALUATE,
+    }
+
+
+class Kept(MemoryDataset):
+    """Stays readable after the run, as a file would."""
+
+    def _release(self) -> None:
+        pass
+
+
+def run(inputs: dict[str, Any]) -> dict[str, Any]:
+    pipeline = create_pipeline()
+    given = {name: Kept(value, copy_mode="assign") for name, value in inputs.items()}
+    made = {name: Kept(copy_mode="assign") for name in pipeline.all_outputs()}
+    SequentialRunner().run(pipeline, DataCatalog(given | made))
+    return {name: dataset.load() for name, dataset in made.items()}
+
+
+@pytest.fixture(scope="module")
+def outputs(inputs: dict[str, Any]) -> dict[str, Any]:
+    return run(inputs)
+
+
+def test_it_reads_what_the_other_pipelines_write(inputs: dict[str, Any]) -> None:
+    assert create_pipeline().inputs() == inputs.keys()
+
+
+def test_nodes_have_names_of_their_own() -> None:
+    assert all(node.name.endswith("_node") for node in create_pipeline().nodes)
+
+
+def test_every_method_and_seed_is_judged_on_every_reported_task(outputs: dict[str, Any]) -> None:
+    results = schemas.RESULTS.validate(outputs["results"])
+
+    judged = [("teacher", TEACHER_SEED), *((method, seed) for method in schemas.METHODS for seed in SEEDS)]
+    assert set(zip(results["method"], results["seed"], results["task_id"], strict=True)) == {
+        (method, seed, task) for method, seed in judged for task in (0, 3, 4, 5)
+    }
+    assert set(results.loc[results["task_id"] == 3, "images"]) == {18}
+
+
+def test_the_accuracy_of_a_student_is_that_of_its_timm_model_on_the_test_images(
+    inputs: dict[str, Any], outputs: dict[str, Any], source: Source
+) -> None:
+    classes = [0, 2, 3]
+    student = build("projected", source, TRAIN_PROJECTOR.student, TRAIN_PROJECTOR.conditioning, 3).eval()
+    rows = inputs["index"].query("split == 'test' and class_id in @classes")
+    with torch.no_grad():
+        logits = student.specialise(classes)(normalise(inputs["images"][rows["image_id"].to_numpy()], MEAN, STD))
+    expected = np.mean(
+        [classes[guess] == label for guess, label in zip(logits.argmax(1), rows["class_id"], strict=True)]
+    )
+
+    results = outputs["results"].query("method == 'projected' and seed == 3 and task_id == 3")
+    assert results["accuracy"].item() == pytest.approx(expected)
+
+
+def test_the_teacher_is_judged_by_its_cached_logits_as_by_itself(
+    inputs: dict[str, Any], outputs: dict[str, Any]
+) -> None:
+    classes = [5, 6]
+    rows = inputs["index"].query("split == 'test' and class_id in @classes")
+    with torch.no_grad():
+        logits = inputs["teacher"](normalise(inputs["images"][rows["image_id"].to_numpy()], MEAN, STD))[:, classes]
+    expected = np.mean(
+        [classes[guess] == label for guess, label in zip(logits.argmax(1), rows["class_id"], strict=True)]
+    )
+
+    results = outputs["results"].query("method == 'teacher' and task_id == 5")
+    assert results["accuracy"].item() == pytest.approx(expected)
+
+
+def test_metrics_hold_the_sizes_of_the_models_of_the_median_task(
+    inputs: dict[str, Any], outputs: dict[str, Any], source: Source
+) -> None:
+    student = build("projected", source, TRAIN_PROJECTOR.student, TRAIN_PROJECTOR.conditioning, 0).specialise([0, 2, 3])
+    metrics = outputs["metrics"]
+
+    assert metrics["student"]["params"] == sum(p.numel() for p in student.parameters())
+    assert metrics["teacher"]["params"] == sum(p.numel() for p in inputs["teacher"].parameters())
+    assert metrics["results"].keys() == {"teacher", *schemas.METHODS}
+    assert outputs["timings"]["num_classes"] == 3
+    assert outputs["timings"]["make_one_model_ms"].keys() == set(schemas.METHODS)
+
+
+def test_only_timings_and_report_depend_on_the_clock(inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+    again = run(inputs)
+    for name in ("metrics", "costs", "learning_curves_table"):
+        assert json.dumps(again[name]) == json.dumps(outputs[name])
+    for name in ("accuracy_figure", "learning_curves_figure", "tasks_figure"):
+        assert again[name].to_json() == outputs[name].to_json()
+    pd.testing.assert_frame_equal(again["results"], outputs["results"])
+
+
+def test_learning_curves_are_records_for_dvc_plots(outputs: dict[str, Any]) -> None:
+    assert len(outputs["learning_curves_table"]) == 18
+    assert outputs["learning_curves_table"][1] == {
+        "method": "projected",
+        "seed": 0,
+        "step": 10,
+        "validation_accuracy": 0.6,
+    }
+
+
+def test_the_report_is_of_this_data_set(outputs: dict[str, Any]) -> None:
+    assert "<title>projpipe: noise</title>" in outputs["report"]
+
+
+def test_models_of_another_run_are_refused(inputs: dict[str, Any], source: Source) -> None:
+    fewer = {name: value for name, value in inputs["static_models"].items() if not name.startswith("3.")}
+    with pytest.raises(InputError, match="static_models, seed 3"):
+        nodes.restore_methods(
+            inputs["teacher"],
+            inputs["projected_models"],
+            fewer,
+            inputs["universal_models"],
+            source.weights,
+            source.statistics,
+            TRAIN_PROJECTOR,
+        )

@@ -1,0 +1,81 @@
+import copy
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from projpipe.reporting.caveats import caveats
+
+
+@pytest.fixture
+def clean(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """An evaluation at which no rule but the two that always hold has anything to say."""
+    found = copy.deepcopy(evaluation)
+    metrics, timings = found["metrics"], found["timings"]
+    for by_kind in metrics["differences"].values():
+        for cell in by_kind.values():
+            cell["ci95"] = [0.01, 0.02]
+    for by_kind in metrics["results"].values():
+        for cell in by_kind.values():
+            cell.update(mean=0.8, tasks=40)
+    metrics["teacher"]["macs"], metrics["student"]["macs"] = 1000, 100
+    for by_size in timings["latency"].values():
+        for measured in by_size.values():
+            measured.update(median_ms=1.0, iqr_ms=0.01, speedup=9.0)
+    return found
+
+
+@pytest.fixture
+def three_seeds(results: pd.DataFrame) -> pd.DataFrame:
+    third = results[results["seed"] == 1].assign(seed=2)
+    return pd.concat([results, third], ignore_index=True)
+
+
+def found_in(evaluation: dict[str, Any], results: pd.DataFrame) -> str:
+    return "\n".join(caveats(evaluation["metrics"], evaluation["timings"], results))
+
+
+def test_a_strong_evaluation_has_only_the_limits_that_always_hold(
+    clean: dict[str, Any], three_seeds: pd.DataFrame
+) -> None:
+    sentences = caveats(clean["metrics"], clean["timings"], three_seeds)
+    assert len(sentences) == 2
+    assert "one image is 1.7 points" in sentences[0]
+    assert "One teacher, one data set and one training budget" in sentences[1]
+
+
+def test_an_interval_around_zero_and_one_below_it_are_said_apart(
+    clean: dict[str, Any], three_seeds: pd.DataFrame
+) -> None:
+    differences = clean["metrics"]["differences"]
+    differences["projected-static"]["new_class"]["ci95"] = [-0.01, 0.01]
+    differences["projected-universal"]["new_combination"]["ci95"] = [-0.03, -0.01]
+    found = found_in(clean, three_seeds)
+
+    assert "Projected minus static projection: the interval includes zero on new classes" in found
+    assert "Projected minus universal conditional: the projected model is worse on new combinations" in found
+
+
+def test_few_seeds_and_few_tasks_are_said(clean: dict[str, Any], results: pd.DataFrame) -> None:
+    clean["metrics"]["results"]["projected"]["new_class"]["tasks"] = 4
+    found = found_in(clean, results)
+
+    assert "trained with 2 seeds" in found
+    assert "fewer than 10 tasks on new classes:" in found
+
+
+def test_tasks_so_easy_that_all_methods_meet_are_said(clean: dict[str, Any], three_seeds: pd.DataFrame) -> None:
+    for by_kind in clean["metrics"]["results"].values():
+        by_kind["new_combination"]["mean"] = 0.98
+    assert "Every method is above 97 %" in found_in(clean, three_seeds)
+    clean["metrics"]["results"]["universal"]["new_combination"]["mean"] = 0.9
+    assert "Every method is above" not in found_in(clean, three_seeds)
+
+
+def test_speed_that_lags_behind_compute_and_noise_are_said(clean: dict[str, Any], three_seeds: pd.DataFrame) -> None:
+    clean["timings"]["latency"]["projected"]["1"]["speedup"] = 3.0
+    clean["timings"]["latency"]["teacher"]["32"]["iqr_ms"] = 0.5
+    found = found_in(clean, three_seeds)
+
+    assert "10 times fewer multiply-accumulates but is 3.0 times faster at batch 1:" in found
+    assert "teacher at batch 32" in found

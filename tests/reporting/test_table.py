@@ -1,0 +1,46 @@
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from projpipe.reporting.formats import count, percent
+from projpipe.reporting.table import print_closing_table
+
+REPORT = Path("a folder/" + "deep/" * 30 + "report.html")
+
+
+def printed(evaluation: dict[str, Any], width: int) -> str:
+    console = Console(width=width)
+    with console.capture() as captured:
+        print_closing_table(**evaluation, report=REPORT, console=console)
+    return captured.get()
+
+
+def test_the_closing_table_has_two_lines_for_every_method_within_80_columns(evaluation: dict[str, Any]) -> None:
+    lines = printed(evaluation, width=80).splitlines()
+
+    metrics, timings = evaluation["metrics"], evaluation["timings"]
+    for method, name in (
+        ("teacher", "Teacher"),
+        ("projected", "Projected"),
+        ("static", "Static"),
+        ("universal", "Univ"),
+    ):
+        at = next(i for i, line in enumerate(lines) if line.strip().startswith(name))
+        for kind in ("new_combination", "new_class"):
+            cell = metrics["results"][method][kind]
+            assert percent(cell["mean"]) in lines[at]
+            assert f"[{percent(cell['ci95'][0])}, {percent(cell['ci95'][1])}]" in lines[at + 1]
+        for size in ("1", "32"):
+            assert f"{timings['latency'][method][size]['median_ms']:.2f}" in lines[at]
+            assert f"({timings['latency'][method][size]['speedup']:.1f}x)" in lines[at + 1]
+        assert count(evaluation["costs"][method]["params"]) in lines[at]
+
+
+def test_the_name_of_the_data_set_is_printed_as_it_is(evaluation: dict[str, Any]) -> None:
+    changed = {**evaluation, "metrics": {**evaluation["metrics"], "dataset": "[red]shapes[/red]"}}
+    assert "[red]shapes[/red]" in printed(changed, width=80)
+
+
+def test_the_path_of_the_report_stays_on_one_line(evaluation: dict[str, Any]) -> None:
+    assert f"Report: {REPORT}" in printed(evaluation, width=80).splitlines()
