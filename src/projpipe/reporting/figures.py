@@ -204,7 +204,7 @@ def _finish(figure: go.Figure, title: str) -> go.Figure:
         paper_bgcolor=LIGHT,
         plot_bgcolor="rgba(0,0,0,0)",
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        margin={"l": 60, "r": 20, "t": 90, "b": 60},
+        margin={"l": 60, "r": 20, "t": 90, "b": 70},
         height=430,
         hoverlabel={"align": "left"},
     )
