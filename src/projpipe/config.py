@@ -103,19 +103,22 @@ class SampledTasks(Config):
 
 
 class ExplicitTask(Config):
-    """A task given by the names of its classes."""
+    """A task given by the names of its classes; the name of a group stands for all of its classes."""
 
     strategy: Literal["explicit"]
     kind: Literal["train", "validation", "new_combination", "new_class"]
     name: str
-    classes: Annotated[tuple[str, ...], Field(min_length=2)]
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 TaskDraw = Annotated[SampledTasks | ExplicitTask, Field(discriminator="strategy")]
 
 
 class HeldOutClasses(Config):
-    """Classes that no train, validation or new_combination task contains: given by name, or drawn with the seed."""
+    """Classes that no train, validation or new_combination task contains.
+
+    Given by name (of a class or of a whole group), or drawn with the seed.
+    """
 
     count: Annotated[int, Field(ge=0)] = 0
     names: tuple[str, ...] = ()

@@ -1,0 +1,97 @@
+"""From image files to one packed array: many threads decode, each into its own row."""
+
+import io
+import logging
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from projpipe.images.labelled import LabelledImages
+
+logger = logging.getLogger(__name__)
+
+NAMED_IN_LOG = 20
+MAX_THREADS = 8
+
+
+def pack(
+    names: Sequence[str],
+    read: Callable[[str], bytes],
+    labels: Sequence[tuple[str, str]],
+    image_size: int,
+    grey: bool,
+    invert: bool = False,
+) -> LabelledImages:
+    """Decode image files into a LabelledImages of square images of `image_size` pixels.
+
+    `read(name)` gives the bytes of a file, from any thread; `labels` holds the (group, class name) of each file. Classes
+    are numbered by (group, class name) in sorted order. `invert` swaps black and white. Files that cannot be decoded are
+    left out, named in the log and in `unreadable`; a class whose files all fail stays in `classes`.
+    """
+    kinds = sorted(set(labels))
+    images = np.empty((len(names), image_size, image_size, 1 if grey else 3), np.uint8)
+
+    def decode_row(row: int) -> bool:
+        try:
+            images[row] = decode(read(names[row]), image_size, grey)
+        except Exception as error:  # noqa: BLE001 - Pillow's decoders raise nearly anything on broken bytes
+            logger.debug("%s: %s", names[row], error)
+            return False
+        return True
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads:
+        # Pillow only warns of a decompression bomb up to twice its limit; such a picture is not decoded either.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        readable = np.fromiter(threads.map(decode_row, range(len(names))), bool, len(names))
+    if invert:
+        np.subtract(255, images, out=images)
+    unreadable = tuple(name for name, whole in zip(names, readable, strict=True) if not whole)
+    if unreadable:
+        more = f" and {len(unreadable) - NAMED_IN_LOG} more" if len(unreadable) > NAMED_IN_LOG else ""
+        logger.warning(
+            "Skipped %d of %d images that cannot be read: %s%s",
+            len(unreadable),
+            len(names),
+            ", ".join(unreadable[:NAMED_IN_LOG]),
+            more,
+        )
+    number = {kind: class_id for class_id, kind in enumerate(kinds)}
+    class_ids = np.array([number[label] for label in labels], np.int64)
+    return LabelledImages(
+        images=images[readable] if unreadable else images,
+        class_ids=class_ids[readable],
+        classes=tuple(name for _, name in kinds),
+        groups=tuple(group for group, _ in kinds),
+        unreadable=unreadable,
+    )
+
+
+def decode(content: bytes, image_size: int, grey: bool) -> np.ndarray:
+    """One picture as uint8 [image_size, image_size, 1 or 3].
+
+    Turned upright by its EXIF orientation; of an animation the first frame; transparent parts on white; 16-bit and
+    floating point (0..1) greys brought to 0..255. The shorter side is resized to `image_size` with antialiasing
+    (bicubic) and the centre is cut out.
+    """
+    with Image.open(io.BytesIO(content)) as picture:
+        upright = ImageOps.exif_transpose(picture)
+    square = ImageOps.fit(_to_bytes(upright, grey), (image_size, image_size), Image.Resampling.BICUBIC)
+    return np.asarray(square).reshape(image_size, image_size, -1)
+
+
+def _to_bytes(picture: Image.Image, grey: bool) -> Image.Image:
+    """`picture` as L or RGB; Pillow's own conversion would clip deep greys and paint transparent parts black."""
+    if picture.mode[0] in "IF":
+        deepest = 1.0 if picture.mode[0] == "F" else 65535.0
+        values = np.asarray(picture, np.float64) * (255 / deepest)
+        picture = Image.fromarray(np.rint(values.clip(0, 255)).astype(np.uint8))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return (
+        picture.convert("RGB").convert("L") if grey and picture.mode != "L" else picture.convert("L" if grey else "RGB")
+    )

@@ -1,0 +1,69 @@
+"""The image index, which says what each row of the packed array is, and the card that describes a data set."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from projpipe.config import SplitFractions
+from projpipe.images.labelled import LabelledImages
+from projpipe.images.normalisation import CHUNK, channel_statistics
+from projpipe.schemas import SPLITS
+
+
+def build_index(labelled: LabelledImages, fractions: SplitFractions, seed: int) -> pd.DataFrame:
+    """The table of `schemas.IMAGE_INDEX`, in the order of the packed array: what each image is, and its split.
+
+    Every class is shuffled with the seed and cut on its own. Shares are rounded, but each class gets at least one image in
+    each of train, validation and test.
+    """
+    generator = np.random.default_rng([seed, 0])
+    splits = np.full(len(labelled.class_ids), "train", object)
+    for class_id in range(len(labelled.classes)):
+        rows = generator.permutation(np.flatnonzero(labelled.class_ids == class_id))
+        test = min(max(1, round(fractions.test * len(rows))), len(rows) - 2)
+        validation = min(max(1, round(fractions.validation * len(rows))), len(rows) - 1 - test)
+        splits[rows[:test]] = "test"
+        splits[rows[test : test + validation]] = "validation"
+    return pd.DataFrame(
+        {
+            "image_id": np.arange(len(splits)),
+            "class_id": labelled.class_ids,
+            "class_name": pd.Series(np.array(labelled.classes, object)[labelled.class_ids], dtype="str"),
+            "group": pd.Series(np.array(labelled.groups, object)[labelled.class_ids], dtype="str"),
+            "split": pd.Series(splits, dtype="str"),
+        }
+    )
+
+
+def describe(name: str, labelled: LabelledImages, index: pd.DataFrame, held_out: Sequence[int]) -> dict[str, Any]:
+    """The data set card: what later steps need to know of the images without reading them, ready for JSON.
+
+    `mean` and `std` are those of the train split, in 0..1; `sha256` covers the images and their index.
+    """
+    images = labelled.images
+    mean, std = channel_statistics(images, np.flatnonzero(index["split"] == "train"))
+    counts = index["split"].value_counts()
+    return {
+        "name": name,
+        "image_size": list(images.shape[1:3]),
+        "channels": images.shape[3],
+        "mean": mean,
+        "std": std,
+        "classes": list(labelled.classes),
+        "groups": list(labelled.groups),
+        "held_out_classes": list(held_out),
+        "images": {split: int(counts[split]) for split in SPLITS},
+        "unreadable": list(labelled.unreadable),
+        "sha256": _sha256(images, index),
+    }
+
+
+def _sha256(images: np.ndarray, index: pd.DataFrame) -> str:
+    digest = hashlib.sha256(str(images.shape).encode())
+    for start in range(0, len(images), CHUNK):
+        digest.update(images[start : start + CHUNK].tobytes())
+    digest.update(index.to_csv(index=False).encode())
+    return digest.hexdigest()

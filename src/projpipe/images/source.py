@@ -1,0 +1,31 @@
+"""From the parameters of a source to its images."""
+
+from pathlib import Path
+
+from projpipe.config import DigitsSource, FashionMnistSource, ImageSource, OmniglotSource
+from projpipe.images.digits import read_digits
+from projpipe.images.fashion_mnist import read_fashion_mnist
+from projpipe.images.image_folder import read_image_folder
+from projpipe.images.labelled import LabelledImages
+from projpipe.images.omniglot import read_omniglot
+
+DOWNLOADS = Path("data/01_raw")
+
+
+def read_source(source: ImageSource, project: Path) -> LabelledImages:
+    """Read all images of a source into memory, in a fixed order.
+
+    Relative paths in `source` start at the folder `project`, and downloads go to its `data/01_raw`.
+    Raises InputError on images that are missing, broken, or not laid out as the source expects.
+    """
+
+    def place(path: str | None) -> Path | None:
+        return project / Path(path).expanduser() if path else None
+
+    if isinstance(source, DigitsSource):
+        return read_digits()
+    if isinstance(source, FashionMnistSource):
+        return read_fashion_mnist(place(source.folder), project / DOWNLOADS)
+    if isinstance(source, OmniglotSource):
+        return read_omniglot(place(source.path), source.image_size, project / DOWNLOADS)
+    return read_image_folder(project / Path(source.root).expanduser(), source.image_size, source.grey)

@@ -1,0 +1,70 @@
+"""The classes of a data set by name and group, and which of them are held out."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from projpipe.config import HeldOutClasses
+from projpipe.errors import InputError
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Names and groups of the classes, both in the order of class ids; a group is "" where the data has none."""
+
+    names: Sequence[str]
+    groups: Sequence[str]
+
+    def by_group(self, among: Sequence[int] | None = None) -> dict[str, tuple[int, ...]]:
+        """Class ids (of `among`, or all) of each group, both in order."""
+        members: dict[str, tuple[int, ...]] = {}
+        for class_id in sorted(range(len(self.names)) if among is None else among):
+            members[self.groups[class_id]] = (*members.get(self.groups[class_id], ()), class_id)
+        return members
+
+    def find(self, wanted: Sequence[str], place: str) -> tuple[int, ...]:
+        """Sorted distinct ids of classes given by name; a group's name stands for all of its classes.
+
+        Raises InputError with `place` and the nearest name if there is no such class or group.
+        """
+        known = {group: ids for group, ids in self.by_group().items() if group}
+        known |= {name: (class_id,) for class_id, name in enumerate(self.names)}
+        for name in wanted:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1) or list(known)[:3]
+                hint = f"did you mean {near[0]!r}?" if len(near) == 1 else f"there are {', '.join(near)} and others"
+                raise InputError(f"{place}: {name!r} is neither a class nor a group of the data; {hint}")
+        return tuple(sorted({class_id for name in wanted for class_id in known[name]}))
+
+
+def hold_out(classes: Classes, held_out: HeldOutClasses, seed: int) -> tuple[int, ...]:
+    """Sorted ids of the classes that only `new_class` tasks may contain.
+
+    By name, or by count: then groups come in an order drawn with the seed. Those that fit into the count are held out
+    whole, and what is left of it comes from one further group, so that held-out classes are coherent and `group` tasks
+    can be made of them. Data without groups is one group.
+
+    Raises InputError on an unknown name, or if fewer than two classes would stay.
+    """
+    place = "split_tasks.held_out_classes"
+    named = classes.find(held_out.names, f"{place}.names")
+    count = len(named) or held_out.count
+    if count > len(classes.names) - 2:
+        raise InputError(
+            f"{place}: holding out {count} of {len(classes.names)} classes leaves fewer than two to train on; hold out fewer"
+        )
+    return named or _draw(classes, count, np.random.default_rng([seed, 1]))
+
+
+def _draw(classes: Classes, count: int, generator: np.random.Generator) -> tuple[int, ...]:
+    groups = list(classes.by_group().values())
+    shuffled = [groups[i] for i in generator.permutation(len(groups))]
+    chosen: set[int] = set()
+    for group in shuffled:
+        if len(group) <= count - len(chosen):
+            chosen.update(group)
+    partly = next(group for group in shuffled if not chosen.issuperset(group))
+    chosen.update(generator.choice(partly, count - len(chosen), replace=False).tolist())
+    return tuple(sorted(chosen))

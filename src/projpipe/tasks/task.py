@@ -1,0 +1,68 @@
+"""A task: a set of classes to tell apart, with a name to show it by."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from projpipe.tasks.classes import Classes
+
+Kind = Literal["train", "validation", "new_combination", "new_class"]
+NAME_LENGTH = 48
+
+
+@dataclass(frozen=True)
+class Task:
+    """A set of at least two classes, as sorted class ids. `kind` says what it is for, `strategy` how it was made.
+
+    `name` is "" where the task has none of its own.
+    """
+
+    classes: tuple[int, ...]
+    kind: Kind
+    strategy: Literal["random", "group", "explicit"]
+    name: str = ""
+
+
+def name_of(task: Sequence[int], classes: Classes) -> str:
+    """A short name made of the class names, such as 'Bag, Coat'.
+
+    Long ones are cut and counted, as in 'Greek: character01, character05, … (12)'; a whole group is 'Greek (24)'.
+    """
+    group = classes.groups[task[0]]
+    names = [classes.names[class_id] for class_id in task]
+    start = ""
+    if group and all(classes.groups[class_id] == group for class_id in task):
+        if len(task) == len(classes.by_group()[group]):
+            return f"{group} ({len(task)})"
+        start = f"{group}: "
+        names = [name.removeprefix(f"{group}/") for name in names]
+    whole = start + ", ".join(names)
+    if len(whole) <= NAME_LENGTH:
+        return whole
+    end = f", … ({len(task)})"
+    shown = 1
+    while len(start + ", ".join(names[: shown + 1]) + end) <= NAME_LENGTH:
+        shown += 1
+    return start + ", ".join(names[:shown]) + end
+
+
+def task_table(tasks: Sequence[Task], classes: Classes) -> pd.DataFrame:
+    """The table of `schemas.TASKS`, in the order of `tasks`; a name seen before is numbered, so that no two are equal."""
+    seen: Counter[str] = Counter()
+    names = []
+    for task in tasks:
+        name = task.name or name_of(task.classes, classes)
+        seen[name] += 1
+        names.append(f"{name} #{seen[name]}" if seen[name] > 1 else name)
+    return pd.DataFrame(
+        {
+            "task_id": pd.Series(range(len(tasks)), dtype="int64"),
+            "name": pd.Series(names, dtype="str"),
+            "class_ids": pd.Series([list(task.classes) for task in tasks], dtype="object"),
+            "kind": pd.Series([task.kind for task in tasks], dtype="str"),
+            "strategy": pd.Series([task.strategy for task in tasks], dtype="str"),
+        }
+    )
