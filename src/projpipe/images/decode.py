@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from PIL import Image, ImageOps
 
-from projpipe.images.labelled import LabelledImages
+from projpipe.images.raw import RawImages
 
 logger = logging.getLogger(__name__)
 
@@ -25,12 +25,14 @@ def pack(
     image_size: int,
     grey: bool,
     invert: bool = False,
-) -> LabelledImages:
-    """Decode image files into a LabelledImages of square images of `image_size` pixels.
+) -> RawImages:
+    """Decode image files into a RawImages of square images of `image_size` pixels.
 
-    `read(name)` gives the bytes of a file, from any thread; `labels` holds the (group, class name) of each file. Classes
-    are numbered by (group, class name) in sorted order. `invert` swaps black and white. Files that cannot be decoded are
-    left out, named in the log and in `unreadable`; a class whose files all fail stays in `classes`.
+    `read(name)` gives the bytes of a file, from any thread; `labels` holds the (group, class name) of each file, and
+    classes are numbered in that order, sorted. `invert` swaps black and white. Files that cannot be decoded are left
+    out, and named in the log and in `unreadable`.
+
+    Raises InputError if a class is left with too few images.
     """
     kinds = sorted(set(labels))
     images = np.empty((len(names), image_size, image_size, 1 if grey else 3), np.uint8)
@@ -61,7 +63,7 @@ def pack(
         )
     number = {kind: class_id for class_id, kind in enumerate(kinds)}
     class_ids = np.array([number[label] for label in labels], np.int64)
-    return LabelledImages(
+    return RawImages(
         images=images[readable] if unreadable else images,
         class_ids=class_ids[readable],
         classes=tuple(name for _, name in kinds),

@@ -6,7 +6,7 @@ import numpy as np
 
 from projpipe.errors import InputError
 from projpipe.images.idx import read_idx
-from projpipe.images.labelled import LabelledImages
+from projpipe.images.raw import RawImages
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 PARTS = ("train", "t10k")
@@ -14,7 +14,7 @@ PARTS = ("train", "t10k")
 INSTALLED = (Path("/usr/share/datasets/fashion-mnist"),)
 
 
-def read_fashion_mnist(folder: Path | None, downloads: Path) -> LabelledImages:
+def read_fashion_mnist(folder: Path | None, downloads: Path) -> RawImages:
     """Images [70000, 28, 28, 1] of `folder`, else of an installed package, else downloaded into `downloads`.
 
     The official parts, 60,000 to train on and 10,000 to test on, are put one after the other and lose their meaning:
@@ -30,7 +30,8 @@ def read_fashion_mnist(folder: Path | None, downloads: Path) -> LabelledImages:
         labels.append(read_idx(_find(folder, f"{part}-labels-idx1-ubyte"), dimensions=1))
         if len(images[-1]) != len(labels[-1]):
             raise InputError(
-                f"{folder}: {len(images[-1]):,} images but {len(labels[-1]):,} labels in the part {part!r}; download it again"
+                f"{folder}: {len(images[-1]):,} images but {len(labels[-1]):,} labels in the part {part!r}; "
+                "download it again"
             )
     if images[0].shape[1:] != images[1].shape[1:]:
         sizes = " and ".join("x".join(map(str, part.shape[1:])) for part in images)
@@ -38,9 +39,9 @@ def read_fashion_mnist(folder: Path | None, downloads: Path) -> LabelledImages:
     class_ids = np.concatenate(labels).astype(np.int64)
     if class_ids.max(initial=0) >= len(CLASSES):
         raise InputError(
-            f"{folder}: label {class_ids.max()} is above {len(CLASSES) - 1}; these are not Fashion-MNIST's files"
+            f"{folder}: label {class_ids.max()} is above {len(CLASSES) - 1}; these are not Fashion-MNIST's"
         )
-    return LabelledImages(np.concatenate(images)[..., None], class_ids, CLASSES, ("",) * len(CLASSES))
+    return RawImages(np.concatenate(images)[..., None], class_ids, CLASSES, ("",) * len(CLASSES))
 
 
 def _find(folder: Path, name: str) -> Path:
@@ -48,8 +49,8 @@ def _find(folder: Path, name: str) -> Path:
         if candidate.is_file():
             return candidate
     raise InputError(
-        f"split_tasks.source.folder: {folder} holds neither {name} nor {name}.gz; give a folder with the four IDX files, or "
-        "null to use Debian's package dataset-fashion-mnist or a download"
+        f"split_tasks.source.folder: {folder} holds neither {name} nor {name}.gz; give a folder with the four IDX "
+        "files, or null to use Debian's package dataset-fashion-mnist or a download"
     )
 
 
@@ -59,8 +60,9 @@ def _download(downloads: Path) -> Path:
     try:
         return Path(FashionMNIST(str(downloads), download=True).raw_folder)
     except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"split_tasks.source.folder: Fashion-MNIST is not installed in {', '.join(map(str, INSTALLED))} and cannot be "
-            f"downloaded into {downloads} ({error}); run 'apt-get install dataset-fashion-mnist', or give the folder of its "
-            "IDX files"
+            f"split_tasks.source.folder: Fashion-MNIST is not installed in {', '.join(map(str, INSTALLED))} and cannot "
+            f"be downloaded into {downloads} ({reason}); run 'apt-get install dataset-fashion-mnist', or give the "
+            "folder of its IDX files"
         ) from error

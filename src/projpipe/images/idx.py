@@ -17,8 +17,8 @@ GZIP_MAGIC = b"\x1f\x8b"
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
     """Read a uint8 array of so many dimensions from an IDX file, gzipped or plain (told by its first bytes).
 
-    Raises InputError if the file is not IDX, holds another type or number of dimensions, or is not exactly as long as its
-    header says. Format: http://yann.lecun.com/exdb/mnist (section 'File formats').
+    Raises InputError if the file is not IDX, holds another type or number of dimensions, or is not exactly as long as
+    its header says. Format: http://yann.lecun.com/exdb/mnist (section 'File formats').
     """
     mend = "download it again"
     try:
@@ -30,8 +30,8 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     header = 4 + 4 * dimensions
     if content[:4] != bytes((0, 0, UNSIGNED_BYTES, dimensions)):
         raise InputError(
-            f"{path}: starts with {content[:4].hex(' ') or 'nothing'}, not with 00 00 08 {dimensions:02x} as an IDX file of "
-            f"unsigned bytes in {dimensions} dimensions does; {mend}"
+            f"{path}: starts with {content[:4].hex(' ') or 'nothing'}, not with 00 00 08 {dimensions:02x} as an IDX "
+            f"file of unsigned bytes in {dimensions} dimensions does; {mend}"
         )
     if len(content) < header:
         raise InputError(f"{path}: ends within its header of {header} bytes; {mend}")

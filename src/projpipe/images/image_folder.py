@@ -8,7 +8,7 @@ from PIL import Image
 
 from projpipe.errors import InputError
 from projpipe.images.decode import pack
-from projpipe.images.labelled import LabelledImages
+from projpipe.images.raw import RawImages
 
 PLACE = "split_tasks.source.root"
 FORMS = "<class>/<image> or <group>/<class>/<image>"
@@ -16,14 +16,14 @@ FORMS = "<class>/<image> or <group>/<class>/<image>"
 NOT_READ = frozenset({"EPS"})
 
 
-def read_image_folder(root: Path, image_size: int, grey: bool) -> LabelledImages:
+def read_image_folder(root: Path, image_size: int, grey: bool) -> RawImages:
     """Images [N, image_size, image_size, 1 if grey else 3] of all files with an extension that Pillow reads.
 
     Images two folders deep give classes without groups; three deep, classes named `<group>/<class>`. Hidden files and
     folders, and files of other kinds, are passed over.
 
-    Raises InputError if `root` is no folder or holds no image, a folder in it holds no image, or images lie at different
-    depths.
+    Raises InputError if `root` is no folder or holds no image, a folder in it holds no image, or images lie at
+    different depths.
     """
     if not root.is_dir():
         raise InputError(f"{PLACE}: there is no folder {root}; give a folder of images as {FORMS}")
@@ -33,8 +33,8 @@ def read_image_folder(root: Path, image_size: int, grey: bool) -> LabelledImages
     depth = len(paths[0].parts)
     if odd := next((path for path in paths if len(path.parts) != depth), None):
         raise InputError(
-            f"{PLACE}: in {root}, {paths[0]} and {odd} lie at different depths; put all images as <class>/<image>, or all "
-            "as <group>/<class>/<image>"
+            f"{PLACE}: in {root}, {paths[0]} and {odd} lie at different depths; put all images as <class>/<image>, "
+            "or all as <group>/<class>/<image>"
         )
     if depth not in (2, 3):
         raise InputError(f"{PLACE}: in {root}, {paths[0]} is not placed as {FORMS}; move the images so")

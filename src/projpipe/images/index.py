@@ -8,21 +8,21 @@ import numpy as np
 import pandas as pd
 
 from projpipe.config import SplitFractions
-from projpipe.images.labelled import LabelledImages
 from projpipe.images.normalisation import CHUNK, channel_statistics
+from projpipe.images.raw import RawImages
 from projpipe.schemas import SPLITS
 
 
-def build_index(labelled: LabelledImages, fractions: SplitFractions, seed: int) -> pd.DataFrame:
+def build_index(raw: RawImages, fractions: SplitFractions, seed: int) -> pd.DataFrame:
     """The table of `schemas.IMAGE_INDEX`, in the order of the packed array: what each image is, and its split.
 
-    Every class is shuffled with the seed and cut on its own. Shares are rounded, but each class gets at least one image in
-    each of train, validation and test.
+    Every class is shuffled with the seed and cut on its own. Shares are rounded, but each class gets at least one image
+    in each of train, validation and test.
     """
     generator = np.random.default_rng([seed, 0])
-    splits = np.full(len(labelled.class_ids), "train", object)
-    for class_id in range(len(labelled.classes)):
-        rows = generator.permutation(np.flatnonzero(labelled.class_ids == class_id))
+    splits = np.full(len(raw.class_ids), "train", object)
+    for class_id in range(len(raw.classes)):
+        rows = generator.permutation(np.flatnonzero(raw.class_ids == class_id))
         test = min(max(1, round(fractions.test * len(rows))), len(rows) - 2)
         validation = min(max(1, round(fractions.validation * len(rows))), len(rows) - 1 - test)
         splits[rows[:test]] = "test"
@@ -30,20 +30,20 @@ def build_index(labelled: LabelledImages, fractions: SplitFractions, seed: int) 
     return pd.DataFrame(
         {
             "image_id": np.arange(len(splits)),
-            "class_id": labelled.class_ids,
-            "class_name": pd.Series(np.array(labelled.classes, object)[labelled.class_ids], dtype="str"),
-            "group": pd.Series(np.array(labelled.groups, object)[labelled.class_ids], dtype="str"),
+            "class_id": raw.class_ids,
+            "class_name": pd.Series(np.array(raw.classes, object)[raw.class_ids], dtype="str"),
+            "group": pd.Series(np.array(raw.groups, object)[raw.class_ids], dtype="str"),
             "split": pd.Series(splits, dtype="str"),
         }
     )
 
 
-def describe(name: str, labelled: LabelledImages, index: pd.DataFrame, held_out: Sequence[int]) -> dict[str, Any]:
+def describe(name: str, raw: RawImages, index: pd.DataFrame, held_out: Sequence[int]) -> dict[str, Any]:
     """The data set card: what later steps need to know of the images without reading them, ready for JSON.
 
     `mean` and `std` are those of the train split, in 0..1; `sha256` covers the images and their index.
     """
-    images = labelled.images
+    images = raw.images
     mean, std = channel_statistics(images, np.flatnonzero(index["split"] == "train"))
     counts = index["split"].value_counts()
     return {
@@ -52,11 +52,11 @@ def describe(name: str, labelled: LabelledImages, index: pd.DataFrame, held_out:
         "channels": images.shape[3],
         "mean": mean,
         "std": std,
-        "classes": list(labelled.classes),
-        "groups": list(labelled.groups),
+        "classes": list(raw.classes),
+        "groups": list(raw.groups),
         "held_out_classes": list(held_out),
         "images": {split: int(counts[split]) for split in SPLITS},
-        "unreadable": list(labelled.unreadable),
+        "unreadable": list(raw.unreadable),
         "sha256": _sha256(images, index),
     }
 

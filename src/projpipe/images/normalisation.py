@@ -26,8 +26,8 @@ def normalise(images: np.ndarray | Tensor, mean: Sequence[float], std: Sequence[
 def channel_statistics(images: np.ndarray, rows: np.ndarray) -> tuple[list[float], list[float]]:
     """Mean and standard deviation, in 0..1, of each channel of `images[rows]`, uint8 [N, H, W, C].
 
-    Read in chunks, so that a memory map need not fit into memory; sums are of integers and thus exact. A channel that is
-    the same everywhere gets the deviation of one grey level, to divide by.
+    Read in chunks, so that a memory map need not fit into memory; sums are of integers and thus exact. A channel that
+    is the same everywhere gets the deviation of one grey level, to divide by.
     """
     total = np.zeros(images.shape[-1], np.int64)
     squares = np.zeros_like(total)

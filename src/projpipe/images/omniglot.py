@@ -6,13 +6,13 @@ from pathlib import Path, PurePosixPath
 
 from projpipe.errors import InputError
 from projpipe.images.decode import pack
-from projpipe.images.labelled import LabelledImages
+from projpipe.images.raw import RawImages
 
 PLACE = "split_tasks.source.path"
 FORM = "<alphabet>/<character>/<drawing>.png"
 
 
-def read_omniglot(path: Path | None, image_size: int, downloads: Path) -> LabelledImages:
+def read_omniglot(path: Path | None, image_size: int, downloads: Path) -> RawImages:
     """Images [N, image_size, image_size, 1] of a zip or folder, or of the background set downloaded into `downloads`.
 
     A class is a character, named `<alphabet>/<character>`; a group is an alphabet. Folders above the alphabets do not
@@ -40,7 +40,7 @@ def _reader(folder: Path) -> Callable[[str], bytes]:
     return lambda name: (folder / name).read_bytes()
 
 
-def _pack(path: Path, names: list[str], read: Callable[[str], bytes], image_size: int) -> LabelledImages:
+def _pack(path: Path, names: list[str], read: Callable[[str], bytes], image_size: int) -> RawImages:
     drawings = []
     for name in sorted(names):
         parts = PurePosixPath(name).parts
@@ -60,6 +60,7 @@ def _download(downloads: Path) -> Path:
     try:
         return Path(Omniglot(str(downloads), download=True).target_folder)
     except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"{PLACE}: Omniglot cannot be downloaded into {downloads} ({error}); give the path of its zip or folder"
+            f"{PLACE}: Omniglot cannot be downloaded into {downloads} ({reason}); give the path of its zip or folder"
         ) from error

@@ -6,13 +6,13 @@ from projpipe.config import DigitsSource, FashionMnistSource, ImageSource, Omnig
 from projpipe.images.digits import read_digits
 from projpipe.images.fashion_mnist import read_fashion_mnist
 from projpipe.images.image_folder import read_image_folder
-from projpipe.images.labelled import LabelledImages
 from projpipe.images.omniglot import read_omniglot
+from projpipe.images.raw import RawImages
 
 DOWNLOADS = Path("data/01_raw")
 
 
-def read_source(source: ImageSource, project: Path) -> LabelledImages:
+def read_source(source: ImageSource, project: Path) -> RawImages:
     """Read all images of a source into memory, in a fixed order.
 
     Relative paths in `source` start at the folder `project`, and downloads go to its `data/01_raw`.

@@ -53,7 +53,8 @@ def hold_out(classes: Classes, held_out: HeldOutClasses, seed: int) -> tuple[int
     count = len(named) or held_out.count
     if count > len(classes.names) - 2:
         raise InputError(
-            f"{place}: holding out {count} of {len(classes.names)} classes leaves fewer than two to train on; hold out fewer"
+            f"{place}: holding out {count} of {len(classes.names)} classes leaves fewer than two to train on; "
+            "hold out fewer"
         )
     return named or _draw(classes, count, np.random.default_rng([seed, 1]))
 

@@ -50,7 +50,7 @@ def name_of(task: Sequence[int], classes: Classes) -> str:
 
 
 def task_table(tasks: Sequence[Task], classes: Classes) -> pd.DataFrame:
-    """The table of `schemas.TASKS`, in the order of `tasks`; a name seen before is numbered, so that no two are equal."""
+    """The table of `schemas.TASKS`, in the order of `tasks`; a name seen before is numbered, so that all differ."""
     seen: Counter[str] = Counter()
     names = []
     for task in tasks:

@@ -9,36 +9,36 @@ from kedro.utils import find_kedro_project
 
 from projpipe.config import SplitTasksConfig
 from projpipe.images.index import build_index, describe
-from projpipe.images.labelled import LabelledImages
+from projpipe.images.raw import RawImages
 from projpipe.images.source import read_source
 from projpipe.tasks import sampling
 from projpipe.tasks.classes import Classes, hold_out
 from projpipe.tasks.task import task_table
 
 
-def read_images(config: SplitTasksConfig) -> LabelledImages:
+def read_images(config: SplitTasksConfig) -> RawImages:
     """Read all images of the source (digits, Fashion-MNIST, Omniglot or a folder of images) with their classes."""
     return read_source(config.source, find_kedro_project(Path.cwd()) or Path.cwd())
 
 
-def sample_tasks(labelled_images: LabelledImages, config: SplitTasksConfig) -> tuple[pd.DataFrame, list[int]]:
+def sample_tasks(raw_images: RawImages, config: SplitTasksConfig) -> tuple[pd.DataFrame, list[int]]:
     """Draw the tasks: distinct sets of classes to tell apart.
 
     Some are trained on, some choose checkpoints, and some are kept for judging: new combinations of known classes, and
     sets of classes that are held out from all training tasks.
     """
-    classes = Classes(labelled_images.classes, labelled_images.groups)
+    classes = Classes(raw_images.classes, raw_images.groups)
     held_out = hold_out(classes, config.held_out_classes, config.seed)
     return task_table(sampling.sample_tasks(classes, held_out, config.tasks, config.seed), classes), list(held_out)
 
 
 def split_images(
-    labelled_images: LabelledImages, held_out_classes: list[int], config: SplitTasksConfig
+    raw_images: RawImages, held_out_classes: list[int], config: SplitTasksConfig
 ) -> tuple[np.ndarray, pd.DataFrame, dict[str, Any]]:
     """Split every class's images into train, validation and test, and describe the data set.
 
     Out come the images as one packed array, the index that says what each of them is, and a card with class names, the
     train split's mean and deviation, the images that could not be read, and a hash of it all.
     """
-    index = build_index(labelled_images, config.split, config.seed)
-    return labelled_images.images, index, describe(config.source.name, labelled_images, index, held_out_classes)
+    index = build_index(raw_images, config.split, config.seed)
+    return raw_images.images, index, describe(config.source.name, raw_images, index, held_out_classes)

@@ -15,18 +15,18 @@ def create_pipeline() -> Pipeline:
             node(
                 func=nodes.read_images,
                 inputs="params:split_tasks",
-                outputs="labelled_images",
+                outputs="raw_images",
                 name="read_images_node",
             ),
             node(
                 func=nodes.sample_tasks,
-                inputs=["labelled_images", "params:split_tasks"],
+                inputs=["raw_images", "params:split_tasks"],
                 outputs=["tasks", "held_out_classes"],
                 name="sample_tasks_node",
             ),
             node(
                 func=nodes.split_images,
-                inputs=["labelled_images", "held_out_classes", "params:split_tasks"],
+                inputs=["raw_images", "held_out_classes", "params:split_tasks"],
                 outputs=["images", "index", "dataset_card"],
                 name="split_images_node",
             ),

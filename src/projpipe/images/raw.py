@@ -9,11 +9,11 @@ from projpipe.schemas import SPLITS
 
 
 @dataclass(frozen=True)
-class LabelledImages:
+class RawImages:
     """Packed images and what is known of them; row i of `images` is image i of the source.
 
-    `images` [N, H, W, C] uint8, C is 1 or 3; `class_ids` [N] int64 point into `classes`, the class names; `groups` holds
-    the group of each class, "" where the source has none; `unreadable` names the images that were skipped.
+    `images` [N, H, W, C] uint8, C is 1 or 3; `class_ids` [N] int64 point into `classes`, the class names; `groups`
+    holds the group of each class, "" where the source has none; `unreadable` names the images that were skipped.
 
     Raises InputError if a class has fewer than three images: there must be one each to train, validate and test on.
     """
@@ -29,6 +29,6 @@ class LabelledImages:
         if len(few := np.flatnonzero(counts < len(SPLITS))):
             more = f" (and {len(few) - 1} more classes)" if len(few) > 1 else ""
             raise InputError(
-                f"class {self.classes[few[0]]!r} has {counts[few[0]]} readable images{more}, too few to train, validate and "
-                f"test on; add images until there are at least {len(SPLITS)}, or remove the class"
+                f"class {self.classes[few[0]]!r} has {counts[few[0]]} readable images{more}, too few to train, "
+                f"validate and test on; add images until there are at least {len(SPLITS)}, or remove the class"
             )
