@@ -1,0 +1,205 @@
+"""How each kind of file of the catalog is read and written.
+
+Every save is whole or not at all, nothing is ever unpickled, and equal data gives equal bytes. What cannot be read is
+named in the error. Modules that are slow to import are imported where they are used.
+"""
+
+import json
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+import pandas as pd
+from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import JSONPreview, PlotlyPreview, TablePreview
+
+from projpipe.atomic import write_atomically
+from projpipe.errors import InputError
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+    from timm.models.vision_transformer import VisionTransformer
+    from torch import Tensor
+
+    from projpipe.projection.projector_folder import Projector
+
+T = TypeVar("T")
+
+
+class DamagedFileError(DatasetError, InputError):
+    """A file or folder of the catalog is there, but is truncated or not what its name says."""
+
+
+class PathDataset(AbstractDataset[T, T], Generic[T]):
+    """A file or folder at `filepath`; children say how to read and write it."""
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        """`metadata` is for Kedro-Viz: the layer of the data set and how it is previewed."""
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> T:
+        """Read it.
+
+        Raises:
+            DatasetError: it is not there.
+            DamagedFileError: it cannot be read; the message names it.
+        """
+        if not self._filepath.exists():
+            raise DatasetError(f"{self._filepath} is missing")
+        try:
+            return self._read(self._filepath)
+        except InputError as error:
+            raise DamagedFileError(str(error)) from error
+        except Exception as error:
+            raise DamagedFileError(f"{self._filepath} cannot be read: {error}") from error
+
+    def save(self, data: T) -> None:
+        """Write it under a temporary name, then put it in its place."""
+        with write_atomically(self._filepath) as temporary:
+            self._write(data, temporary)
+
+    def _exists(self) -> bool:
+        return self._filepath.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
+
+    @abstractmethod
+    def _read(self, path: Path) -> T: ...
+
+    @abstractmethod
+    def _write(self, data: T, path: Path) -> None: ...
+
+
+class NumpyArrayDataset(PathDataset[np.ndarray]):
+    """An array of any shape as .npy. Loading maps the file into memory, read-only, so that all readers share it."""
+
+    def _read(self, path: Path) -> np.ndarray:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+    def _write(self, data: np.ndarray, path: Path) -> None:
+        with path.open("wb") as file:
+            np.save(file, data, allow_pickle=False)
+
+
+class TableDataset(PathDataset[pd.DataFrame]):
+    """A table as parquet, with page checksums. The catalog's `validator:` holds it to its schema."""
+
+    def _read(self, path: Path) -> pd.DataFrame:
+        return pd.read_parquet(path, engine="pyarrow", page_checksum_verification=True)
+
+    def _write(self, data: pd.DataFrame, path: Path) -> None:
+        data.to_parquet(path, engine="pyarrow", index=False, write_page_checksum=True)
+
+    def preview(self, nrows: int = 10) -> TablePreview:
+        """The first rows, for Kedro-Viz."""
+        return TablePreview(json.loads(self.load().head(nrows).to_json(orient="split", index=False)))
+
+
+class JSONDataset(PathDataset[Any]):
+    """JSON with its keys in the order they were given."""
+
+    def _read(self, path: Path) -> Any:
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def _write(self, data: Any, path: Path) -> None:
+        path.write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+    def preview(self) -> JSONPreview:
+        """The content, for Kedro-Viz."""
+        return JSONPreview(json.dumps(self.load()))
+
+
+class TextDataset(PathDataset[str]):
+    """Text in UTF-8."""
+
+    def _read(self, path: Path) -> str:
+        return path.read_text(encoding="utf-8")
+
+    def _write(self, data: str, path: Path) -> None:
+        path.write_text(data, encoding="utf-8")
+
+
+class PlotlyDataset(PathDataset["Figure"]):
+    """A plotly figure as JSON."""
+
+    def _read(self, path: Path) -> "Figure":
+        from plotly.io import from_json
+
+        return from_json(path.read_text(encoding="utf-8"))
+
+    def _write(self, data: "Figure", path: Path) -> None:
+        from plotly.io import to_json
+
+        # The engine is named because bytes would otherwise depend on whether orjson is installed.
+        path.write_text(to_json(data, engine="json") + "\n", encoding="utf-8")
+
+    def preview(self) -> PlotlyPreview:
+        """The figure, for Kedro-Viz."""
+        return PlotlyPreview(json.loads(self._filepath.read_text(encoding="utf-8")))
+
+
+class SafetensorsDataset(PathDataset["dict[str, Tensor]"]):
+    """Tensors by name, without metadata."""
+
+    def _read(self, path: Path) -> "dict[str, Tensor]":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+
+    def _write(self, data: "dict[str, Tensor]", path: Path) -> None:
+        from safetensors.torch import save_file
+
+        save_file({name: tensor.contiguous() for name, tensor in data.items()}, path)
+
+
+class TimmModelDataset(PathDataset["VisionTransformer"]):
+    """A timm model as a folder that `timm.create_model("local-dir:FOLDER")` reads."""
+
+    def _read(self, path: Path) -> "VisionTransformer":
+        from projpipe.transformer.timm_folder import load_timm_folder
+
+        return load_timm_folder(path)
+
+    def _write(self, data: "VisionTransformer", path: Path) -> None:
+        from projpipe.transformer.timm_folder import save_timm_folder
+
+        save_timm_folder(data, path)
+
+
+class ProjectorDataset(PathDataset["Projector"]):
+    """A trained projector as a folder."""
+
+    def _read(self, path: Path) -> "Projector":
+        from projpipe.projection.projector_folder import load_projector
+
+        return load_projector(path)
+
+    def _write(self, data: "Projector", path: Path) -> None:
+        data.save(path)
+
+
+class FolderDataset(AbstractDataset[None, Path]):
+    """A folder that nodes keep working files in. Loading makes it where it is not there and gives its path."""
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        """`metadata` is for Kedro-Viz."""
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Path:
+        """The folder's path."""
+        self._filepath.mkdir(parents=True, exist_ok=True)
+        return self._filepath
+
+    def save(self, data: None) -> None:
+        """Refused: nodes write into the folder themselves."""
+        raise DatasetError(f"{self._filepath} is a folder that nodes write into; it is no node's output")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}

@@ -1,0 +1,92 @@
+"""What a run shows of its nodes, and what stops it early: inputs that are missing or cannot be read."""
+
+import logging
+import time
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from kedro.validation.exceptions import DataValidationError
+
+from projpipe.datasets import DamagedFileError
+from projpipe.errors import InputError
+from projpipe.pipeline_registry import ORDER
+
+logger = logging.getLogger(__name__)
+
+
+class ProgressHooks:
+    """One line when a node starts and one when it is done."""
+
+    def __init__(self) -> None:
+        self._started = 0.0
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Say which node starts."""
+        self._started = time.perf_counter()
+        logger.info("%s ...", node.name)
+
+    @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        """Say how long the node took."""
+        logger.info("%s done in %.1f s", node.name, time.perf_counter() - self._started)
+
+
+class InputHooks:
+    """Checks inputs before the first node runs, and says which command makes what is missing or damaged."""
+
+    def __init__(self) -> None:
+        self._loading = ""
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Refuse to run a pipeline whose inputs are not there.
+
+        Raises:
+            InputError: names the data sets that are missing and the command that makes them.
+        """
+        missing = _missing(pipeline, catalog)
+        if missing:
+            raise InputError(
+                f"{', '.join(sorted(missing))}: not there yet; make {'it' if len(missing) == 1 else 'them'} with "
+                f"`{_command(missing, catalog, run_params['env'])}`"
+            )
+
+    @hook_impl
+    def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
+        """Remember what is being read, for `on_pipeline_error`."""
+        self._loading = dataset_name
+
+    @hook_impl
+    def on_pipeline_error(
+        self, error: Exception, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol
+    ) -> None:
+        """Add to the error of an input that cannot be read how to make it again.
+
+        Raises:
+            InputError: names the file, what is wrong with it, and the command.
+        """
+        read = isinstance(error, DamagedFileError) or (isinstance(error, DataValidationError) and error.mode == "load")
+        if read:
+            command = _command({self._loading}, catalog, run_params["env"])
+            raise InputError(f"{error}; delete it and make it again with `{command}`") from error
+
+
+def _missing(pipeline: Pipeline, catalog: CatalogProtocol) -> set[str]:
+    return {name for name in pipeline.inputs() if not name.startswith("param") and not catalog.exists(name)}
+
+
+def _command(datasets: set[str], catalog: CatalogProtocol, env: str | None) -> str:
+    """The command that makes data sets, and before them whatever else is not there for their pipelines."""
+    pipelines.set_requested(None)  # a run of some pipelines has found only those
+    makers: set[str] = set()
+    wanted = datasets
+    while wanted:
+        found = {name for name in ORDER if name not in makers and wanted & pipelines[name].all_outputs()}
+        makers |= found
+        wanted = {name for maker in found for name in _missing(pipelines[maker], catalog)}
+    return f"kedro run {f'--env {env} ' if env else ''}--pipelines {','.join(name for name in ORDER if name in makers)}"

@@ -1,0 +1,14 @@
+"""Settings that Kedro reads: how configuration is merged, and what a run shows and refuses."""
+
+from projpipe.hooks import InputHooks, ProgressHooks
+from projpipe.readable_session import ReadableSession
+
+HOOKS = (InputHooks(), ProgressHooks())
+SESSION_CLASS = ReadableSession
+
+# An environment states only what differs from conf/base: its parameters are merged key by key.
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "merge_strategy": {"parameters": "soft"},
+}
