@@ -36,7 +36,7 @@ class PathDataset(AbstractDataset[T, T], Generic[T]):
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         """`metadata` is for Kedro-Viz: the layer of the data set and how it is previewed."""
-        self._filepath = Path(filepath)
+        self.filepath = Path(filepath)
         self.metadata = metadata
 
     def load(self) -> T:
@@ -46,25 +46,25 @@ class PathDataset(AbstractDataset[T, T], Generic[T]):
             DatasetError: it is not there.
             DamagedFileError: it cannot be read; the message names it.
         """
-        if not self._filepath.exists():
-            raise DatasetError(f"{self._filepath} is missing")
+        if not self.filepath.exists():
+            raise DatasetError(f"{self.filepath} is missing")
         try:
-            return self._read(self._filepath)
+            return self._read(self.filepath)
         except InputError as error:
             raise DamagedFileError(str(error)) from error
         except Exception as error:
-            raise DamagedFileError(f"{self._filepath} cannot be read: {error}") from error
+            raise DamagedFileError(f"{self.filepath} cannot be read ({error})") from error
 
     def save(self, data: T) -> None:
         """Write it under a temporary name, then put it in its place."""
-        with write_atomically(self._filepath) as temporary:
+        with write_atomically(self.filepath) as temporary:
             self._write(data, temporary)
 
     def _exists(self) -> bool:
-        return self._filepath.exists()
+        return self.filepath.exists()
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
+        return {"filepath": str(self.filepath)}
 
     @abstractmethod
     def _read(self, path: Path) -> T: ...
@@ -138,7 +138,7 @@ class PlotlyDataset(PathDataset["Figure"]):
 
     def preview(self) -> PlotlyPreview:
         """The figure, for Kedro-Viz."""
-        return PlotlyPreview(json.loads(self._filepath.read_text(encoding="utf-8")))
+        return PlotlyPreview(json.loads(self.filepath.read_text(encoding="utf-8")))
 
 
 class SafetensorsDataset(PathDataset["dict[str, Tensor]"]):
@@ -186,20 +186,20 @@ class FolderDataset(AbstractDataset[None, Path]):
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         """`metadata` is for Kedro-Viz."""
-        self._filepath = Path(filepath)
+        self.filepath = Path(filepath)
         self.metadata = metadata
 
     def load(self) -> Path:
         """The folder's path."""
-        self._filepath.mkdir(parents=True, exist_ok=True)
-        return self._filepath
+        self.filepath.mkdir(parents=True, exist_ok=True)
+        return self.filepath
 
     def save(self, data: None) -> None:
         """Refused: nodes write into the folder themselves."""
-        raise DatasetError(f"{self._filepath} is a folder that nodes write into; it is no node's output")
+        raise DatasetError(f"{self.filepath} is a folder that nodes write into; it is no node's output")
 
     def _exists(self) -> bool:
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
+        return {"filepath": str(self.filepath)}

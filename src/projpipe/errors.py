@@ -1,5 +1,15 @@
 """The one exception that projpipe raises for input a person can mend."""
 
+from collections.abc import Iterator
+
 
 class InputError(ValueError):
     """Bad input: the message names the value, the place it came from, and the mend."""
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, what caused it, what caused that, and so on."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__

@@ -12,14 +12,14 @@ from kedro.pipeline.node import Node
 from kedro.validation.exceptions import DataValidationError
 
 from projpipe.datasets import DamagedFileError
-from projpipe.errors import InputError
+from projpipe.errors import InputError, causes
 from projpipe.pipeline_registry import ORDER
 
 logger = logging.getLogger(__name__)
 
 
 class ProgressHooks:
-    """One line when a node starts and one when it is done."""
+    """Says which node starts, how long it took where that was a while, and at the end what came of it."""
 
     def __init__(self) -> None:
         self._started = 0.0
@@ -28,12 +28,25 @@ class ProgressHooks:
     def before_node_run(self, node: Node) -> None:
         """Say which node starts."""
         self._started = time.perf_counter()
-        logger.info("%s ...", node.name)
+        logger.info(node.name)
 
     @hook_impl
     def after_node_run(self, node: Node) -> None:
-        """Say how long the node took."""
-        logger.info("%s done in %.1f s", node.name, time.perf_counter() - self._started)
+        """Say how long it took."""
+        seconds = time.perf_counter() - self._started
+        if seconds >= 1:
+            logger.info("%s took %.0f s", node.name, seconds)
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Close a run that wrote the report with its table."""
+        if "report" in pipeline.all_outputs():
+            from rich.console import Console
+
+            from projpipe.reporting.table import print_closing_table
+
+            metrics, costs, timings = (catalog.load(name) for name in ("metrics", "costs", "timings"))
+            print_closing_table(metrics, costs, timings, catalog["report"].filepath, Console())
 
 
 class InputHooks:
@@ -70,10 +83,16 @@ class InputHooks:
         Raises:
             InputError: names the file, what is wrong with it, and the command.
         """
-        read = isinstance(error, DamagedFileError) or (isinstance(error, DataValidationError) and error.mode == "load")
-        if read:
+        for cause in causes(error):
+            if isinstance(cause, DamagedFileError):
+                wrong = str(cause)
+            elif isinstance(cause, DataValidationError) and cause.mode == "load":
+                failures = "; ".join(failure.message for failure in cause.failures)
+                wrong = f"{catalog[self._loading].filepath} breaks its schema ({failures})"
+            else:
+                continue
             command = _command({self._loading}, catalog, run_params["env"])
-            raise InputError(f"{error}; delete it and make it again with `{command}`") from error
+            raise InputError(f"{wrong}; delete it and make it again with `{command}`") from error
 
 
 def _missing(pipeline: Pipeline, catalog: CatalogProtocol) -> set[str]:

@@ -1,18 +1,29 @@
 """A Kedro session that ends with one line, not a traceback, where a person can mend what is wrong."""
 
 import difflib
+from collections.abc import Iterator
 from typing import Any
 
 import click
 from kedro.config import MissingConfigException
 from kedro.framework.session import KedroSession
-from kedro.validation.exceptions import DataValidationError, ParameterValidationError
+from kedro.validation.exceptions import ParameterValidationError
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from yaml import YAMLError
 
-from projpipe.errors import InputError
+from projpipe import config
+from projpipe.errors import InputError, causes
 from projpipe.pipeline_registry import ORDER
 
-MENDABLE = (InputError, ParameterValidationError, DataValidationError, MissingConfigException, YAMLError)
+MENDABLE = (InputError, MissingConfigException, YAMLError)
+MODELS: dict[str, type[config.Config]] = {
+    "split_tasks": config.SplitTasksConfig,
+    "extract_teacher": config.ExtractTeacherConfig,
+    "train_projector": config.TrainProjectorConfig,
+    "sweep_students": config.SweepStudentsConfig,
+    "evaluate": config.EvaluateConfig,
+}
 
 
 class ReadableSession(KedroSession):
@@ -28,8 +39,14 @@ class ReadableSession(KedroSession):
             for name in kwargs.get("pipeline_names") or ():
                 _check_pipeline(name)
             return super().run(*args, **kwargs)
-        except MENDABLE as error:
-            raise click.ClickException(str(error)) from error
+        except ParameterValidationError as error:
+            raw = self._get_config_loader()["parameters"]
+            raise click.ClickException("\n".join(_problems(raw)) or str(error)) from error
+        except Exception as error:
+            for cause in causes(error):
+                if isinstance(cause, MENDABLE):
+                    raise click.ClickException(str(cause)) from error
+            raise
 
 
 def _check_pipeline(name: str) -> None:
@@ -37,3 +54,24 @@ def _check_pipeline(name: str) -> None:
         near = difflib.get_close_matches(name, ORDER, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(ORDER)}"
         raise InputError(f"--pipelines: {name!r} is not a pipeline; {hint}")
+
+
+def _problems(parameters: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with parameters, one line each."""
+    for name, model in MODELS.items():
+        try:
+            model.model_validate(parameters.get(name, {}))
+        except ValidationError as error:
+            for problem in error.errors(include_url=False):
+                where = ".".join(map(str, (name, *problem["loc"])))
+                yield f"parameters_{name}.yml: {where}: {_wrong(problem)}"
+
+
+def _wrong(problem: ErrorDetails) -> str:
+    if problem["type"] == "extra_forbidden":
+        known = {field for model in config.Config.__subclasses__() for field in model.model_fields}
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.7)
+        return "there is no such parameter" + (f"; did you mean {near[0]!r}?" if near else "")
+    if problem["type"] == "missing":
+        return "is missing"
+    return f"{problem['msg'].removeprefix('Value error, ')} (given: {problem['input']!r})"

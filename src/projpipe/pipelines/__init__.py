@@ -1,0 +1,1 @@
+"""The pipelines: thin nodes that hand data sets to the floors below."""
