@@ -1,0 +1,195 @@
+"""Training the teacher on the train split, and measuring it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from projpipe.atomic import write_atomically
+from projpipe.config import ExtractTeacherConfig
+from projpipe.errors import InputError
+from projpipe.images.augmentation import sample_affine, warp
+from projpipe.images.normalisation import normalise
+from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
+from projpipe.training.loop import one_cycle
+from projpipe.training.run_inputs import source_code_digest
+from projpipe.training.teacher_logits import predict, rows_of
+
+WARMUP_FRACTION, GRADIENT_CLIP = 0.1, 1.0
+MOMENTS = ("exp_avg", "exp_avg_sq")
+SPLITS = ("train", "validation", "test")
+logger = logging.getLogger(__name__)
+
+
+def train_teacher(
+    model: VisionTransformer,
+    images: np.ndarray,
+    index: pd.DataFrame,
+    card: Mapping[str, Any],
+    config: ExtractTeacherConfig,
+    device: torch.device,
+    runs: Path,
+) -> list[dict[str, float]]:
+    """Train a model in place on the images of the train split, and on no others.
+
+    AdamW with warm-up and a half cosine, label smoothing, and a random affine map of each image of each batch. A run
+    that was stopped goes on after its last whole epoch, exactly as it would have.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        index: of the images, see `schemas.IMAGE_INDEX`.
+        card: of the data set: `mean`, `std`, `image_size` [H, W] and `sha256`.
+        runs: folder for the checkpoint of a run that has not ended.
+
+    Returns:
+        `epoch`, `loss` and `validation_accuracy` of every epoch. The model is left in eval mode, on `device`.
+
+    Raises:
+        InputError: the loss is no number any more, or the checkpoint cannot be read.
+    """
+    training = config.training
+    run = f"teacher-{_digest(model, card, config)}"
+    ids, labels = rows_of(index, "train"), torch.tensor(index["class_id"].to_numpy())
+    model.to(device)
+    steps = -(-len(ids) // training.batch_size)
+    optimizer = torch.optim.AdamW(_parameter_groups(model, training.weight_decay), lr=training.learning_rate)
+    history = _resume(model, optimizer, runs / run, steps)
+    with _progress_bar(training.epochs) as show:
+        for epoch in range(len(history), training.epochs):
+            loss = _train_epoch(model, optimizer, images, ids, labels, card, config, epoch, steps)
+            if not np.isfinite(loss):
+                raise InputError(
+                    f"extract_teacher.training.learning_rate: with {training.learning_rate:g} the loss is {loss} in "
+                    f"epoch {epoch + 1}; lower it"
+                )
+            accuracy = measure(model, images, index, card, device, "validation")
+            history.append({"epoch": epoch + 1, "loss": loss, "validation_accuracy": accuracy})
+            show(history[-1])
+            if epoch + 1 < training.epochs:
+                _save(model, optimizer, runs / run, history)
+    shutil.rmtree(runs / run, ignore_errors=True)
+    model.eval()
+    return history
+
+
+def measure(
+    model: nn.Module,
+    images: np.ndarray,
+    index: pd.DataFrame,
+    card: Mapping[str, Any],
+    device: torch.device,
+    split: str,
+) -> float:
+    """Share of a split's images that the model puts in the right class; leaves it in eval mode."""
+    ids = rows_of(index, split)
+    predicted = predict(model.eval(), images, ids, card, device).argmax(-1)
+    return float((predicted.numpy() == index["class_id"].to_numpy()[ids]).mean())
+
+
+def _train_epoch(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: np.ndarray,
+    ids: np.ndarray,
+    labels: Tensor,
+    card: Mapping[str, Any],
+    config: ExtractTeacherConfig,
+    epoch: int,
+    steps: int,
+) -> float:
+    """One pass over the training images; its draws depend on seed and epoch alone. Returns the mean loss."""
+    training, (height, width) = config.training, card["image_size"]
+    device = next(model.parameters()).device
+    seed = int(np.random.SeedSequence((config.seed, epoch)).generate_state(1, np.uint64)[0] >> 1)
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(ids), generator=generator).numpy()
+    total = 0.0
+    model.train()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)  # for dropout, where the teacher's arguments ask for it
+        for step, rows in enumerate(np.array_split(order, steps)):
+            rows = ids[rows]
+            affine = sample_affine(config.augmentation, len(rows), generator, width / height)
+            batch = warp(normalise(images[rows], card["mean"], card["std"]).to(device), affine.to(device))
+            logits = model(batch)
+            loss = F.cross_entropy(logits, labels[rows].to(device), label_smoothing=training.label_smoothing)
+            share = one_cycle(epoch * steps + step, training.epochs * steps, WARMUP_FRACTION)
+            for group in optimizer.param_groups:
+                group["lr"] = training.learning_rate * share
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_CLIP)
+            optimizer.step()
+            total += loss.item() * len(rows)
+    return total / len(ids)
+
+
+def _parameter_groups(model: VisionTransformer, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay for matrices; none for biases, normalisations, tokens and positions."""
+    kept = model.no_weight_decay()
+    decayed = [p for name, p in model.named_parameters() if p.ndim > 1 and name not in kept]
+    rest = [p for name, p in model.named_parameters() if p.ndim <= 1 or name in kept]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+def _digest(model: nn.Module, card: Mapping[str, Any], config: ExtractTeacherConfig) -> str:
+    """Names a run by all that decides it."""
+    start = save({name: tensor.cpu().contiguous() for name, tensor in sorted(model.state_dict().items())})
+    settings = json.dumps([config.model_dump(mode="json"), card["sha256"]]) + source_code_digest()
+    return hashlib.sha256(start + settings.encode()).hexdigest()[:16]
+
+
+def _save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, history: list[dict[str, float]]) -> None:
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for name, parameter in model.named_parameters():
+        tensors |= {f"{moment}.{name}": optimizer.state[parameter][moment] for moment in MOMENTS}
+    with write_atomically(folder) as temporary:
+        temporary.mkdir()
+        write_checkpoint(temporary, folder.name, {"history": history}, tensors)
+
+
+def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, steps: int) -> list[dict[str, float]]:
+    """Put model and optimiser where the checkpoint left them, if there is one; returns the history so far."""
+    if not folder.exists():
+        return []
+    state, tensors = read_checkpoint(folder, folder.name)
+    history = state["history"]
+    model.load_state_dict({name: tensors[f"model.{name}"] for name in model.state_dict()})
+    for name, parameter in model.named_parameters():
+        moments = {moment: tensors[f"{moment}.{name}"].to(parameter.device) for moment in MOMENTS}
+        optimizer.state[parameter] = {"step": torch.tensor(float(len(history) * steps)), **moments}
+    logger.info("teacher: goes on after epoch %d, from %s", len(history), folder)
+    return history
+
+
+@contextmanager
+def _progress_bar(epochs: int) -> Iterator[Any]:
+    """Gives a function that shows a row of the history: in one line on a terminal, now and then in a log file."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
+    with Progress(*columns) as bar:
+        task = bar.add_task("train teacher", total=epochs, note="")
+
+        def show(row: dict[str, float]) -> None:
+            epoch = int(row["epoch"])
+            note = f"epoch {epoch}/{epochs}  loss {row['loss']:.3f}  accuracy {row['validation_accuracy']:.1%}"
+            bar.update(task, completed=epoch, note=note)
+            if not bar.console.is_terminal and epoch % max(1, epochs // 5) == 0:
+                logger.info("train teacher: %s", note)
+
+        yield show

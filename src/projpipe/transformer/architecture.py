@@ -1,0 +1,132 @@
+"""Which timm models the canonical weights can stand for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from projpipe.errors import InputError
+from projpipe.transformer.forward import LAYER_NORM_EPS
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
+
+
+def check_architecture(name: str) -> None:
+    """Refuse a name that timm does not know, or that stands for something else than a VisionTransformer.
+
+    Args:
+        name: as `timm.create_model` takes it, with or without a tag of weights: `vit_tiny_patch16_224.augreg_in21k`.
+
+    Raises:
+        InputError: names the nearest architecture.
+    """
+    import timm
+
+    known = timm.list_models()
+    architecture, _, tag = name.partition(".")
+    if architecture not in known:
+        near = difflib.get_close_matches(architecture, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "`timm.list_models('vit_*')` lists what there is"
+        raise InputError(f"extract_teacher.architecture: {name!r} is not a model of timm; {hint}")
+    tagged = timm.list_pretrained(f"{architecture}.*")
+    if tag and name not in tagged:
+        near = difflib.get_close_matches(name, tagged, n=1, cutoff=0.0)
+        hint = f"did you mean {near[0]!r}?" if near else "it has none; leave the tag out"
+        raise InputError(f"extract_teacher.architecture: {name!r} is not a set of weights of timm; {hint}")
+    with torch.device("meta"):  # takes no time and no memory
+        _check_class(timm.create_model(name))
+
+
+def check_supported(model: nn.Module) -> None:
+    """Refuse a model that is not a plain Vision Transformer, as `canonical_weights` folds it.
+
+    Plain is: square patches; class token, registers or neither; learned positions or none; blocks of LayerNorm,
+    attention, LayerNorm and a GELU MLP, with or without biases and LayerScale; a final LayerNorm before or after taking
+    the class token or the average of the patches; one linear classifier.
+
+    Raises:
+        InputError: says in one sentence what the model has that cannot be projected.
+    """
+    _check_class(model)
+    obstacles = list(dict.fromkeys(_obstacles(model)))
+    if obstacles:
+        raise _refusal(model, f"has {', '.join(obstacles)}")
+
+
+def _check_class(model: nn.Module) -> None:
+    from timm.models.vision_transformer import VisionTransformer
+
+    if type(model) is not VisionTransformer:
+        raise _refusal(model, f"is a {type(model).__name__}")
+
+
+def _refusal(model: nn.Module, reason: str) -> InputError:
+    name = getattr(model, "pretrained_cfg", {}).get("architecture", type(model).__name__)
+    return InputError(
+        f"extract_teacher.architecture: {name!r} {reason}, which cannot be projected; choose a plain VisionTransformer, "
+        "such as 'vit_tiny_patch16_224' or 'vit_base_patch14_reg4_dinov2'"
+    )
+
+
+def _obstacles(model: VisionTransformer) -> Iterator[str]:
+    """What the model has that canonical weights have no place for."""
+    from timm.layers import PatchEmbed
+
+    if type(model.patch_embed) is not PatchEmbed or not _absent(model.patch_embed.norm):
+        yield "patches that are not embedded by one convolution"
+    elif len(set(model.patch_embed.patch_size)) > 1:
+        yield f"patches of {model.patch_embed.patch_size} that are not square"
+    if not _absent(model.norm_pre):
+        yield "a normalisation before the blocks (pre_norm)"
+    if not _absent(model.patch_drop):
+        yield "dropped patches (patch_drop_rate)"
+    if model.global_pool not in ("token", "avg") or model.attn_pool is not None:
+        yield f"pooling {model.global_pool!r} (global_pool)"
+    if model.pool_include_prefix:
+        yield "prefix tokens in its average (pool_include_prefix)"
+    if not isinstance(model.head, nn.Linear):
+        yield "no linear classifier"
+    norms = [norm for norm in (model.norm, model.fc_norm) if not _absent(norm)]
+    if len(norms) != 1:
+        yield f"{len(norms) or 'no'} final normalisation{'s' if norms else ''} (final_norm)"
+    yield from _norm_obstacles(*norms)
+    for block in model.blocks:
+        yield from _block_obstacles(block)
+
+
+def _block_obstacles(block: nn.Module) -> Iterator[str]:
+    from timm.layers import Attention, Mlp
+    from timm.models.vision_transformer import Block
+
+    if type(block) is not Block:
+        yield f"blocks of kind {type(block).__name__} (block_fn)"
+        return
+    yield from _norm_obstacles(block.norm1, block.norm2)
+    if type(block.attn) is not Attention:
+        yield f"attention of kind {type(block.attn).__name__} (attn_layer)"
+    elif not (_absent(block.attn.q_norm) and _absent(block.attn.k_norm) and _absent(block.attn.norm)):
+        yield "a normalisation inside its attention (qk_norm, scale_attn_norm)"
+    if type(block.mlp) is not Mlp or not isinstance(block.mlp.fc1, nn.Linear):
+        yield f"MLPs of kind {type(block.mlp).__name__} (mlp_layer)"
+        return
+    if not _absent(block.mlp.norm):
+        yield "a normalisation inside its MLPs (scale_mlp_norm)"
+    if not isinstance(block.mlp.act, nn.GELU) or block.mlp.act.approximate != "none":
+        yield f"the activation {type(block.mlp.act).__name__} in place of the exact GELU (act_layer)"
+
+
+def _norm_obstacles(*norms: nn.Module) -> Iterator[str]:
+    for norm in norms:
+        if not isinstance(norm, nn.LayerNorm):
+            yield f"normalisations of kind {type(norm).__name__} in place of LayerNorm (norm_layer)"
+        elif norm.eps != LAYER_NORM_EPS:
+            yield f"LayerNorms with eps {norm.eps:g} in place of {LAYER_NORM_EPS:g} (norm_layer)"
+
+
+def _absent(module: nn.Module | None) -> bool:
+    return module is None or isinstance(module, nn.Identity)

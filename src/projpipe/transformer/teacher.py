@@ -1,0 +1,131 @@
+"""The teacher: a timm Vision Transformer with random, published or own weights."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from projpipe.config import ExtractTeacherConfig
+from projpipe.errors import InputError
+from projpipe.transformer.architecture import check_architecture, check_supported
+from projpipe.transformer.timm_folder import create_vit, read_safetensors
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
+
+logger = logging.getLogger(__name__)
+
+
+def create_teacher(config: ExtractTeacherConfig, card: Mapping[str, Any], folder: Path) -> VisionTransformer:
+    """A teacher for a data set, before any training on it.
+
+    Args:
+        config: architecture, arguments and weights. `img_size` is the data's where the arguments do not give it.
+        card: of the data set: `image_size` [H, W], `channels`, `classes`, `mean`, `std`.
+        folder: what a relative path of weights is relative to.
+
+    Returns:
+        A model of as many classes as the data set, in eval mode. The seed decides what is random in it.
+
+    Raises:
+        InputError: the architecture is unknown or cannot be projected, its arguments or weights do not fit, or the
+            weights cannot be read or fetched.
+    """
+    check_architecture(config.architecture)
+    _check_weights(config, folder)
+    arguments = {"img_size": list(card["image_size"]), **config.arguments}
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            model = create_vit(
+                config.architecture,
+                arguments,
+                in_chans=card["channels"],
+                num_classes=len(card["classes"]),
+                mean=card["mean"],
+                std=card["std"],
+                label_names=card["classes"],
+                pretrained=config.weights == "pretrained",
+            )
+    except (TypeError, AssertionError) as error:
+        raise InputError(
+            f"extract_teacher.arguments: timm cannot build {config.architecture!r} with {dict(config.arguments)} "
+            f"({error}); correct or leave out what it does not take"
+        ) from error
+    except Exception as error:
+        if config.weights != "pretrained":
+            raise
+        raise InputError(
+            f"extract_teacher.weights: the pretrained weights of {config.architecture!r} cannot be fetched ({error}); "
+            "check the network, give the path of a safetensors file, or set weights to 'random'"
+        ) from error
+    check_supported(model)
+    _check_size(model, card["image_size"])
+    if config.weights not in ("random", "pretrained"):
+        _load_weights(model, folder / config.weights)
+    return model.eval()
+
+
+def _check_weights(config: ExtractTeacherConfig, folder: Path) -> None:
+    """Refuse what is neither a word for weights nor a file, before anything is built."""
+    words = ("random", "pretrained")
+    path = folder / config.weights
+    if config.weights in words or (path.is_file() and path.suffix == ".safetensors"):
+        return
+    if path.is_file():
+        raise InputError(
+            f"extract_teacher.weights: {path} is not a .safetensors file, the only kind that is read; save the state "
+            "dict with safetensors.torch.save_file"
+        )
+    near = difflib.get_close_matches(config.weights, words, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "give an existing .safetensors file, 'pretrained' or 'random'"
+    raise InputError(f"extract_teacher.weights: there is no file {path}; {hint}")
+
+
+def _check_size(model: VisionTransformer, image_size: list[int]) -> None:
+    taken, patch = list(model.patch_embed.img_size), model.patch_embed.patch_size[0]
+    if taken != list(image_size):
+        raise InputError(
+            f"extract_teacher.arguments.img_size: {taken[0]}x{taken[1]} is not the size of the images, "
+            f"{image_size[0]}x{image_size[1]}; leave it out or change the images' size in split_tasks"
+        )
+    if any(side % patch for side in image_size):
+        raise InputError(
+            f"extract_teacher.arguments.patch_size: images of {image_size[0]}x{image_size[1]} do not divide into "
+            f"patches of {patch}x{patch}; choose a divisor of the image size"
+        )
+
+
+def _load_weights(model: VisionTransformer, path: Path) -> None:
+    """Load a timm state dict; a classifier of another number of classes keeps its random start."""
+    weights = read_safetensors(path)
+    own = model.state_dict()
+    head = weights.get("head.weight")
+    if head is None or len(head) != model.num_classes:
+        there = "no" if head is None else len(head)
+        logger.info("%s has %s classes, not %d: the classifier starts at random", path, there, model.num_classes)
+        weights |= {name: own[name] for name in ("head.weight", "head.bias")}
+    mend = "set extract_teacher.architecture and arguments to those of the checkpoint"
+    for reason, names in (
+        ("it lacks", own.keys() - weights.keys()),
+        ("the model has no place for", weights.keys() - own.keys()),
+    ):
+        if names:
+            raise InputError(f"extract_teacher.weights: {path} does not fit, {reason} {_some(names)}; {mend}")
+    for name, tensor in own.items():
+        if weights[name].shape != tensor.shape:
+            raise InputError(
+                f"extract_teacher.weights: {path} does not fit, {name} is {list(weights[name].shape)} there and "
+                f"{list(tensor.shape)} in the model; {mend}"
+            )
+    model.load_state_dict(weights)
+
+
+def _some(names: set[str]) -> str:
+    shown = sorted(names)
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")

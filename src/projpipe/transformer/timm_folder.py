@@ -1,0 +1,114 @@
+"""Vision Transformers as timm makes them, in folders that `timm.create_model("local-dir:FOLDER")` reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from projpipe.atomic import write_atomically
+from projpipe.errors import InputError
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+# What timm says of the weights of an architecture that also holds for weights of another data set or licence.
+_KEPT = ("architecture", "interpolation", "first_conv", "classifier")
+_KEPT_IF_PRETRAINED = ("tag", "license", "origin_url", "paper_name", "paper_ids", "notes")
+
+
+def create_vit(
+    architecture: str,
+    arguments: Mapping[str, Any],
+    in_chans: int,
+    num_classes: int,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    label_names: Sequence[str] | None = None,
+    pretrained: bool = False,
+) -> VisionTransformer:
+    """A timm model that says of itself which images it reads and what its classes are.
+
+    Args:
+        architecture: timm's name for it.
+        arguments: what differs from that architecture; JSON values. timm keeps them with the model.
+        mean, std: by which images in 0..1 are to be normalised, a value for each channel; None for as they are.
+        label_names: names of the classes, in the order of the logits.
+        pretrained: fetch timm's weights; without them they are random, from torch's global generator.
+    """
+    import timm
+
+    model = timm.create_model(
+        architecture, pretrained=pretrained, in_chans=in_chans, num_classes=num_classes, **arguments
+    )
+    kept = (*_KEPT, *(_KEPT_IF_PRETRAINED if pretrained else ()))
+    model.pretrained_cfg = model.default_cfg = {
+        **{key: model.pretrained_cfg[key] for key in kept if key in model.pretrained_cfg},
+        "input_size": (in_chans, *model.patch_embed.img_size),
+        "fixed_input_size": True,
+        "num_classes": num_classes,
+        "crop_pct": 1.0,
+        "crop_mode": "center",
+        "mean": tuple(mean or in_chans * [0.0]),
+        "std": tuple(std or in_chans * [1.0]),
+        "pool_size": None,
+        **({"label_names": list(label_names)} if label_names else {}),
+    }
+    return model
+
+
+def save_timm_folder(model: VisionTransformer, folder: Path) -> None:
+    """Write a model of `create_vit` or `load_timm_folder` as config.json and model.safetensors, both or neither."""
+    from timm.models import save_for_hf
+
+    with write_atomically(Path(folder)) as temporary:
+        save_for_hf(model, str(temporary), safe_serialization=True)
+
+
+def load_timm_folder(folder: Path) -> VisionTransformer:
+    """Read back a model, in eval mode, from safetensors alone.
+
+    Raises:
+        InputError: a file is missing, truncated, or does not fit the other one.
+    """
+    import timm
+
+    config = Path(folder) / CONFIG
+    try:
+        json.loads(config.read_text(encoding="utf-8"))["architecture"]
+    except FileNotFoundError as error:
+        raise InputError(f"{config} is missing; write or copy the whole folder again") from error
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{config} cannot be read ({error!r}); write or copy the whole folder again") from error
+    weights = read_safetensors(Path(folder) / WEIGHTS)
+    with torch.random.fork_rng():
+        model = timm.create_model(f"local-dir:{folder}")
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(
+            f"{Path(folder) / WEIGHTS} does not fit {config} ({error}); write or copy the whole folder again"
+        ) from error
+    return model.eval()
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Tensors by name.
+
+    Raises:
+        InputError: the file is missing, truncated or of another kind.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing; give or write it again") from error
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} is truncated or no safetensors file ({error}); give or write it again") from error
