@@ -1,4 +1,7 @@
-"""What several test files share: a small teacher that is quick to make, and all that the projection reads of it."""
+"""What several test files share: a small teacher that is quick to make, what the projection reads of it, a project."""
+
+import shutil
+from pathlib import Path
 
 import pytest
 import timm
@@ -39,3 +42,19 @@ def teacher() -> VisionTransformer:
 @pytest.fixture(scope="session")
 def source(teacher: VisionTransformer, images: torch.Tensor) -> Source:
     return Source(TransformerSpec.of(teacher), canonical_weights(teacher), activation_statistics(teacher, [images]))
+
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A Kedro project of its own: this one's code and configuration, with an empty data folder."""
+    from kedro.framework.startup import bootstrap_project
+
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "src").mkdir()  # Kedro asks for one; the package itself is installed
+    bootstrap_project(tmp_path)
+    return tmp_path

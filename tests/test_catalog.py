@@ -1,0 +1,107 @@
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.validation.exceptions import DataValidationError
+
+from projpipe.pipeline_registry import ORDER
+from projpipe.readable_session import MODELS
+from projpipe.settings import CONFIG_LOADER_ARGS
+
+CONF = Path(__file__).parents[1] / "conf"
+ENVIRONMENTS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "local")
+each_environment = pytest.mark.parametrize("env", ENVIRONMENTS)
+
+
+def configuration(env: str) -> OmegaConfigLoader:
+    return OmegaConfigLoader(conf_source=str(CONF), env=env, **CONFIG_LOADER_ARGS)
+
+
+@pytest.fixture
+def catalog(project: Path) -> DataCatalog:
+    with KedroSession.create(project, env="smoke") as session:
+        return session.load_context().catalog
+
+
+@each_environment
+def test_the_parameters_of_every_environment_are_accepted(env: str) -> None:
+    parameters = configuration(env)["parameters"]
+    assert list(MODELS) == list(ORDER)
+    assert parameters.keys() == MODELS.keys()
+    for name, model in MODELS.items():
+        model.model_validate(parameters[name])
+
+
+@each_environment
+def test_an_environment_changes_the_keys_that_it_states_and_keeps_all_others(env: str) -> None:
+    expected = configuration("base")["parameters"]
+    for file in (CONF / env).glob("parameters_*.yml"):
+        _overlay(expected, yaml.safe_load(file.read_text()))
+    assert configuration(env)["parameters"] == expected
+
+
+def _overlay(parameters: dict[str, Any], stated: dict[str, Any]) -> None:
+    for key, value in stated.items():
+        if isinstance(value, dict) and isinstance(parameters.get(key), dict):
+            _overlay(parameters[key], value)
+        else:
+            parameters[key] = value
+
+
+def test_every_environment_keeps_its_data_in_a_folder_of_its_own() -> None:
+    folders = {env: configuration(env)["globals"]["data_folder"] for env in ENVIRONMENTS}
+    assert folders.pop("base") == "data"
+    assert folders == {env: f"data/{env}" for env in folders}
+
+
+@each_environment
+def test_a_configuration_file_opens_with_its_command_what_to_expect_and_the_run_time(env: str) -> None:
+    for file in (CONF / env).glob("parameters_*.yml"):
+        option = "" if env == "base" else f"--env {env} "
+        command, *rest = file.read_text().splitlines()
+        assert command == f"# kedro run {option}--pipelines {file.stem.removeprefix('parameters_')}"
+        comment = " ".join(line for line in rest if line.startswith("#"))
+        assert "Expected:" in comment, file
+        assert "Run time:" in comment, file
+
+
+def test_the_catalog_is_the_same_for_all_environments() -> None:
+    assert [file.parent.name for file in CONF.glob("*/catalog*.yml")] == ["base"]
+
+
+def test_the_catalog_holds_the_data_sets_of_the_pipelines_and_no_others(catalog: DataCatalog) -> None:
+    used = {name for name in pipelines["__default__"].datasets() if not name.startswith("param")}
+    declared = {name for name in catalog.keys() if not name.startswith("param")}  # noqa: SIM118 - no mapping
+    assert used == declared
+
+
+def test_every_file_lies_in_the_data_folder_and_no_two_share_a_path(catalog: DataCatalog, project: Path) -> None:
+    datasets = [catalog[name] for name in pipelines["__default__"].datasets() if not name.startswith("param")]
+    paths = [dataset.filepath for dataset in datasets if not isinstance(dataset, MemoryDataset)]
+    assert len(set(paths)) == len(paths) > 20
+    assert all(path.is_relative_to(project / "data" / "smoke") for path in paths)
+
+
+def test_every_data_set_tells_kedro_viz_its_layer(catalog: DataCatalog) -> None:
+    for name in pipelines["__default__"].datasets():
+        if not name.startswith("param"):
+            assert catalog[name].metadata["kedro-viz"]["layer"], name
+
+
+def test_every_table_is_checked_when_it_is_saved_and_when_it_is_loaded(catalog: DataCatalog) -> None:
+    tables = [name for name, spec in catalog.validator_specs.items() if spec.on == ("load", "save")]
+    named = [name for name in pipelines["__default__"].datasets() if type(catalog[name]).__name__ == "TableDataset"]
+    assert set(tables) == set(named)
+    for name in tables:
+        with pytest.raises(DataValidationError, match=name):
+            catalog.save(name, pd.DataFrame({"nonsense": [1]}))
+        assert not catalog.exists(name)
+        catalog[name].save(pd.DataFrame({"nonsense": [1]}))
+        with pytest.raises(DataValidationError, match=name):
+            catalog.load(name)

@@ -1,0 +1,190 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+import torch
+from kedro.io import DatasetError
+
+from projpipe import datasets
+from projpipe.datasets import DamagedFileError
+from projpipe.projection.factors import Conditioning
+from projpipe.projection.operator import ProjectionOperator
+from projpipe.projection.projector_folder import Projector
+from projpipe.projection.source import Source
+
+TABLE = pd.DataFrame({"task_id": [0, 1], "class_ids": [[0, 1], [2, 5, 7]], "name": ["a", "ä"]})
+TENSORS = {"b": torch.arange(6.0).view(2, 3).T, "a": torch.tensor([1, 2])}
+FIGURE = go.Figure(go.Scatter(x=np.arange(3), y=[0.1, 0.2, 0.3]), layout={"title": "Größe"})
+FILES: dict[str, tuple[Any, str, Any]] = {
+    "array": (datasets.NumpyArrayDataset, "a.npy", np.arange(4000, dtype=np.uint8).reshape(10, 20, 20, 1)),
+    "table": (datasets.TableDataset, "a.parquet", TABLE),
+    "json": (datasets.JSONDataset, "a.json", {"z": [1, 2.5, None], "a": {"é": "ok"}}),
+    "figure": (datasets.PlotlyDataset, "a.json", FIGURE),
+    "tensors": (datasets.SafetensorsDataset, "a.safetensors", TENSORS),
+}
+each_file = pytest.mark.parametrize(("kind", "name", "data"), FILES.values(), ids=FILES)
+
+
+@each_file
+def test_what_is_saved_is_what_is_loaded(kind: Any, name: str, data: Any, tmp_path: Path) -> None:
+    dataset = kind(filepath=str(tmp_path / "folder" / name))
+    assert not dataset.exists()
+    dataset.save(data)
+    loaded = dataset.load()
+
+    if kind is datasets.TableDataset:
+        pd.testing.assert_frame_equal(loaded.assign(class_ids=loaded["class_ids"].map(list)), data)
+    elif kind is datasets.SafetensorsDataset:
+        assert loaded.keys() == data.keys()
+        assert all(torch.equal(loaded[key], data[key]) for key in data)
+    elif kind is datasets.NumpyArrayDataset:
+        np.testing.assert_array_equal(loaded, data)
+    else:
+        assert loaded == data
+    assert dataset.exists()
+
+
+@each_file
+def test_equal_data_makes_equal_bytes(kind: Any, name: str, data: Any, tmp_path: Path) -> None:
+    for folder in ("first", "second"):
+        kind(filepath=str(tmp_path / folder / name)).save(data)
+    assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+@each_file
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.95])
+def test_a_truncated_file_is_named(kind: Any, name: str, data: Any, share: float, tmp_path: Path) -> None:
+    dataset = kind(filepath=str(tmp_path / name))
+    dataset.save(data)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(DamagedFileError, match=f"{name} cannot be read"):
+        dataset.load()
+
+
+def test_a_changed_byte_of_a_table_is_noticed(tmp_path: Path) -> None:
+    dataset = datasets.TableDataset(filepath=str(tmp_path / "a.parquet"))
+    dataset.save(pd.DataFrame({"image_id": np.arange(1000)}))
+    content = bytearray((tmp_path / "a.parquet").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    (tmp_path / "a.parquet").write_bytes(content)
+    with pytest.raises(DamagedFileError, match=r"a\.parquet"):
+        dataset.load()
+
+
+def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"a\.json is missing"):
+        datasets.JSONDataset(filepath=str(tmp_path / "a.json")).load()
+
+
+def test_images_are_mapped_into_memory_read_only(tmp_path: Path) -> None:
+    dataset = datasets.NumpyArrayDataset(filepath=str(tmp_path / "a.npy"))
+    dataset.save(np.zeros((2, 2), np.uint8))
+    loaded = dataset.load()
+    assert isinstance(loaded, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        loaded[0, 0] = 1
+
+
+def test_nothing_is_pickled_or_unpickled(tmp_path: Path) -> None:
+    dataset = datasets.NumpyArrayDataset(filepath=str(tmp_path / "a.npy"))
+    with pytest.raises(DatasetError, match="pickle"):
+        dataset.save(np.array([{"an": "object"}]))
+    np.save(tmp_path / "a.npy", np.array([{"an": "object"}]), allow_pickle=True)
+    with pytest.raises(DamagedFileError, match="Python objects"):
+        dataset.load()
+
+
+def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    dataset = datasets.JSONDataset(filepath=str(tmp_path / "a.json"))
+    dataset.save({"old": 1})
+    with pytest.raises(DatasetError, match="not JSON compliant"):
+        dataset.save({"new": float("nan")})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    assert dataset.load() == {"old": 1}
+
+
+def test_text_keeps_its_letters(tmp_path: Path) -> None:
+    dataset = datasets.TextDataset(filepath=str(tmp_path / "a.html"))
+    dataset.save("<p>Größe −91 %</p>\n")
+    assert dataset.load() == "<p>Größe −91 %</p>\n"
+
+
+def test_a_teacher_answers_the_same_after_loading(teacher: Any, images: torch.Tensor, tmp_path: Path) -> None:
+    from projpipe.transformer.timm_folder import create_vit
+
+    arguments = {"img_size": 8, "patch_size": 4, "embed_dim": 24, "depth": 4, "num_heads": 3, "mlp_ratio": 2.0}
+    model = create_vit("vit_tiny_patch16_224", arguments, in_chans=1, num_classes=10).eval()
+    model.load_state_dict(teacher.state_dict())
+    dataset = datasets.TimmModelDataset(filepath=str(tmp_path / "teacher"))
+    dataset.save(model)
+    with torch.no_grad():
+        torch.testing.assert_close(dataset.load()(images), teacher(images))
+
+
+def _projector(source: Source) -> Projector:
+    student = source.spec.student(embed_dim=12, depth=2, num_heads=3, mlp_ratio=1.0)
+    conditioning = Conditioning(templates=2, rank=0, gates=True, task_embed_dim=8)
+    operator = ProjectionOperator(source, student, conditioning, seed=0)
+    data = {
+        "name": "x",
+        "classes": list("abcdefghij"),
+        "mean": [0.5],
+        "std": [0.2],
+        "image_size": [8, 8],
+        "channels": 1,
+    }
+    return Projector(operator, data, provenance={})
+
+
+def test_a_projector_makes_the_same_model_after_loading(source: Source, images: torch.Tensor, tmp_path: Path) -> None:
+    projector = _projector(source)
+    dataset = datasets.ProjectorDataset(filepath=str(tmp_path / "projector"))
+    dataset.save(projector)
+    with torch.no_grad():
+        expected = projector.generate(["b", "e"])(images)
+        torch.testing.assert_close(dataset.load().generate(["b", "e"])(images), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("part", ["manifest.json", "projector.safetensors"])
+def test_a_truncated_projector_is_named(source: Source, part: str, tmp_path: Path) -> None:
+    dataset = datasets.ProjectorDataset(filepath=str(tmp_path / "projector"))
+    dataset.save(_projector(source))
+    file = tmp_path / "projector" / part
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(DamagedFileError, match=str(tmp_path / "projector")):
+        dataset.load()
+
+
+def test_a_working_folder_is_made_when_it_is_asked_for(tmp_path: Path) -> None:
+    dataset = datasets.FolderDataset(filepath=str(tmp_path / "data" / "runs"))
+    assert dataset.exists()
+    assert dataset.load().is_dir()
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "preview_type", "expected"),
+    [
+        (
+            datasets.TableDataset,
+            TABLE,
+            "TablePreview",
+            lambda p: p["columns"] == list(TABLE) and p["data"] == [[0, [0, 1], "a"]],
+        ),
+        (datasets.JSONDataset, {"a": [1]}, "JSONPreview", lambda p: json.loads(p) == {"a": [1]}),
+        (datasets.PlotlyDataset, FIGURE, "PlotlyPreview", lambda p: p["data"][0]["y"] == [0.1, 0.2, 0.3]),
+    ],
+)
+def test_kedro_viz_gets_a_preview(
+    kind: Any, data: Any, preview_type: str, expected: Callable[[Any], bool], tmp_path: Path
+) -> None:
+    dataset = kind(filepath=str(tmp_path / "a"))
+    dataset.save(data)
+    arguments = {"nrows": 1} if kind is datasets.TableDataset else {}
+    assert kind.preview.__annotations__["return"].__name__ == preview_type  # what Kedro-Viz goes by
+    assert expected(dataset.preview(**arguments))

@@ -1,0 +1,91 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kedro.framework.session import KedroSession
+
+from projpipe.errors import InputError
+
+
+def run(project: Path, *pipelines: str, env: str | None = "smoke", **options: object) -> None:
+    with KedroSession.create(project, env=env) as session:
+        session.run(pipeline_names=list(pipelines), **options)
+
+
+def test_a_run_without_its_inputs_names_them_and_the_command_that_makes_them(project: Path) -> None:
+    with pytest.raises(InputError) as error:
+        run(project, "train_projector")
+    assert str(error.value) == (
+        "dataset_card, images, index, source_statistics, source_weights, tasks, teacher, teacher_card, teacher_logits: "
+        "not there yet; make them with `kedro run --env smoke --pipelines split_tasks,extract_teacher`"
+    )
+
+
+def test_the_command_leaves_out_pipelines_whose_outputs_are_there(project: Path) -> None:
+    run(project, "split_tasks")
+    with pytest.raises(InputError) as error:
+        run(project, "train_projector")
+    assert str(error.value).startswith("source_statistics, source_weights, teacher, ")
+    assert str(error.value).endswith("`kedro run --env smoke --pipelines extract_teacher`")
+
+
+def test_the_command_names_no_environment_where_none_was_given(project: Path) -> None:
+    with pytest.raises(InputError, match="`kedro run --pipelines split_tasks`$"):
+        run(project, "extract_teacher", env=None)
+
+
+def test_part_of_a_pipeline_asks_for_the_whole_of_it_where_something_was_kept_in_memory(project: Path) -> None:
+    with pytest.raises(InputError, match=r"raw_images: not there yet; make it with `.*--pipelines split_tasks`$"):
+        run(project, "split_tasks", node_names=["split_tasks.sample_tasks_node"])
+
+
+def test_a_whole_run_needs_nothing_beforehand(project: Path) -> None:
+    run(project, "split_tasks", "extract_teacher", to_outputs=["tasks"])
+    assert (project / "data/smoke/03_primary/tasks.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "wrong"),
+    [
+        ("index.parquet", b"PAR1", r"index\.parquet cannot be read"),
+        ("images.npy", None, r"images\.npy cannot be read"),
+        ("dataset.json", b'{"name": ', r"dataset\.json cannot be read"),
+    ],
+)
+def test_a_damaged_input_is_named_with_the_command_that_makes_it_again(
+    project: Path, name: str, content: bytes | None, wrong: str
+) -> None:
+    run(project, "split_tasks")
+    file = project / "data/smoke/03_primary" / name
+    file.write_bytes(file.read_bytes()[:-100] if content is None else content)
+    with pytest.raises(
+        InputError, match=rf"{wrong}.*; delete it and .*`kedro run --env smoke --pipelines split_tasks`$"
+    ):
+        run(project, "extract_teacher")
+
+
+def test_a_table_that_was_changed_is_named_with_what_it_breaks(project: Path) -> None:
+    import pandas as pd
+
+    run(project, "split_tasks")
+    file = project / "data/smoke/03_primary/index.parquet"
+    pd.read_parquet(file).assign(split="tset").to_parquet(file, index=False)
+    with pytest.raises(InputError, match=r"index\.parquet breaks its schema .*'split'.*; delete it and make it again"):
+        run(project, "extract_teacher")
+
+
+def test_the_terminal_shows_which_nodes_run_and_no_noise(project: Path) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "kedro", "run", "--env", "smoke", "--pipeline=split_tasks"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = [line.split("] ")[-1].strip() for line in (shown.stdout + shown.stderr).splitlines()]
+    assert [line for line in lines if " took " not in line] == [
+        "split_tasks.read_images_node",
+        "split_tasks.sample_tasks_node",
+        "split_tasks.split_images_node",
+    ]

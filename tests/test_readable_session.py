@@ -1,0 +1,84 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from projpipe.readable_session import ReadableSession
+
+
+def refused(project: Path, *pipelines: str, env: str = "smoke", **parameters: object) -> str:
+    with (
+        pytest.raises(click.ClickException) as error,
+        ReadableSession.create(project, env=env, runtime_params=parameters) as session,
+    ):
+        session.run(pipeline_names=list(pipelines))
+    assert not (project / "data").exists()
+    return error.value.message
+
+
+def test_an_unknown_pipeline_gets_the_nearest_name(project: Path) -> None:
+    assert refused(project, "train_projectr") == (
+        "--pipelines: 'train_projectr' is not a pipeline; did you mean 'train_projector'?"
+    )
+
+
+def test_an_unknown_environment_is_named(project: Path) -> None:
+    assert "conf/smok" in refused(project, "split_tasks", env="smok")
+
+
+def test_every_wrong_parameter_is_named_on_a_line_of_its_own(project: Path) -> None:
+    wrong = {"seed": -1, "sead": 3, "split": {"validation": 0.8, "test": 0.3}}
+    lines = refused(project, "split_tasks", split_tasks=wrong).splitlines()
+    assert sorted(lines) == [
+        "parameters_split_tasks.yml: split_tasks.sead: there is no such parameter; did you mean 'seed'?",
+        "parameters_split_tasks.yml: split_tasks.seed: Input should be greater than or equal to 0 (given: -1)",
+        "parameters_split_tasks.yml: split_tasks.split: validation + test = 1.1 leaves no images to train on "
+        "(given: {'validation': 0.8, 'test': 0.3})",
+    ]
+
+
+def test_parameters_that_are_wrong_together_are_refused(project: Path) -> None:
+    message = refused(project, "train_projector", train_projector={"student": {"num_heads": 5}})
+    assert "train_projector.student: embed_dim 12 is not divisible by num_heads 5" in message
+
+
+def test_a_parameter_that_is_not_stated_is_named(project: Path) -> None:
+    (project / "conf/base/parameters_evaluate.yml").write_text("evaluate: {seed: 0}\n")
+    message = refused(project, "evaluate", env="base")
+    assert "parameters_evaluate.yml: evaluate.latency: is missing" in message.splitlines()
+
+
+def test_an_unknown_source_of_images_is_refused_with_the_known_ones(project: Path) -> None:
+    message = refused(project, "split_tasks", split_tasks={"source": {"name": "digitz"}})
+    assert "digitz" in message
+    assert "'digits', 'fashion_mnist', 'omniglot', 'image_folder'" in message
+
+
+def test_a_file_that_is_no_yaml_is_named(project: Path) -> None:
+    (project / "conf/base/parameters_evaluate.yml").write_text("evaluate: [1\n")
+    assert "parameters_evaluate.yml" in refused(project, "split_tasks")
+
+
+def test_input_that_a_node_refuses_stops_the_run_with_its_message(project: Path) -> None:
+    message = refused(project, "split_tasks", split_tasks={"held_out_classes": {"count": 0, "names": ["tenn"]}})
+    assert "'tenn'" in message
+    assert "Traceback" not in message
+
+
+def test_the_command_line_shows_one_line_and_fails(project: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "kedro", "run", "--pipelines", "extract_teacher"],
+        cwd=project,
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr == (
+        "Error: dataset_card, images, index: not there yet; make them with `kedro run --pipelines split_tasks`\n"
+    )
