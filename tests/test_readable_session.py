@@ -35,8 +35,10 @@ def test_every_wrong_parameter_is_named_on_a_line_of_its_own(project: Path) -> N
     assert sorted(lines) == [
         "parameters_split_tasks.yml: split_tasks.sead: there is no such parameter; did you mean 'seed'?",
         "parameters_split_tasks.yml: split_tasks.seed: Input should be greater than or equal to 0 (given: -1)",
-        "parameters_split_tasks.yml: split_tasks.split: validation + test = 1.1 leaves no images to train on "
-        "(given: {'validation': 0.8, 'test': 0.3})",
+        (
+            "parameters_split_tasks.yml: split_tasks.split: validation + test = 1.1 leaves no images to train on "
+            "(given: {'validation': 0.8, 'test': 0.3})"
+        ),
     ]
 
 
