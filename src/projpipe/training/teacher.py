@@ -9,14 +9,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from projpipe.atomic import write_atomically
@@ -28,6 +27,9 @@ from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
 from projpipe.training.loop import one_cycle
 from projpipe.training.run_inputs import source_code_digest
 from projpipe.training.teacher_logits import predict, rows_of
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
 
 WARMUP_FRACTION, GRADIENT_CLIP = 0.1, 1.0
 MOMENTS = ("exp_avg", "exp_avg_sq")

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
@@ -26,7 +25,7 @@ Methods = Mapping[str, Mapping[int, Callable[[Sequence[int]], nn.Module]]]
 
 
 def restore_methods(
-    teacher: VisionTransformer,
+    teacher: nn.Module,
     projected_models: dict[str, Tensor],
     static_models: dict[str, Tensor],
     universal_models: dict[str, Tensor],

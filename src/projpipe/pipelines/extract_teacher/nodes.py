@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 from kedro.utils import find_kedro_project
-from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor
+from torch import Tensor, nn
 
 from projpipe.config import ExtractTeacherConfig
 from projpipe.images.normalisation import normalise
@@ -24,7 +23,7 @@ STATISTICS_IMAGES, STATISTICS_BATCH = 2048, 256
 
 def train_teacher(
     images: np.ndarray, index: pd.DataFrame, dataset_card: dict[str, Any], run_store: Path, config: ExtractTeacherConfig
-) -> tuple[VisionTransformer, dict[str, Any]]:
+) -> tuple[nn.Module, dict[str, Any]]:
     """Make the teacher, train it on the train split, and measure it on every split."""
     device = _device()
     model = create_teacher(config, dataset_card, find_kedro_project(Path.cwd()) or Path.cwd())
@@ -46,13 +45,13 @@ def train_teacher(
     }
 
 
-def fold_teacher(teacher: VisionTransformer) -> dict[str, Tensor]:
+def fold_teacher(teacher: nn.Module) -> dict[str, Tensor]:
     """Fold normalisation gains and LayerScale into matrices: the canonical weights that are projected."""
     return canonical_weights(teacher)
 
 
 def measure_activations(
-    teacher: VisionTransformer, images: np.ndarray, index: pd.DataFrame, dataset_card: dict[str, Any]
+    teacher: nn.Module, images: np.ndarray, index: pd.DataFrame, dataset_card: dict[str, Any]
 ) -> dict[str, Tensor]:
     """Take the statistics of the teacher's activations on images of the train split, evenly spaced."""
     ids = teacher_logits.rows_of(index, "train")
@@ -68,7 +67,7 @@ def measure_activations(
 
 
 def cache_teacher_logits(
-    teacher: VisionTransformer,
+    teacher: nn.Module,
     images: np.ndarray,
     index: pd.DataFrame,
     dataset_card: dict[str, Any],

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from plotly.graph_objects import Figure
-from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor
+from torch import Tensor, nn
 
 from projpipe.config import SweepStudentsConfig, TrainProjectorConfig
 from projpipe.pipelines.train_projector.nodes import gather_run_inputs
@@ -21,7 +20,7 @@ def gather_sweep_inputs(
     index: pd.DataFrame,
     tasks: pd.DataFrame,
     dataset_card: dict[str, Any],
-    teacher: VisionTransformer,
+    teacher: nn.Module,
     source_weights: dict[str, Tensor],
     source_statistics: dict[str, Tensor],
     teacher_logits: dict[str, Tensor],

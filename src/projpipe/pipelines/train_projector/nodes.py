@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor
+from torch import Tensor, nn
 
 from projpipe.config import TrainProjectorConfig
 from projpipe.projection.projector_folder import Projector
@@ -24,7 +23,7 @@ def gather_run_inputs(
     index: pd.DataFrame,
     tasks: pd.DataFrame,
     dataset_card: dict[str, Any],
-    teacher: VisionTransformer,
+    teacher: nn.Module,
     source_weights: dict[str, Tensor],
     source_statistics: dict[str, Tensor],
     teacher_logits: dict[str, Tensor],
