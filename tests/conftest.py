@@ -1,6 +1,7 @@
 """What several test files share: a small teacher that is quick to make, what the projection reads of it, a project."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,14 +48,22 @@ def source(teacher: VisionTransformer, images: torch.Tensor) -> Source:
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A Kedro project of its own: this one's code and configuration, with an empty data folder."""
+@pytest.fixture(scope="session")
+def make_project() -> Callable[[Path], Path]:
+    """Makes a folder a Kedro project: this one's code and configuration, with an empty data folder."""
     from kedro.framework.startup import bootstrap_project
 
-    shutil.copytree(ROOT / "conf", tmp_path / "conf")
-    for name in ("pyproject.toml", ".telemetry"):
-        shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "src").mkdir()  # Kedro asks for one; the package itself is installed
-    bootstrap_project(tmp_path)
-    return tmp_path
+    def make(folder: Path) -> Path:
+        shutil.copytree(ROOT / "conf", folder / "conf")
+        for name in ("pyproject.toml", ".telemetry"):
+            shutil.copy(ROOT / name, folder)
+        (folder / "src").mkdir()  # Kedro asks for one; the package itself is installed
+        bootstrap_project(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def project(make_project: Callable[[Path], Path], tmp_path: Path) -> Path:
+    return make_project(tmp_path)

@@ -88,12 +88,6 @@ def test_every_file_lies_in_the_data_folder_and_no_two_share_a_path(catalog: Dat
     assert all(path.is_relative_to(project / "data" / "smoke") for path in paths)
 
 
-def test_every_data_set_tells_kedro_viz_its_layer(catalog: DataCatalog) -> None:
-    for name in pipelines["__default__"].datasets():
-        if not name.startswith("param"):
-            assert catalog[name].metadata["kedro-viz"]["layer"], name
-
-
 def test_every_table_is_checked_when_it_is_saved_and_when_it_is_loaded(catalog: DataCatalog) -> None:
     tables = [name for name, spec in catalog.validator_specs.items() if spec.on == ("load", "save")]
     named = [name for name in pipelines["__default__"].datasets() if type(catalog[name]).__name__ == "TableDataset"]

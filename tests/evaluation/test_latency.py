@@ -56,9 +56,16 @@ def test_models_take_turns_after_warming_up_with_fixed_threads_and_without_gradi
 
 def test_threads_are_given_back_even_after_an_error(restored_threads: None) -> None:
     torch.set_num_threads(1)
-    with pytest.raises(RuntimeError, match="stop"), fixed_threads(2):
-        assert torch.get_num_threads() == 2
-        raise RuntimeError("stop")
+    inside = []
+
+    def fail() -> None:
+        with fixed_threads(2):
+            inside.append(torch.get_num_threads())
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    assert inside == [2]
     assert torch.get_num_threads() == 1
 
 

@@ -53,7 +53,7 @@ def test_a_student_as_large_as_its_source_is_the_source(
 
 
 def test_merging_two_blocks_adds_up_what_each_writes_from_the_same_input(source: Source) -> None:
-    merged = merge_blocks(source.weights, [range(0, 2), range(2, 4)])
+    merged = merge_blocks(source.weights, [range(2), range(2, 4)])
     x = torch.randn(5, 24)
     own = [
         torch.relu(x @ source.weights["fc1.weight"][i].T + source.weights["fc1.bias"][i])

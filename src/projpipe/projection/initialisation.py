@@ -63,13 +63,13 @@ def initial_factors(
     }
     # Fewer dimensions a head make smaller dot products, and a smaller divisor under them.
     sharpness = (student.head_dim / spec.head_dim) ** 0.25
-    units = {"q": "queries", "k": "queries", "v": "heads", "out": "heads", "fc1": "hidden", "fc2": "hidden"}
-    for name, kind in units.items():
+    kinds = {"q": "queries", "k": "queries", "v": "heads", "out": "heads", "fc1": "hidden", "fc2": "hidden"}
+    for name, kind in kinds.items():
         scale = sharpness if kind == "queries" else 1.0
         noise = torch.randn(chosen[kind].shape, generator=generator) * NOISE * chosen[kind].shape[-1] ** -0.5
         factors[f"{name}.units"] = (chosen[kind] + noise) * scale
 
-    biases = {f"{name}.bias": torch.zeros(blocks, chosen[kind].shape[1]) for name, kind in units.items()}
+    biases = {f"{name}.bias": torch.zeros(blocks, chosen[kind].shape[1]) for name, kind in kinds.items()}
     for name, kind in (("out", "heads"), ("fc2", "hidden")):
         dropped = statistics[f"{kind}.mean"] * (1 - chosen[kind].sum(1))
         biases[f"{name}.bias"] = torch.einsum("sd,bdu,bu->bs", write, merged[f"{name}.weight"], dropped)

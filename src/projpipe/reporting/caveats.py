@@ -47,7 +47,8 @@ def _samples(metrics: Mapping[str, Any], results: pd.DataFrame) -> Iterator[str]
     smallest = int(results["images"].min())
     yield (
         f"The task with the fewest test images has {smallest} of them, so that one image is "
-        f"{100 / smallest:.1f} points there. Tasks share classes and test images, and are not independent of each other."
+        f"{100 / smallest:.1f} points there. Tasks share classes and test images, "
+        "and are not independent of each other."
     )
     means = [
         by_kind["new_combination"]["mean"] for by_kind in metrics["results"].values() if "new_combination" in by_kind
@@ -65,10 +66,10 @@ def _speed(metrics: Mapping[str, Any], timings: Timings) -> Iterator[str]:
     speedups = {size: measured["speedup"] for size, measured in timings["latency"]["projected"].items()}
     slow = [size for size, speedup in speedups.items() if speedup < fewer_macs / 2]
     if slow:
+        faster = " and ".join(f"{speedups[size]:.1f} times faster at batch {size}" for size in slow)
         yield (
-            f"The student needs {fewer_macs:.0f} times fewer multiply-accumulates but is "
-            f"{' and '.join(f'{speedups[size]:.1f} times faster at batch {size}' for size in slow)}: at this size the fixed "
-            "cost of calling each layer, not arithmetic, takes most of the time."
+            f"The student needs {fewer_macs:.0f} times fewer multiply-accumulates but is {faster}: at this size the "
+            "fixed cost of calling each layer, not arithmetic, takes most of the time."
         )
     noisy = [
         f"{METHOD_NAMES[method].lower()} at batch {size}"

@@ -104,13 +104,13 @@ def draw_batch(
     places, views = rng.random(labels.shape), rng.integers(len(data.logits), size=labels.shape)
 
     classes, mask = pad_tasks(drawn[share])
-    labels, places, views = (torch.from_numpy(drawn_for[share]) for drawn_for in (labels, places, views))
-    rows = data.pick(classes.gather(1, labels), places)
-    images = data.read(rows.flatten(), views.flatten())
+    own_labels, own_places, own_views = (torch.from_numpy(all_tasks[share]) for all_tasks in (labels, places, views))
+    rows = data.pick(classes.gather(1, own_labels), own_places)
+    images = data.read(rows.flatten(), own_views.flatten())
     return Batch(
         images=images.view(*rows.shape, *images.shape[1:]),
-        labels=labels,
-        teacher_logits=data.logits[views, rows].gather(2, classes[:, None].expand(-1, images_per_task, -1)),
+        labels=own_labels,
+        teacher_logits=data.logits[own_views, rows].gather(2, classes[:, None].expand(-1, images_per_task, -1)),
         classes=classes,
         mask=mask,
     )

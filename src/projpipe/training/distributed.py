@@ -73,9 +73,11 @@ def connect(config: RayConfig) -> None:
     import ray
 
     if not ray.is_initialized():
-        local = {"_node_ip_address": "127.0.0.1"} if config.address is None else {"address": config.address}
+        where: dict[str, Any] = {"_node_ip_address": "127.0.0.1"} if config.address is None else {}
         try:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING, **local)
+            ray.init(
+                config.address, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING, **where
+            )
         except (ConnectionError, ValueError) as error:
             raise InputError(
                 f"train_projector.ray.address: no Ray cluster answers at {config.address!r} ({error}); start one with "
@@ -115,6 +117,7 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
     )
     with _progress_bar(method, folder / PROGRESS, config):
         result = trainer.fit()
+    assert result.checkpoint is not None  # a run that ends has saved its models
     with result.checkpoint.as_directory() as checkpoint:
         state, tensors = read_checkpoint(Path(checkpoint), name)
     with write_atomically(folder / HISTORY) as temporary:

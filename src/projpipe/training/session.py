@@ -85,6 +85,6 @@ def train_seeds(
                 judge(loss=loss)
             if not last and trainer.step % schedule.checkpoint_every == 0:
                 reached = {"seed": position, "step": trainer.step, "best_accuracy": trainer.best_accuracy}
-                save({**reached, "history": history}, {**finished, **trainer.state_tensors()} if rank_0 else {})
+                save({**reached, "history": list(history)}, {**finished, **trainer.state_tensors()} if rank_0 else {})
         finished |= {f"finished.{seed}.{name}": tensor for name, tensor in trainer.best.items()}
-        save({"seed": position + 1, "step": 0, "best_accuracy": -1.0, "history": history}, finished)
+        save({"seed": position + 1, "step": 0, "best_accuracy": -1.0, "history": list(history)}, finished)

@@ -103,8 +103,8 @@ def check_space(space: StudentSpace, source: TransformerSpec) -> None:
         heads = [count for count in space.num_heads if embed_dim % count == 0]
         if not heads:
             raise InputError(
-                f"sweep_students.space: embed_dim {embed_dim} is divisible by none of num_heads {list(space.num_heads)}; "
-                "change one of them"
+                f"sweep_students.space: embed_dim {embed_dim} is divisible by none of num_heads "
+                f"{list(space.num_heads)}; change one of them"
             )
         for depth, mlp_ratio in product(space.depth, space.mlp_ratio):
             source.student(embed_dim, depth, heads[0], mlp_ratio)

@@ -13,7 +13,7 @@ from projpipe.errors import InputError
 from projpipe.transformer.forward import LAYER_NORM_EPS
 
 if TYPE_CHECKING:
-    from timm.models.vision_transformer import VisionTransformer
+    from timm.models.vision_transformer import Block, VisionTransformer
 
 
 def check_architecture(name: str) -> None:
@@ -68,8 +68,8 @@ def _check_class(model: nn.Module) -> None:
 def _refusal(model: nn.Module, reason: str) -> InputError:
     name = getattr(model, "pretrained_cfg", {}).get("architecture", type(model).__name__)
     return InputError(
-        f"extract_teacher.architecture: {name!r} {reason}, which cannot be projected; choose a plain VisionTransformer, "
-        "such as 'vit_tiny_patch16_224' or 'vit_base_patch14_reg4_dinov2'"
+        f"extract_teacher.architecture: {name!r} {reason}, which cannot be projected; choose a plain "
+        "VisionTransformer, such as 'vit_tiny_patch16_224' or 'vit_base_patch14_reg4_dinov2'"
     )
 
 
@@ -99,11 +99,11 @@ def _obstacles(model: VisionTransformer) -> Iterator[str]:
         yield from _block_obstacles(block)
 
 
-def _block_obstacles(block: nn.Module) -> Iterator[str]:
+def _block_obstacles(block: Block) -> Iterator[str]:
     from timm.layers import Attention, Mlp
-    from timm.models.vision_transformer import Block
+    from timm.models import vision_transformer
 
-    if type(block) is not Block:
+    if type(block) is not vision_transformer.Block:
         yield f"blocks of kind {type(block).__name__} (block_fn)"
         return
     yield from _norm_obstacles(block.norm1, block.norm2)

@@ -39,8 +39,8 @@ def forward_students(spec: TransformerSpec, weights: Weights, images: Tensor) ->
     for layer in range(spec.depth):
         block = {name: weights[name][:, layer] for name in _BLOCK}
         y = _normalise(x)
-        qkv = [_heads(_linear(y, block[f"{n}.weight"], block[f"{n}.bias"]), tasks * batch, spec) for n in "qkv"]
-        attended = F.scaled_dot_product_attention(*qkv)  # [T*B, H, P+N, e]
+        q, k, v = (_heads(_linear(y, block[f"{n}.weight"], block[f"{n}.bias"]), tasks * batch, spec) for n in "qkv")
+        attended = F.scaled_dot_product_attention(q, k, v)  # [T*B, H, P+N, e]
         attended = attended.transpose(1, 2).reshape(tasks, -1, spec.attn_dim)
         x = x + _linear(attended, block["out.weight"], block["out.bias"])
         hidden = F.gelu(_linear(_normalise(x), block["fc1.weight"], block["fc1.bias"]))

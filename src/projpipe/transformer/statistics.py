@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 if TYPE_CHECKING:
-    from timm.models.vision_transformer import VisionTransformer
+    from timm.models.vision_transformer import Block, VisionTransformer
 
 
 @torch.inference_mode()
@@ -46,7 +46,7 @@ def activation_statistics(model: VisionTransformer, batches: Iterable[Tensor]) -
         add(f"{name}.mean.{layer}", x.sum(0), len(x))
         add(f"{name}.second_moment.{layer}", x.square().sum(0), len(x))
 
-    def watch(layer: int, block: nn.Module) -> list[RemovableHandle]:
+    def watch(layer: int, block: Block) -> list[RemovableHandle]:
         def read_queries_and_keys(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
             queries, keys, _values = output.chunk(3, -1)
             read_moments("q", layer, queries)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
@@ -89,10 +89,10 @@ def load_timm_folder(folder: Path) -> VisionTransformer:
     with torch.random.fork_rng():
         model = timm.create_model(f"local-dir:{folder}")
     try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
+        load_weights(model, weights)
+    except InputError as error:
         raise InputError(
-            f"{Path(folder) / WEIGHTS} does not fit {config} ({error}); write or copy the whole folder again"
+            f"{folder}: {WEIGHTS} does not fit {CONFIG}, {error}; write or copy the whole folder again"
         ) from error
     return model.eval()
 
@@ -112,3 +112,25 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path} is missing; give or write it again") from error
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path} is truncated or no safetensors file ({error}); give or write it again") from error
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load a state dict, which must fit.
+
+    Raises:
+        InputError: says what does not fit, for the caller to say where the weights are from.
+    """
+    own = model.state_dict()
+    if lacking := own.keys() - weights.keys():
+        raise InputError(f"it lacks {_some(lacking)}")
+    if surplus := weights.keys() - own.keys():
+        raise InputError(f"the model has no place for {_some(surplus)}")
+    for name, tensor in own.items():
+        if weights[name].shape != tensor.shape:
+            raise InputError(f"{name} is {list(weights[name].shape)} there and {list(tensor.shape)} in the model")
+    model.load_state_dict(weights)
+
+
+def _some(names: Collection[str]) -> str:
+    shown = ", ".join(sorted(names)[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

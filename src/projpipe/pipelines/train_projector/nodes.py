@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from projpipe.config import TrainProjectorConfig
+from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
 from projpipe.training.distributed import train_method
@@ -77,18 +78,19 @@ def assemble_projector(
     config: TrainProjectorConfig,
 ) -> Projector:
     """Make the projector folder from the seed that was best on the validation tasks."""
-    best = history.groupby("seed")["validation_accuracy"].max()
-    seed = int(best.idxmax())
-    model = restore("projected", models, seed, run_inputs.source, config.student, config.conditioning)
+    best = history.nlargest(1, "validation_accuracy").iloc[0]
+    seed = int(best["seed"])
+    operator = restore("projected", models, seed, run_inputs.source, config.student, config.conditioning).generator
+    assert isinstance(operator, ProjectionOperator)
     return Projector(
-        operator=model.generator,
+        operator=operator,
         data={key: dataset_card[key] for key in ("name", "classes", "mean", "std", "image_size", "channels")},
         provenance={
             "teacher": {key: teacher_card[key] for key in ("architecture", "arguments", "params", "accuracy")},
             "dataset_sha256": dataset_card["sha256"],
             "parameters": config.model_dump(mode="json"),
             "seed": seed,
-            "validation_accuracy": round(float(best[seed]), 6),
+            "validation_accuracy": round(float(best["validation_accuracy"]), 6),
             "versions": package_versions(),
         },
     )

@@ -1,0 +1,168 @@
+"""Teachers fit the data; what cannot make one is said before any work starts."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from projpipe.config import ExtractTeacherConfig
+from projpipe.errors import InputError
+from projpipe.transformer.teacher import create_teacher
+
+CARD = {"image_size": [8, 8], "channels": 1, "classes": list("abcde"), "mean": [0.3], "std": [0.4]}
+SETTINGS: dict[str, Any] = {
+    "seed": 0,
+    "architecture": "vit_tiny_patch16_224",
+    "arguments": {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 3},
+    "weights": "random",
+    "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1, "weight_decay": 0.0, "label_smoothing": 0.0},
+    "augmentation": {"copies": 1, "rotation": 0.0, "translation": 0.0, "scale": 0.0, "shear": 0.0},
+}
+
+
+def make(folder: Path = Path(), card: dict[str, Any] = CARD, **changes: Any) -> torch.nn.Module:
+    """A teacher of the small settings; changes of `arguments` are added to them."""
+    arguments = {**SETTINGS["arguments"], **changes.pop("arguments", {})}
+    return create_teacher(ExtractTeacherConfig(**{**SETTINGS, "arguments": arguments, **changes}), card, folder)
+
+
+def test_a_teacher_fits_the_data() -> None:
+    model = make()
+    assert not model.training
+    assert model(torch.zeros(2, 1, 8, 8)).shape == (2, 5)
+    assert (model.pretrained_cfg["mean"], model.pretrained_cfg["std"]) == ((0.3,), (0.4,))
+    assert model.pretrained_cfg["label_names"] == list("abcde")
+
+
+def test_images_need_not_be_square() -> None:
+    assert make(card={**CARD, "image_size": [8, 12]})(torch.zeros(1, 1, 8, 12)).shape == (1, 5)
+
+
+def test_the_seed_alone_decides_random_weights() -> None:
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first = make().state_dict()
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(6)
+    again, other = make().state_dict(), make(seed=1).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["blocks.0.attn.qkv.weight"], other["blocks.0.attn.qkv.weight"])
+    assert not torch.equal(first["pos_embed"], other["pos_embed"])
+
+
+def test_a_checkpoint_comes_back_from_a_path_relative_to_the_folder(tmp_path: Path) -> None:
+    saved = make(seed=3).state_dict()
+    save_file(saved, tmp_path / "own.safetensors")
+    loaded = make(tmp_path, weights="own.safetensors").state_dict()
+    assert all(torch.equal(loaded[name], saved[name]) for name in saved)
+
+
+@pytest.mark.parametrize("head", ["of another size", "missing"])
+def test_a_classifier_that_does_not_fit_starts_anew(
+    head: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "own.safetensors"
+    saved = make(seed=3, card={**CARD, "classes": list("abc")}).state_dict()
+    if head == "missing":
+        saved = {name: tensor for name, tensor in saved.items() if not name.startswith("head.")}
+    save_file(saved, path)
+    with caplog.at_level(logging.INFO):
+        model = make(weights=str(path))
+    assert "not 5: the classifier starts at random" in caplog.text
+    assert torch.equal(model.head.weight, make().head.weight)
+    assert torch.equal(model.blocks[1].mlp.fc1.weight, saved["blocks.1.mlp.fc1.weight"])
+
+
+def test_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"weights: there is no file .*own\.safetensors; give an existing"):
+        make(tmp_path, weights="own.safetensors")
+    with pytest.raises(InputError, match=r"there is no file .*; did you mean 'pretrained'\?"):
+        make(tmp_path, weights="pretraind")
+
+
+def test_a_pickle_is_not_read(tmp_path: Path) -> None:
+    torch.save(make().state_dict(), tmp_path / "own.pth")
+    with pytest.raises(InputError, match=r"own\.pth is not a \.safetensors file.*save_file"):
+        make(tmp_path, weights="own.pth")
+
+
+def test_a_truncated_checkpoint_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    save_file(make().state_dict(), path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"own\.safetensors is truncated"):
+        make(weights=str(path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"embed_dim": 48}, r"does not fit, cls_token is \[1, 1, 24\] there and \[1, 1, 48\] in the model"),
+        ({"depth": 1}, r"does not fit, the model has no place for blocks\.1\.\S+, blocks\.1.* and 9 more"),
+        ({"depth": 3}, r"does not fit, it lacks blocks\.2.* and 9 more; set architecture and arguments"),
+    ],
+)
+def test_a_checkpoint_of_another_shape_is_refused(arguments: dict[str, int], message: str, tmp_path: Path) -> None:
+    save_file(make().state_dict(), tmp_path / "own.safetensors")
+    with pytest.raises(InputError, match=message):
+        make(tmp_path, weights="own.safetensors", arguments=arguments)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": "vit_tinny_patch16_224"}, "did you mean 'vit_tiny_patch16_224'"),
+        ({"architecture": "resnet18"}, "is a ResNet, which cannot be projected"),
+        ({"arguments": {"qk_norm": True}}, "a normalisation inside its attention"),
+        ({"arguments": {"embed_dims": 24}}, "arguments: timm cannot build .*unexpected keyword argument 'embed_dims'"),
+        ({"arguments": {"num_heads": 5}}, "arguments: timm cannot build .*divisible"),
+        ({"arguments": {"img_size": 16}}, "img_size: 16x16 is not the size of the images, 8x8; leave it out"),
+        ({"arguments": {"patch_size": 3}}, "patch_size: images of 8x8 do not divide into patches of 3x3"),
+        ({"arguments": {"in_chans": 3}}, "in_chans"),
+    ],
+)
+def test_settings_that_make_no_teacher_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make(**changes)
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The hub's own offline mode, with an empty cache."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+
+
+@pytest.mark.usefixtures("no_network")
+def test_without_a_network_pretrained_weights_are_refused_with_the_mend() -> None:
+    with pytest.raises(InputError, match=r"pretrained weights of .* cannot be fetched .*check the network"):
+        make(weights="pretrained")
+
+
+def test_an_architecture_without_pretrained_weights_says_so() -> None:
+    with pytest.raises(InputError, match=r"'vit_huge_patch14_224' cannot be fetched .*set weights to 'random'"):
+        make(weights="pretrained", architecture="vit_huge_patch14_224")
+
+
+def test_pretrained_weights_are_fitted_to_the_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The hub stands aside; what it would fetch lies in a folder, as three-channel weights for larger images."""
+    from timm.models import _builder
+
+    published = create_teacher(
+        ExtractTeacherConfig(**{**SETTINGS, "seed": 9}),
+        {**CARD, "channels": 3, "mean": [0.5] * 3, "std": [0.5] * 3, "image_size": [16, 16]},
+        tmp_path,
+    ).state_dict()
+    monkeypatch.setattr(_builder, "load_state_dict_from_hf", lambda *_, **__: dict(published))
+    model = make(weights="pretrained")
+    assert torch.equal(model.blocks[0].attn.qkv.weight, published["blocks.0.attn.qkv.weight"])
+    assert model.patch_embed.proj.weight.shape[1] == 1
+    assert model.pos_embed.shape == (1, 1 + 4, 24)
+    assert model.pretrained_cfg["license"] == "apache-2.0"
+    save_file(model.state_dict(), tmp_path / "kept.safetensors")
+    assert load_file(tmp_path / "kept.safetensors").keys() == published.keys()
