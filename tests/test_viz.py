@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -23,6 +24,7 @@ from projpipe.pipeline_registry import ORDER
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SECONDS_TO_START = 60
+PORTS = range(20_000, 32_000)  # Kedro-Viz takes none above 49,151, and clients are given those from 32,768 on
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +33,7 @@ def site(make_project: Callable[[Path], Path], tmp_path_factory: pytest.TempPath
     project = make_project(tmp_path_factory.mktemp("viz"))
     with KedroSession.create(project, env="smoke") as session:
         session.run(pipeline_names=["split_tasks"])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "kedro", "viz", "run", "--env", "smoke", "--no-browser", "--port", str(port)]
     # A session of its own, as Kedro-Viz starts processes that outlive it.
     server = subprocess.Popen(
@@ -50,8 +50,17 @@ def site(make_project: Callable[[Path], Path], tmp_path_factory: pytest.TempPath
                 time.sleep(0.25)
         yield address
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait()
+
+
+def free_port() -> int:
+    for port in PORTS:
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port of {PORTS} is free")
 
 
 def fetch(address: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +13,25 @@ from pathlib import Path
 def write_atomically(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; what the body writes there, a file or a folder, then takes its place.
 
-    If the body fails, `path` stays as it was and nothing is left behind. Missing parent folders are made.
+    If the body fails, `path` stays as it was and nothing is left behind. Missing parent folders are made. Files get the
+    mode that new files have here, whatever a library gave them (safetensors keeps others from reading).
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
         written = Path(scratch) / path.name
         yield written
+        probe, replaced = Path(scratch) / "mode", Path(scratch) / "replaced"
+        probe.touch()
+        for file in (written, *written.rglob("*")):
+            if file.is_file():
+                file.chmod(probe.stat().st_mode)
         if path.is_dir():
-            # A folder cannot be replaced in one step: move the old one aside first, and drop it with the scratch.
-            shutil.move(path, Path(scratch) / "replaced")
-        os.replace(written, path)
+            # A folder cannot be replaced in one step: the old one goes aside, and with the scratch.
+            os.replace(path, replaced)
+        try:
+            os.replace(written, path)
+        except OSError:
+            if replaced.exists():
+                os.replace(replaced, path)
+            raise

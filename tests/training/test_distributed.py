@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -64,30 +67,71 @@ def test_a_finished_run_is_read_and_a_changed_parameter_starts_afresh(
     assert any(not torch.equal(tensor, other[name]) for name, tensor in first.items())
 
 
-def test_a_killed_driver_goes_on_where_it_stopped(run_inputs: RunInputs, tmp_path: Path, settings) -> None:
+@pytest.fixture
+def driver(
+    run_inputs: RunInputs, tmp_path: Path, settings
+) -> Iterator[tuple[subprocess.Popen[bytes], RunInputs, Path]]:
+    """A run of 400 steps in a process of its own that has made some progress, its inputs and its folder."""
     config = settings(seeds=[0], optimisation={"steps": 400, "validate_every": 10, "checkpoint_every": 10})
     inputs = replace(run_inputs, config=config)
     folder = tmp_path / inputs.stage(tmp_path, "projected")
     command = [sys.executable, "-c", DRIVER, str(folder), config.model_dump_json()]
-    driver = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
-    progress = folder / distributed.PROGRESS
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not (progress.exists() and len(progress.read_text().splitlines()) > 5):
-        assert driver.poll() is None, "the run ended before it could be killed"
+    while len(steps_of(folder)) < 5:
+        assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline, "the run made no progress"
-        time.sleep(0.1)
-    os.killpg(driver.pid, signal.SIGKILL)
-    driver.wait()
-    reached = json.loads(progress.read_text().splitlines()[-1])["step"]
-    assert reached < 400
+        time.sleep(0.05)
+    yield process, inputs, folder
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
-    progress.unlink()
-    distributed.train_method("projected", inputs, tmp_path)
-    steps = [json.loads(line)["step"] for line in progress.read_text().splitlines()]
-    assert 0 < steps[0] <= reached + 10
-    assert steps[-1] == 400
+
+def steps_of(folder: Path) -> list[int]:
+    """The steps at which the run was validated, in the order it happened."""
+    progress = folder / distributed.PROGRESS
+    return [json.loads(line)["step"] for line in progress.read_text().splitlines()] if progress.exists() else []
+
+
+def assert_every_step_was_judged_once(folder: Path) -> None:
     history = json.loads((folder / distributed.HISTORY).read_text())
     assert [row["step"] for row in history] == list(range(0, 401, 10))
+
+
+def test_a_killed_driver_goes_on_where_it_stopped(driver: tuple[subprocess.Popen[bytes], RunInputs, Path]) -> None:
+    process, inputs, folder = driver
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    reached = steps_of(folder)[-1]
+    assert reached < 400
+
+    (folder / distributed.PROGRESS).unlink()
+    distributed.train_method("projected", inputs, folder.parent)
+    steps = steps_of(folder)
+    assert 0 < steps[0] <= reached + 10
+    assert steps[-1] == 400
+    assert_every_step_was_judged_once(folder)
+
+
+def test_a_killed_worker_is_replaced_by_one_that_goes_on(
+    driver: tuple[subprocess.Popen[bytes], RunInputs, Path],
+) -> None:
+    process, _, folder = driver
+    (worker,) = (
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if child.name().startswith("ray::RayTrain") or "RayTrainWorker" in " ".join(child.cmdline())
+    )
+    worker.kill()
+    reached = steps_of(folder)[-1]
+    assert reached < 400
+
+    assert process.wait(timeout=180) == 0
+    steps = steps_of(folder)
+    assert steps[0] == 0
+    assert 0 not in steps[1:], "it started anew"
+    assert_every_step_was_judged_once(folder)
 
 
 def test_more_workers_than_the_cluster_holds_are_refused_at_once(

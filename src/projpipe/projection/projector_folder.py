@@ -24,6 +24,7 @@ from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
 from projpipe.transformer.export import export_student
 from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.timm_folder import load_weights
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
@@ -36,8 +37,9 @@ MANIFEST, TENSORS = "manifest.json", "projector.safetensors"
 class Projector:
     """A trained projection operator with the names and settings of its data.
 
-    `data` holds `classes` (names, in the order of the source's classifier), `mean` and `std` (one value a channel,
-    of images scaled to 0..1). `provenance` says what made it.
+    `data` holds `classes` (names, in the order of the source's classifier), `held_out_classes` (those that no training
+    task had, for which less is to be expected), `mean` and `std` (one value a channel, of images scaled to 0..1).
+    `provenance` says what made it.
     """
 
     operator: ProjectionOperator
@@ -120,7 +122,8 @@ def load_projector(folder: Path | str) -> Projector:
     Needs neither training data nor the packages that train.
 
     Raises:
-        InputError: the folder is no projector, or a file of it is missing, truncated or changed.
+        InputError: the folder is no projector, or a file of it is missing, truncated or changed, or does not fit the
+            other one.
     """
     folder = Path(folder)
     mend = "train it again with `kedro run --pipelines train_projector`, or fetch it again"
@@ -129,17 +132,27 @@ def load_projector(folder: Path | str) -> Projector:
         stored = (folder / TENSORS).read_bytes()
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} is no projector: {error}; {mend}") from error
+    if not isinstance(manifest, dict):
+        raise InputError(f"{folder / MANIFEST} is no JSON object; {mend}")
     if manifest.get("format") != FORMAT:
         raise InputError(f"{folder / MANIFEST}: format {manifest.get('format')!r} is not {FORMAT}; {mend}")
-    if hashlib.sha256(stored).hexdigest() != manifest["sha256"]:
+    if hashlib.sha256(stored).hexdigest() != manifest.get("sha256"):
         raise InputError(f"{folder / TENSORS} is truncated or was changed: its checksum differs; {mend}")
-    tensors = load(stored)
+    try:
+        return _assemble(manifest, load(stored))
+    except KeyError as error:
+        raise InputError(f"{folder / MANIFEST} lacks {error}; {mend}") from error
+    except (AttributeError, IndexError, InputError, RuntimeError, TypeError) as error:
+        raise InputError(f"{folder / MANIFEST} does not describe {TENSORS}: {error}; {mend}") from error
 
+
+def _assemble(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Projector:
     def part(prefix: str) -> dict[str, torch.Tensor]:
         return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
     source = Source(TransformerSpec.from_json(manifest["source"]), part("source."), part("statistics."))
     student, conditioning = TransformerSpec.from_json(manifest["student"]), Conditioning(**manifest["conditioning"])
     operator = ProjectionOperator(source, student, conditioning, seed=0)
-    operator.load_state_dict(part("operator."))
-    return Projector(operator.eval(), manifest["data"], manifest["provenance"])
+    load_weights(operator, part("operator."))
+    data = manifest["data"] | {key: manifest["data"][key] for key in ("classes", "mean", "std")}  # which it must hold
+    return Projector(operator.eval(), data, manifest["provenance"])

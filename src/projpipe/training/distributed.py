@@ -68,6 +68,8 @@ def connect(config: RayConfig) -> None:
     # Read by Ray when it is imported, here for the first time.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+    # A worker that reports waits until it is polled, every two seconds unless told otherwise.
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
     if config.address is None:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a cluster of this process's own, on the loopback device
     import ray

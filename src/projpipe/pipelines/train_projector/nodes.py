@@ -82,9 +82,11 @@ def assemble_projector(
     seed = int(best["seed"])
     operator = restore("projected", models, seed, run_inputs.source, config.student, config.conditioning).generator
     assert isinstance(operator, ProjectionOperator)
+    held_out = [dataset_card["classes"][class_id] for class_id in dataset_card["held_out_classes"]]
+    described = {key: dataset_card[key] for key in ("name", "classes", "mean", "std", "image_size", "channels")}
     return Projector(
         operator=operator,
-        data={key: dataset_card[key] for key in ("name", "classes", "mean", "std", "image_size", "channels")},
+        data={**described, "held_out_classes": held_out},
         provenance={
             "teacher": {key: teacher_card[key] for key in ("architecture", "arguments", "params", "accuracy")},
             "dataset_sha256": dataset_card["sha256"],

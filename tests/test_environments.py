@@ -1,0 +1,67 @@
+"""Every environment under conf/ fits together: its parameters are known, its teacher and its students can be built."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kedro.config import OmegaConfigLoader
+
+from projpipe import config
+from projpipe.settings import CONFIG_LOADER_ARGS
+from projpipe.training.sweep import check_space
+from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.teacher import create_teacher
+
+CONF = Path(__file__).parents[1] / "conf"
+ENVIRONMENTS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "local")
+each_environment = pytest.mark.parametrize("env", ENVIRONMENTS)
+
+
+def parameters(env: str) -> dict[str, Any]:
+    loader = OmegaConfigLoader(str(CONF), env=env, **CONFIG_LOADER_ARGS)
+    return loader["parameters"]
+
+
+def image_card(source: config.ImageSource) -> dict[str, Any]:
+    side = {"digits": 8, "fashion_mnist": 28}.get(source.name) or source.image_size  # type: ignore[union-attr]
+    channels = 3 if source.name == "image_folder" and not source.grey else 1
+    return {
+        "image_size": [side, side],
+        "channels": channels,
+        "classes": ["a", "b", "c"],
+        "mean": [0.5] * channels,
+        "std": [0.5] * channels,
+    }
+
+
+@each_environment
+def test_its_students_are_smaller_than_its_teacher_which_reads_its_images(env: str, tmp_path: Path) -> None:
+    given = parameters(env)
+    split = config.SplitTasksConfig(**given["split_tasks"])
+    training = config.TrainProjectorConfig(**given["train_projector"])
+    teacher = create_teacher(
+        config.ExtractTeacherConfig(**given["extract_teacher"]), image_card(split.source), tmp_path
+    )
+    spec = TransformerSpec.of(teacher)
+    student = spec.student(**training.student.model_dump())
+    teacher_params = sum(parameter.numel() for parameter in teacher.parameters())
+    assert student.deployed_params(num_classes=3) < (0.5 if env == "smoke" else 0.09) * teacher_params
+    check_space(config.SweepStudentsConfig(**given["sweep_students"]).space, spec)
+    config.EvaluateConfig(**given["evaluate"])
+
+
+@each_environment
+def test_every_parameter_file_opens_with_its_command_what_to_expect_and_how_long_it_takes(env: str) -> None:
+    for path in sorted((CONF / env).glob("parameters_*.yml")):
+        pipeline = path.stem.removeprefix("parameters_")
+        opening = path.read_text().split(f"\n{pipeline}:")[0]
+        where = "" if env == "base" else f"--env {env} "
+        assert opening.startswith(f"# kedro run {where}--pipelines {pipeline}\n"), path
+        assert "# Expected: " in opening, path
+        assert "Run time: " in opening, path
+
+
+@each_environment
+def test_dvc_sees_what_kedro_sees(env: str) -> None:
+    for path in (CONF / env).glob("parameters_*.yml"):
+        assert "${" not in path.read_text(), f"{path}: DVC reads interpolation as text"
