@@ -6,7 +6,7 @@ import torch
 from projpipe.projection import initialisation
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
-from projpipe.projection.source import Source, block_groups, merge_blocks
+from projpipe.projection.source import Source, merge_blocks
 from projpipe.transformer.forward import forward_students
 
 STATIC = Conditioning(templates=0, rank=0, gates=False, task_embed_dim=8)
@@ -66,13 +66,6 @@ def test_merging_two_blocks_adds_up_what_each_writes_from_the_same_input(source:
         + merged["fc2.bias"][0]
     )
     torch.testing.assert_close(both, own[0] + own[1], atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize(("depth", "student_depth"), [(12, 5), (8, 3), (4, 4), (7, 1)])
-def test_groups_hold_every_block_once_and_differ_by_at_most_one(depth: int, student_depth: int) -> None:
-    groups = block_groups(depth, student_depth)
-    assert [layer for group in groups for layer in group] == list(range(depth))
-    assert max(map(len, groups)) - min(map(len, groups)) <= 1
 
 
 def test_ragged_groups_project_like_any_other(source: Source, images: torch.Tensor) -> None:

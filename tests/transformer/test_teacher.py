@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -69,7 +70,7 @@ def test_a_classifier_that_does_not_fit_starts_anew(
     if head == "missing":
         saved = {name: tensor for name, tensor in saved.items() if not name.startswith("head.")}
     save_file(saved, path)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="projpipe"):
         model = make(weights=str(path))
     assert "not 5: the classifier starts at random" in caplog.text
     assert torch.equal(model.head.weight, make().head.weight)
@@ -144,9 +145,15 @@ def test_without_a_network_pretrained_weights_are_refused_with_the_mend() -> Non
         make(weights="pretrained")
 
 
+@pytest.mark.usefixtures("no_network")
 def test_an_architecture_without_pretrained_weights_says_so() -> None:
-    with pytest.raises(InputError, match=r"'vit_huge_patch14_224' cannot be fetched .*set weights to 'random'"):
-        make(weights="pretrained", architecture="vit_huge_patch14_224")
+    architecture = "vit_small_patch16_18x2_224"
+    assert timm.list_pretrained(f"{architecture}.*") == []
+    with pytest.raises(
+        InputError,
+        match=rf"weights of '{architecture}' cannot be fetched \(No pretrained weights .*set weights to 'random'",
+    ):
+        make(weights="pretrained", architecture=architecture)
 
 
 def test_pretrained_weights_are_fitted_to_the_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

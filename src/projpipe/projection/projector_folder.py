@@ -113,7 +113,9 @@ class Projector:
         with write_atomically(Path(folder)) as temporary:
             temporary.mkdir()
             (temporary / TENSORS).write_bytes(tensors)
-            (temporary / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+            (temporary / MANIFEST).write_text(
+                json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
 
 
 def load_projector(folder: Path | str) -> Projector:
@@ -128,7 +130,7 @@ def load_projector(folder: Path | str) -> Projector:
     folder = Path(folder)
     mend = "train it again with `kedro run --pipelines train_projector`, or fetch it again"
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         stored = (folder / TENSORS).read_bytes()
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} is no projector: {error}; {mend}") from error

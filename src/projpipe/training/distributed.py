@@ -178,7 +178,7 @@ def _progress_bar(method: str, path: Path, config: TrainProjectorConfig) -> Iter
         def show() -> None:
             while True:
                 ended = stop.wait(0.5)
-                lines = path.read_text().splitlines() if path.exists() else []
+                lines = path.read_text().split("\n")[:-1] if path.exists() else []  # the last may be half written
                 if lines:
                     row = json.loads(lines[-1])
                     done = config.seeds.index(row["seed"]) * steps + row["step"]

@@ -1,0 +1,197 @@
+"""A projector's folder makes the students it was trained to make, or says what is wrong with it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+
+from projpipe import load_projector
+from projpipe.errors import InputError
+from projpipe.projection.factors import Conditioning
+from projpipe.projection.operator import ProjectionOperator
+from projpipe.projection.projector_folder import MANIFEST, TENSORS, Projector
+from projpipe.projection.source import Source
+from projpipe.transformer.forward import forward_students
+
+CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+CONDITIONINGS = {
+    "projected": Conditioning(templates=2, rank=2, gates=True, task_embed_dim=8),
+    "static": Conditioning(templates=0, rank=0, gates=False, task_embed_dim=8),
+}
+
+
+def make_projector(source: Source, conditioning: Conditioning = CONDITIONINGS["projected"]) -> Projector:
+    """A projector with every parameter off its start, so that each term of the conditioning is at work."""
+    operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), conditioning, seed=0)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in operator.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
+    return Projector(operator.eval(), {"classes": CLASSES, "mean": [0.3], "std": [0.35]}, {"seed": 0})
+
+
+@pytest.fixture(scope="module")
+def projector(source: Source) -> Projector:
+    return make_projector(source)
+
+
+@pytest.fixture
+def folder(projector: Projector, tmp_path: Path) -> Path:
+    projector.save(tmp_path / "projector")
+    return tmp_path / "projector"
+
+
+@pytest.mark.parametrize("conditioning", CONDITIONINGS.values(), ids=CONDITIONINGS.keys())
+def test_a_saved_projector_makes_the_same_students_bit_for_bit(
+    conditioning: Conditioning, source: Source, images: torch.Tensor, tmp_path: Path
+) -> None:
+    projector = make_projector(source, conditioning)
+    projector.save(tmp_path / "projector")
+    loaded = load_projector(tmp_path / "projector")
+    assert (loaded.data, loaded.provenance) == (projector.data, projector.provenance)
+    student, again = projector.generate(["two", "nine"]), loaded.generate(["two", "nine"])
+    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in student.state_dict().items())
+    assert torch.equal(student(images), again(images))
+
+
+def test_generation_is_deterministic_whatever_torchs_own_seed(projector: Projector, images: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    first = projector.generate(["two", "nine", "four"])
+    torch.manual_seed(1)
+    assert torch.equal(first(images), projector.generate(["two", "nine", "four"])(images))
+
+
+def test_logits_are_in_the_order_of_the_classes_asked_for(projector: Projector, images: torch.Tensor) -> None:
+    asked, order = ["two", "nine", "four", "zero"], [3, 1, 0, 2]
+    logits = projector.generate(asked)(images)
+    permuted = projector.generate([asked[i] for i in order])(images)
+    torch.testing.assert_close(permuted, logits[:, order], atol=1e-5, rtol=0)
+    assert (permuted - logits).abs().max() > 1e-2
+
+
+def test_a_student_is_a_stock_timm_model_that_says_what_it_reads_and_tells_apart(projector: Projector) -> None:
+    student = projector.generate(("nine", "two"))
+    assert type(student) is timm.models.VisionTransformer
+    assert not student.training
+    assert (student.embed_dim, len(student.blocks), student.num_classes) == (12, 2, 2)
+    assert student.pretrained_cfg["label_names"] == ["nine", "two"]
+    assert (student.pretrained_cfg["mean"], student.pretrained_cfg["std"]) == ((0.3,), (0.35,))
+
+
+def test_a_generated_student_computes_what_training_computed(projector: Projector, images: torch.Tensor) -> None:
+    tasks = [["two", "nine", "four"], ["zero", "nine"]]
+    classes, mask = torch.tensor([[2, 9, 4], [0, 9, 0]]), torch.tensor([[True] * 3, [True, True, False]])
+    with torch.no_grad():
+        weights = projector.operator(classes, mask)
+        together = forward_students(projector.operator.spec, weights, images.view(2, 16, 1, 8, 8))
+        for task, logits, own in zip(tasks, together, images.view(2, 16, 1, 8, 8), strict=True):
+            torch.testing.assert_close(projector.generate(task)(own), logits[:, : len(task)], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (["two", "nein"], "classes: 'nein' is not a class of this projector; did you mean 'nine'"),
+        (["two", "q"], "classes: 'q' is not a class of this projector; known: zero, one, two, .*nine"),
+        (["two", 3], "classes: 3 is not a class"),
+        (["two", "nine", "two"], r"classes: \['two', 'nine', 'two'\] must be two or more different names"),
+        (["two"], r"classes: \['two'\] must be two or more"),
+        ([], r"classes: \[\] must be two or more"),
+        ("two", r"classes: 'two' is one name; give a list such as \['zero', 'one'\]"),
+    ],
+)
+def test_classes_that_make_no_task_are_refused(classes: Any, message: str, projector: Projector) -> None:
+    with pytest.raises(InputError, match=message):
+        projector.generate(classes)
+
+
+@pytest.mark.parametrize("missing", [MANIFEST, TENSORS])
+def test_a_folder_that_lacks_a_file_is_no_projector(missing: str, folder: Path) -> None:
+    (folder / missing).unlink()
+    with pytest.raises(InputError, match=rf"projector is no projector: .*{missing}.*kedro run --pipelines train_proj"):
+        load_projector(folder)
+
+
+def test_a_truncated_file_of_tensors_is_named(folder: Path) -> None:
+    (folder / TENSORS).write_bytes((folder / TENSORS).read_bytes()[:-100])
+    with pytest.raises(InputError, match=rf"{TENSORS} is truncated or was changed: .*; train it again"):
+        load_projector(folder)
+
+
+@pytest.mark.parametrize("place", [9, -1])
+def test_one_changed_byte_is_noticed(place: int, folder: Path) -> None:
+    stored = bytearray((folder / TENSORS).read_bytes())
+    stored[place] ^= 1
+    (folder / TENSORS).write_bytes(stored)
+    with pytest.raises(InputError, match=rf"{TENSORS} is truncated or was changed"):
+        load_projector(folder)
+
+
+def change(manifest: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {**manifest, **changes}
+
+
+def without(manifest: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in manifest.items() if name != key}
+
+
+MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "another format": (lambda m: change(m, format=2), "format 2 is not 1"),
+    "no format": (lambda m: without(m, "format"), "format None is not 1"),
+    "a list": (lambda m: [m], "is no JSON object"),
+    "nothing": (lambda _: None, "is no JSON object"),
+    "no source": (lambda m: without(m, "source"), "lacks 'source'"),
+    "no student": (lambda m: without(m, "student"), "lacks 'student'"),
+    "no conditioning": (lambda m: without(m, "conditioning"), "lacks 'conditioning'"),
+    "no data": (lambda m: without(m, "data"), "lacks 'data'"),
+    "no provenance": (lambda m: without(m, "provenance"), "lacks 'provenance'"),
+    "data without classes": (lambda m: change(m, data=without(m["data"], "classes")), "lacks 'classes'"),
+    "data that is a list": (lambda m: change(m, data=[]), "does not describe"),
+    "a source without a size": (lambda m: change(m, source=without(m["source"], "image_size")), "lacks 'image_size'"),
+    "a source without a depth": (lambda m: change(m, source=without(m["source"], "depth")), "does not .*'depth'"),
+    "a student of an unknown kind": (lambda m: change(m, student={**m["student"], "colour": 1}), "does not describe"),
+    "another student": (
+        lambda m: change(m, student={**m["student"], "embed_dim": 14}),
+        r"embed_bias is \[12\] there and \[14\]",
+    ),
+    "another conditioning": (lambda m: change(m, conditioning={**m["conditioning"], "rank": 1}), "does not describe"),
+    "a conditioning that is a word": (lambda m: change(m, conditioning="on"), "does not describe"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), MANIFESTS.values(), ids=MANIFESTS.keys())
+def test_a_manifest_that_says_something_else_is_named(
+    damage: Callable[[dict[str, Any]], Any], message: str, folder: Path
+) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps(damage(manifest)))
+    with pytest.raises(InputError, match=rf"projector/{MANIFEST}:? .*{message}.*; train it again .*or fetch it again"):
+        load_projector(folder)
+
+
+def test_a_manifest_without_a_checksum_vouches_for_nothing(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps(without(manifest, "sha256")))
+    with pytest.raises(InputError, match=rf"{TENSORS} is truncated or was changed"):
+        load_projector(folder)
+
+
+def test_a_manifest_that_is_no_json_is_refused(folder: Path) -> None:
+    (folder / MANIFEST).write_text((folder / MANIFEST).read_text()[:-10])
+    with pytest.raises(InputError, match="is no projector: .*; train it again"):
+        load_projector(folder)
+
+
+def test_a_save_that_fails_half_way_leaves_the_old_folder(projector: Projector, folder: Path) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    unwritable = replace(projector, provenance={"note": "\ud800"})  # half a character, which no encoding knows
+    with pytest.raises(UnicodeEncodeError):
+        unwritable.save(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in folder.parent.iterdir()] == ["projector"]
+    load_projector(folder)

@@ -1,0 +1,158 @@
+"""A run is named by all that decides what it makes, and its workers read what was staged."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import projpipe
+from projpipe.projection.source import Source
+from projpipe.training.run_inputs import IMAGES, RunInputs, load_staged, source_code_digest
+from projpipe.transformer.spec import TransformerSpec
+
+
+def nudged(tensors: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    """The tensors with the last number of one of them changed a little."""
+    changed = tensors[name].clone()
+    changed.view(-1)[-1] += 1e-3
+    return {**tensors, name: changed}
+
+
+def with_logit(inputs: RunInputs) -> RunInputs:
+    return replace(inputs, logits=nudged(inputs.logits, "train_logits"))
+
+
+def with_label(inputs: RunInputs) -> RunInputs:
+    labels = inputs.labels.clone()
+    labels[0] = 9
+    return replace(inputs, labels=labels)
+
+
+def with_weight(inputs: RunInputs) -> RunInputs:
+    source = inputs.source
+    return replace(inputs, source=Source(source.spec, nudged(source.weights, "fc1.bias"), source.statistics))
+
+
+def with_statistic(inputs: RunInputs) -> RunInputs:
+    source = inputs.source
+    statistics = nudged(source.statistics, "hidden.mean")
+    return replace(inputs, source=Source(source.spec, source.weights, statistics))
+
+
+def with_shape(inputs: RunInputs) -> RunInputs:
+    source, spec = inputs.source, inputs.source.spec
+    other = TransformerSpec(**{**vars(spec), "num_heads": 1, "head_dim": 24})  # the same tensors, another model
+    return replace(inputs, source=Source(other, source.weights, source.statistics))
+
+
+INGREDIENTS: dict[str, Callable[[RunInputs], RunInputs]] = {
+    "a logit": with_logit,
+    "a label": with_label,
+    "a weight": with_weight,
+    "a statistic": with_statistic,
+    "the source's shape": with_shape,
+    "train tasks": lambda inputs: replace(inputs, train_tasks=[[0, 1], [2, 3, 4], [1, 5, 7]]),
+    "validation tasks": lambda inputs: replace(inputs, validation_tasks=[[0, 5]]),
+    "mean": lambda inputs: replace(inputs, mean=[0.31]),
+    "std": lambda inputs: replace(inputs, std=[0.36]),
+    "images": lambda inputs: replace(inputs, images_sha256="others"),
+}
+PARAMETERS: list[dict[str, Any]] = [
+    {"seeds": [0, 2]},
+    {"seeds": [1, 0]},
+    {"student": {"mlp_ratio": 1.0}},
+    {"conditioning": {"gates": False}},
+    {"optimisation": {"steps": 13}},
+    {"optimisation": {"checkpoint_every": 5}},
+    {"learning_rates": {"projected": 0.003}},
+    {"ray": {"num_workers": 2}},
+    {"ray": {"use_gpu": True}},
+]
+PLACEMENTS: list[dict[str, Any]] = [{"address": "auto"}, {"max_failures": 3}, {"cpus_per_worker": 2}]
+
+
+@pytest.mark.parametrize("change", INGREDIENTS.values(), ids=INGREDIENTS.keys())
+def test_a_changed_ingredient_changes_the_name(
+    change: Callable[[RunInputs], RunInputs], run_inputs: RunInputs, tmp_path: Path
+) -> None:
+    assert change(run_inputs).stage(tmp_path, "static") != run_inputs.stage(tmp_path, "static")
+
+
+@pytest.mark.parametrize("changes", PARAMETERS, ids=str)
+def test_a_changed_parameter_changes_the_name(
+    changes: dict[str, Any], run_inputs: RunInputs, tmp_path: Path, settings: Any
+) -> None:
+    changed = replace(run_inputs, config=settings(**changes))
+    assert changed.stage(tmp_path, "static") != run_inputs.stage(tmp_path, "static")
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS, ids=str)
+def test_where_a_run_is_placed_does_not_change_its_name(
+    placement: dict[str, Any], run_inputs: RunInputs, tmp_path: Path, settings: Any
+) -> None:
+    elsewhere = replace(run_inputs, config=settings(ray=placement))
+    assert elsewhere.stage(tmp_path, "static") == run_inputs.stage(tmp_path, "static")
+
+
+def test_the_name_starts_with_the_kind_of_run_and_depends_on_what_else_decides_it(
+    run_inputs: RunInputs, tmp_path: Path
+) -> None:
+    names = [run_inputs.stage(tmp_path, *what) for what in (("static",), ("sweep",), ("sweep", "tpe"), ("sweep",))]
+    assert [name.rpartition("-")[0] for name in names] == ["static", "sweep", "sweep", "sweep"]
+    assert names[1] == names[3] != names[2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(set(names))
+
+
+def test_the_order_of_tensors_does_not_change_the_name(run_inputs: RunInputs, tmp_path: Path) -> None:
+    backwards = replace(run_inputs, logits=dict(reversed(run_inputs.logits.items())))
+    assert backwards.stage(tmp_path, "static") == run_inputs.stage(tmp_path, "static")
+
+
+def test_what_was_staged_comes_back(run_inputs: RunInputs, tmp_path: Path) -> None:
+    data, source = load_staged(tmp_path / run_inputs.stage(tmp_path, "static"))
+    assert source.spec == run_inputs.source.spec
+    for found, given in (
+        (source.weights, run_inputs.source.weights),
+        (source.statistics, run_inputs.source.statistics),
+    ):
+        assert found.keys() == given.keys()
+        assert all(torch.equal(tensor, given[name]) for name, tensor in found.items())
+    assert (data.train_tasks, data.validation_tasks) == (run_inputs.train_tasks, run_inputs.validation_tasks)
+    for split, found in (("train", data.train), ("validation", data.validation)):
+        ids = run_inputs.logits[f"{split}_image_ids"]
+        assert np.array_equal(found.images[found.image_ids], run_inputs.images[ids.numpy()])
+        assert torch.equal(found.labels, run_inputs.labels[ids])
+        assert (found.mean, found.std) == (run_inputs.mean, run_inputs.std)
+    assert torch.equal(data.train.logits, run_inputs.logits["train_logits"])
+    assert torch.equal(data.train.affine, run_inputs.logits["train_affine"])
+    assert torch.equal(data.validation.logits[0], run_inputs.logits["validation_logits"])
+    assert data.validation.affine is None
+
+
+def test_images_that_lie_in_a_file_are_read_from_there_and_not_copied(run_inputs: RunInputs, tmp_path: Path) -> None:
+    np.save(tmp_path / "packed.npy", run_inputs.images)
+    inputs = replace(run_inputs, images=np.load(tmp_path / "packed.npy", mmap_mode="r"))
+    folder = tmp_path / inputs.stage(tmp_path, "static")
+    assert not (folder / IMAGES).exists()
+    found = load_staged(folder)[0].train.images
+    assert Path(found.filename) == tmp_path / "packed.npy"
+    assert np.array_equal(found, run_inputs.images)
+
+
+def test_code_that_trains_is_part_of_the_name_and_code_that_reports_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "projpipe"
+    shutil.copytree(Path(projpipe.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    before = source_code_digest()
+    monkeypatch.setattr(projpipe, "__file__", str(package / "__init__.py"))
+    assert source_code_digest() == before
+    for path, changes in (("reporting/table.py", False), ("training/loop.py", True), ("projection/factors.py", True)):
+        before = source_code_digest()
+        (package / path).write_text((package / path).read_text() + "\n# changed\n")
+        assert (source_code_digest() != before) == changes, path

@@ -1,0 +1,185 @@
+"""A teacher is trained on its train split alone, and a run that was stopped ends where it would have ended."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from timm.models.vision_transformer import VisionTransformer
+
+from projpipe.config import ExtractTeacherConfig
+from projpipe.errors import InputError
+from projpipe.images.normalisation import normalise
+from projpipe.training import teacher as training
+from projpipe.transformer.teacher import create_teacher
+
+CPU = torch.device("cpu")
+CARD: dict[str, Any] = {
+    "image_size": [8, 8],
+    "channels": 1,
+    "classes": list("0123456789"),
+    "mean": [0.3],
+    "std": [0.35],
+    "sha256": "digits",
+}
+SETTINGS: dict[str, Any] = {
+    "seed": 0,
+    "architecture": "vit_tiny_patch16_224",
+    # With dropout, whose draws a resumed run must repeat.
+    "arguments": {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 3, "proj_drop_rate": 0.1},
+    "weights": "random",
+    "training": {"epochs": 4, "batch_size": 32, "learning_rate": 0.003, "weight_decay": 0.05, "label_smoothing": 0.1},
+    "augmentation": {"copies": 2, "rotation": 10.0, "translation": 0.05, "scale": 0.1, "shear": 0.0},
+}
+
+
+def settings(**changes: Any) -> ExtractTeacherConfig:
+    """The small settings; changes of `training` are added to them."""
+    return ExtractTeacherConfig(**{**SETTINGS, "training": {**SETTINGS["training"], **changes}})
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return (load_digits().images * 15).astype(np.uint8)[:300, :, :, None]
+
+
+@pytest.fixture(scope="module")
+def index() -> pd.DataFrame:
+    splits = np.random.default_rng(0).permutation(["train"] * 200 + ["validation"] * 60 + ["test"] * 40)
+    return pd.DataFrame({"image_id": np.arange(300), "class_id": load_digits().target[:300], "split": splits})
+
+
+@pytest.fixture(scope="module")
+def start() -> VisionTransformer:
+    return create_teacher(settings(), CARD, Path())
+
+
+def train(
+    start: VisionTransformer,
+    images: np.ndarray,
+    index: pd.DataFrame,
+    runs: Path,
+    config: ExtractTeacherConfig | None = None,
+) -> tuple[VisionTransformer, list[dict[str, float]]]:
+    model = copy.deepcopy(start)
+    return model, training.train_teacher(model, images, index, CARD, config or settings(), CPU, runs)
+
+
+def stop_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> list[str]:
+    """Interrupt a run when it validates the n-th time, 0 for never; returns the list that validations are noted in."""
+    measure, measured = training.measure, []
+
+    def measure_or_stop(*arguments: Any) -> float:
+        measured.append(arguments[-1])
+        if len(measured) == epoch:
+            raise KeyboardInterrupt
+        return measure(*arguments)
+
+    monkeypatch.setattr(training, "measure", measure_or_stop)
+    return measured
+
+
+def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    return all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in one.state_dict().items())
+
+
+def test_training_lowers_the_loss_and_leaves_nothing_behind(
+    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
+) -> None:
+    model, history = train(start, images, index, tmp_path, settings(epochs=12, learning_rate=0.01))
+    assert [row["epoch"] for row in history] == list(range(1, 13))
+    assert history[-1]["loss"] < 0.7 * history[0]["loss"]
+    assert history[-1]["validation_accuracy"] > max(0.5, history[0]["validation_accuracy"])
+    assert not model.training
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_stopped_run_ends_bit_for_bit_like_one_that_was_never_stopped(
+    epoch: int,
+    start: VisionTransformer,
+    images: np.ndarray,
+    index: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole, history = train(start, images, index, tmp_path)
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, epoch)
+        with pytest.raises(KeyboardInterrupt):
+            train(start, images, index, tmp_path)
+    torch.manual_seed(99)  # as another process would have
+    measured = stop_in_epoch(monkeypatch, 0)
+    resumed, again = train(start, images, index, tmp_path)
+    assert len(measured) == 4 - (epoch - 1)
+    assert again == history
+    assert same(resumed, whole)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_with_another_setting_does_not_go_on_from_it(
+    start: VisionTransformer,
+    images: np.ndarray,
+    index: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            train(start, images, index, tmp_path)
+    left = list(tmp_path.iterdir())
+    assert len(left) == 1
+    other = settings(label_smoothing=0.0)
+    model, _ = train(start, images, index, tmp_path, other)
+    assert same(model, train(start, images, index, tmp_path / "elsewhere", other)[0])
+    assert left[0].exists()
+
+
+def test_images_and_labels_of_other_splits_change_nothing(
+    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
+) -> None:
+    kept = index["split"] == "train"
+    others = np.where(kept.to_numpy()[:, None, None, None], images, 255 - images)
+    relabelled = index.assign(class_id=index["class_id"].where(kept, 0))
+    config = settings(epochs=2)
+    model, _ = train(start, images, index, tmp_path, config)
+    assert same(model, train(start, others, relabelled, tmp_path, config)[0])
+    assert not same(model, start)
+
+
+def test_no_epochs_leave_the_weights_as_they_are(
+    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
+) -> None:
+    model, history = train(start, images, index, tmp_path, settings(epochs=0))
+    assert history == []
+    assert same(model, start)
+
+
+def test_a_loss_that_is_no_number_is_refused(
+    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
+) -> None:
+    message = r"extract_teacher\.training\.learning_rate: with 1e\+30 the loss is nan in epoch 1; lower it"
+    with pytest.raises(InputError, match=message):
+        train(start, images, index, tmp_path, settings(learning_rate=1e30))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_accuracy_is_the_share_of_images_of_the_split_put_in_the_right_class(
+    split: str, start: VisionTransformer, images: np.ndarray, index: pd.DataFrame
+) -> None:
+    model = copy.deepcopy(start)
+    right = []
+    with torch.no_grad():
+        for image_id, class_id, own in index[["image_id", "class_id", "split"]].itertuples(index=False):
+            if own == split:
+                logits = model(normalise(images[image_id : image_id + 1], CARD["mean"], CARD["std"]))
+                right.append(int(logits.argmax()) == class_id)
+    found = training.measure(model.train(), images, index, CARD, CPU, split)
+    assert found == pytest.approx(sum(right) / len(right))
+    assert not model.training

@@ -1,0 +1,109 @@
+"""What is kept of the teacher is what it says."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from timm.models.vision_transformer import VisionTransformer
+
+from projpipe.config import Augmentation
+from projpipe.images.augmentation import sample_affine
+from projpipe.training.teacher_logits import cache_teacher_logits, predict, rows_of
+
+CPU = torch.device("cpu")
+CARD = {"image_size": [8, 8], "mean": [0.3], "std": [0.35]}
+AUGMENTATION = Augmentation(copies=3, rotation=20.0, translation=0.1, scale=0.1, shear=5.0)
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return (load_digits().images * 15).astype(np.uint8)[:60, :, :, None]
+
+
+@pytest.fixture(scope="module")
+def index() -> pd.DataFrame:
+    """Splits that are neither in order nor of one size."""
+    splits = np.random.default_rng(0).permutation(["train"] * 40 + ["validation"] * 12 + ["test"] * 8)
+    return pd.DataFrame({"image_id": np.arange(60), "class_id": load_digits().target[:60], "split": splits})
+
+
+@pytest.fixture(scope="module")
+def cached(teacher: VisionTransformer, images: np.ndarray, index: pd.DataFrame) -> dict[str, torch.Tensor]:
+    return cache_teacher_logits(teacher, images, index, CARD, AUGMENTATION, 0, CPU)
+
+
+def see(image: np.ndarray, view: torch.Tensor | None = None) -> torch.Tensor:
+    """One image `[1, 1, 8, 8]` as the teacher reads it."""
+    shown = (torch.tensor(image[:, :, 0] / 255, dtype=torch.float32)[None, None] - 0.3) / 0.35
+    if view is None:
+        return shown
+    grid = F.affine_grid(view[None], [1, 1, 8, 8], align_corners=False)
+    return F.grid_sample(shown, grid, padding_mode="border", align_corners=False)
+
+
+@torch.no_grad()
+def test_stored_logits_are_the_live_teachers_on_the_stored_views(
+    cached: dict[str, torch.Tensor], teacher: VisionTransformer, images: np.ndarray
+) -> None:
+    assert cached["train_affine"].shape == (3, 40, 2, 3)
+    assert cached["train_logits"].shape == (3, 40, 10)
+    for view in range(3):
+        for i, image_id in enumerate(cached["train_image_ids"].tolist()):
+            live = teacher(see(images[image_id], cached["train_affine"][view, i]))[0]
+            torch.testing.assert_close(cached["train_logits"][view, i], live, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_images_that_are_not_trained_on_are_seen_as_they_are(
+    split: str, cached: dict[str, torch.Tensor], teacher: VisionTransformer, images: np.ndarray
+) -> None:
+    for image_id, logits in zip(cached[f"{split}_image_ids"].tolist(), cached[f"{split}_logits"], strict=True):
+        torch.testing.assert_close(logits, teacher(see(images[image_id]))[0], atol=1e-4, rtol=1e-4)
+
+
+def test_the_first_view_is_the_image_itself_and_the_others_all_differ(cached: dict[str, torch.Tensor]) -> None:
+    first, *others = cached["train_affine"]
+    assert torch.equal(first, torch.eye(2, 3).expand(40, 2, 3))
+    assert len(torch.cat(others).flatten(1).unique(dim=0)) == 80
+    assert (cached["train_logits"][0] - cached["train_logits"][1]).abs().amax(1).min() > 0
+
+
+def test_every_image_is_in_one_split_under_its_own_number(cached: dict[str, torch.Tensor], index: pd.DataFrame) -> None:
+    ids = {split: cached[f"{split}_image_ids"].tolist() for split in ("train", "validation", "test")}
+    assert sorted(ids["train"] + ids["validation"] + ids["test"]) == list(range(60))
+    for split, own in ids.items():
+        assert own == [i for i in range(60) if index["split"][i] == split] == rows_of(index, split).tolist()
+
+
+def test_one_copy_is_the_image_alone(teacher: VisionTransformer, images: np.ndarray, index: pd.DataFrame) -> None:
+    alone = AUGMENTATION.model_copy(update={"copies": 1})
+    cached = cache_teacher_logits(teacher, images, index, CARD, alone, 0, CPU)
+    expected = predict(teacher, images, rows_of(index, "train"), CARD, CPU)
+    assert cached["train_affine"].shape == (1, 40, 2, 3)
+    torch.testing.assert_close(cached["train_logits"][0], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_seed_alone_decides_the_views(
+    cached: dict[str, torch.Tensor], teacher: VisionTransformer, images: np.ndarray, index: pd.DataFrame
+) -> None:
+    def views(seed: int) -> Any:
+        return cache_teacher_logits(teacher, images, index, CARD, AUGMENTATION, seed, CPU)["train_affine"]
+
+    assert torch.equal(views(0), cached["train_affine"])
+    assert not torch.equal(views(1), cached["train_affine"])
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 60])
+def test_the_size_of_batches_does_not_change_what_is_predicted(
+    batch_size: int, teacher: VisionTransformer, images: np.ndarray
+) -> None:
+    order = np.random.default_rng(0).permutation(60)
+    views = sample_affine(AUGMENTATION, 60, torch.Generator().manual_seed(0))
+    in_parts = predict(teacher, images, order, CARD, CPU, views[order], batch_size)
+    at_once = predict(teacher, images, np.arange(60), CARD, CPU, views)
+    torch.testing.assert_close(in_parts, at_once[order], atol=1e-5, rtol=1e-5)
