@@ -40,13 +40,14 @@ def test_missing_parents_are_made(tmp_path: Path) -> None:
     assert files(tmp_path) == ["one/other/file"]
 
 
-def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
-    write_folder(tmp_path / "folder", ["old", "both"])
-    with write_atomically(tmp_path / "folder") as temporary:
+@pytest.mark.parametrize("name", ["folder", "replaced", "mode"])  # the last two are words that atomic.py uses itself
+def test_a_folder_is_replaced_whole(name: str, tmp_path: Path) -> None:
+    write_folder(tmp_path / name, ["old", "both"])
+    with write_atomically(tmp_path / name) as temporary:
         write_folder(temporary, ["both", "new"])
-        assert files(tmp_path / "folder") == ["both", "old"]
-    assert files(tmp_path / "folder") == ["both", "new"]
-    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+        assert files(tmp_path / name) == ["both", "old"]
+    assert files(tmp_path / name) == ["both", "new"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_file_stays_as_it_was_if_the_body_fails(tmp_path: Path) -> None:

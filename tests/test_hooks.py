@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kedro.framework.session import KedroSession
@@ -38,6 +39,30 @@ def test_the_command_names_no_environment_where_none_was_given(project: Path) ->
 def test_part_of_a_pipeline_asks_for_the_whole_of_it_where_something_was_kept_in_memory(project: Path) -> None:
     with pytest.raises(InputError, match=r"raw_images: not there yet; make it with `.*--pipelines split_tasks`$"):
         run(project, "split_tasks", node_names=["split_tasks.sample_tasks_node"])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "wrong"),
+    [
+        ({"train_projector": {"student": {"embed_dim": 48}}}, r"train_projector\.student: 48 wide x 1 deep.*wider"),
+        ({"sweep_students": {"space": {"depth": [1, 9]}}}, r"sweep_students\.space: .* x 9 deep.*its teacher \(24 x 2"),
+        (
+            {"extract_teacher": {"arguments": {"depth": 1, "embed_dim": 12, "mlp_ratio": 2.0}}},
+            "make the student smaller",
+        ),
+        ({"extract_teacher": {"architecture": "vit_tiny_patch16_225"}}, "did you mean 'vit_tiny_patch16_224'"),
+        ({"extract_teacher": {"architecture": "swin_tiny_patch4_window7_224"}}, "cannot be projected"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused_before_the_teacher_is_trained(
+    project: Path, parameters: dict[str, Any], wrong: str
+) -> None:
+    with (
+        pytest.raises(InputError, match=wrong),
+        KedroSession.create(project, env="smoke", runtime_params=parameters) as session,
+    ):
+        session.run()
+    assert not (project / "data").exists()
 
 
 def test_a_whole_run_needs_nothing_beforehand(project: Path) -> None:

@@ -21,7 +21,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
         written = Path(scratch) / path.name
         yield written
-        probe, replaced = Path(scratch) / "mode", Path(scratch) / "replaced"
+        probe, replaced = Path(scratch) / f"{path.name}.mode", Path(scratch) / f"{path.name}.replaced"
         probe.touch()
         for file in (written, *written.rglob("*")):
             if file.is_file():

@@ -199,12 +199,21 @@ class StudentConfig(Config):
 
 
 class ConditioningConfig(Config):
-    """The terms by which a factor depends on the task; all off is the static projection."""
+    """The terms by which a factor depends on the task; at least one is on."""
 
     templates: Annotated[int, Field(ge=0, description="matrices mixed by the task; 0 switches the mixture off")]
     rank: Annotated[int, Field(ge=0, description="rank of the low-rank term; 0 switches it off")]
     gates: bool
     task_embed_dim: PositiveInt
+
+    @model_validator(mode="after")
+    def _depends_on_the_task(self) -> "ConditioningConfig":
+        if not (self.templates or self.rank or self.gates):
+            raise ValueError(
+                "templates, rank and gates are all off, which is the static projection that is trained anyway; "
+                "switch one on"
+            )
+        return self
 
 
 class OptimisationConfig(Config):

@@ -57,10 +57,11 @@ class InputHooks:
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
-        """Refuse to run a pipeline whose inputs are not there.
+        """Refuse to run a pipeline whose inputs are not there, or to train a teacher that no student would fit.
 
         Raises:
-            InputError: names the data sets that are missing and the command that makes them.
+            InputError: names the data sets that are missing and the command that makes them, or the size that does
+                not fit.
         """
         missing = _missing(pipeline, catalog)
         if missing:
@@ -68,6 +69,9 @@ class InputHooks:
                 f"{', '.join(sorted(missing))}: not there yet; make {'it' if len(missing) == 1 else 'them'} with "
                 f"`{_command(missing, catalog, run_params['env'])}`"
             )
+        made = pipeline.all_outputs()
+        if {"teacher", "run_inputs"} <= made:
+            _check_sizes(catalog, sweep="sweep_inputs" in made)
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
@@ -93,6 +97,18 @@ class InputHooks:
                 continue
             command = _command({self._loading}, catalog, run_params["env"])
             raise InputError(f"{wrong}; delete it and make it again with `{command}`") from error
+
+
+def _check_sizes(catalog: CatalogProtocol, sweep: bool) -> None:
+    """Refuse students that are not smaller than the teacher, which would otherwise be trained first."""
+    from projpipe.training.sweep import check_space
+    from projpipe.transformer.teacher import planned_spec
+
+    teacher = planned_spec(catalog.load("params:extract_teacher"))
+    student = catalog.load("params:train_projector").student
+    teacher.student(**student.model_dump(), place="train_projector.student")
+    if sweep:
+        check_space(catalog.load("params:sweep_students").space, teacher)
 
 
 def _missing(pipeline: Pipeline, catalog: CatalogProtocol) -> set[str]:

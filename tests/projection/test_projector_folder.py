@@ -195,3 +195,25 @@ def test_a_save_that_fails_half_way_leaves_the_old_folder(projector: Projector, 
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in folder.parent.iterdir()] == ["projector"]
     load_projector(folder)
+
+
+def test_loading_and_generating_draw_no_number_from_torchs_own_generator(folder: Path) -> None:
+    before = torch.random.get_rng_state()
+    load_projector(folder).generate(["two", "nine"])
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("conditioning", CONDITIONINGS.values(), ids=CONDITIONINGS.keys())
+def test_a_student_that_is_trained_further_leaves_the_projector_and_its_sisters_alone(
+    conditioning: Conditioning, source: Source, images: torch.Tensor
+) -> None:
+    projector = make_projector(source, conditioning)
+    student, sister = projector.generate(["two", "nine"]), projector.generate(["two", "five"])
+    before = {name: tensor.clone() for name, tensor in sister.state_dict().items()}
+    assert all(parameter.requires_grad for parameter in student.parameters())
+    student(images).square().sum().backward()
+    torch.optim.SGD(student.parameters(), lr=1.0).step()
+    again = projector.generate(["two", "five"]).state_dict()
+    for name, tensor in sister.state_dict().items():
+        assert torch.equal(tensor, before[name])
+        assert torch.equal(again[name], before[name])

@@ -30,8 +30,11 @@ def test_a_space_of_sizes_below_the_teacher_is_accepted(source: Source) -> None:
     ("changes", "message"),
     [
         ({"embed_dim": [12, 7]}, r"space: embed_dim 7 is divisible by none of num_heads \[2, 3\]; change one of them"),
-        ({"embed_dim": [12, 48]}, "student 48 wide .*: wider or deeper than its teacher .*make it smaller"),
-        ({"depth": [2, 5]}, "student 8 wide x 5 deep.*: wider or deeper than its teacher"),
+        (
+            {"embed_dim": [12, 48]},
+            "sweep_students.space: 48 wide .*: wider or deeper than its teacher .*make it smaller",
+        ),
+        ({"depth": [2, 5]}, "sweep_students.space: 8 wide x 5 deep.*: wider or deeper than its teacher"),
         ({"mlp_ratio": [1.0, 40.0]}, "mlp_ratio 40: .* block parameters, its teacher has .*make the student smaller"),
         ({"mlp_ratio": [0.01]}, "leaves no hidden unit in the MLP; raise mlp_ratio"),
     ],

@@ -15,6 +15,7 @@ from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
 from projpipe.images.normalisation import normalise
 from projpipe.training import teacher as training
+from projpipe.training.checkpoint import TENSORS
 from projpipe.transformer.teacher import create_teacher
 
 CPU = torch.device("cpu")
@@ -183,3 +184,37 @@ def test_accuracy_is_the_share_of_images_of_the_split_put_in_the_right_class(
     found = training.measure(model.train(), images, index, CARD, CPU, split)
     assert found == pytest.approx(sum(right) / len(right))
     assert not model.training
+
+
+def test_weight_decay_is_for_matrices_alone(
+    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
+) -> None:
+    """One step with a learning rate too small to learn anything, and a decay that halves what it is for."""
+    rate = 1e-6
+    config = settings(epochs=1, batch_size=len(images), learning_rate=rate, weight_decay=0.5 / rate)
+    for name, tensor in train(start, images, index, tmp_path, config)[0].state_dict().items():
+        decays = name.endswith("weight") and tensor.ndim > 1  # neither normalisations nor tokens and positions
+        before = start.state_dict()[name]
+        torch.testing.assert_close(tensor, before * (0.5 if decays else 1.0), atol=2 * rate, rtol=1e-4)
+
+
+def test_training_draws_no_number_from_torchs_own_generator(
+    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
+) -> None:
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    train(start, images, index, tmp_path, settings(epochs=1))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_damaged_checkpoint_is_named_with_the_mend(
+    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            train(start, images, index, tmp_path)
+    file = next(tmp_path.iterdir()) / TENSORS
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(InputError, match=rf"checkpoint {file.parent}: cannot be read .*; delete this folder"):
+        train(start, images, index, tmp_path)

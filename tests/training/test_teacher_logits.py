@@ -107,3 +107,15 @@ def test_the_size_of_batches_does_not_change_what_is_predicted(
     in_parts = predict(teacher, images, order, CARD, CPU, views[order], batch_size)
     at_once = predict(teacher, images, np.arange(60), CARD, CPU, views)
     torch.testing.assert_close(in_parts, at_once[order], atol=1e-5, rtol=1e-5)
+
+
+def test_a_rotation_of_oblong_images_is_one_in_pixels() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 8, 12, 1), np.uint8)
+    index = pd.DataFrame({"image_id": np.arange(6), "split": ["train"] * 4 + ["validation", "test"]})
+    rotate = Augmentation(copies=2, rotation=40.0, translation=0.0, scale=0.0, shear=0.0)
+    teacher = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(96, 3))
+    cached = cache_teacher_logits(teacher, images, index, {**CARD, "image_size": [8, 12]}, rotate, 0, CPU)
+    half = torch.diag(torch.tensor([12.0, 8.0]) / 2)  # from shares of the image to pixels
+    in_pixels = half @ cached["train_affine"][1, :, :, :2] @ half.inverse()
+    torch.testing.assert_close(in_pixels @ in_pixels.mT, torch.eye(2).expand(4, 2, 2), atol=1e-5, rtol=0)
+    assert in_pixels[:, 0, 1].abs().min() > 1e-3

@@ -1,6 +1,7 @@
 """Teachers fit the data; what cannot make one is said before any work starts."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
-from projpipe.transformer.teacher import create_teacher
+from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.teacher import create_teacher, planned_spec
 
 CARD = {"image_size": [8, 8], "channels": 1, "classes": list("abcde"), "mean": [0.3], "std": [0.4]}
 SETTINGS: dict[str, Any] = {
@@ -173,3 +175,15 @@ def test_pretrained_weights_are_fitted_to_the_data(monkeypatch: pytest.MonkeyPat
     assert model.pretrained_cfg["license"] == "apache-2.0"
     save_file(model.state_dict(), tmp_path / "kept.safetensors")
     assert load_file(tmp_path / "kept.safetensors").keys() == published.keys()
+
+
+@pytest.mark.parametrize("arguments", [{}, {"mlp_ratio": 2.0, "class_token": False, "global_pool": "avg"}])
+def test_the_planned_shape_is_that_of_the_teacher_but_for_its_images(arguments: dict[str, Any]) -> None:
+    config = ExtractTeacherConfig(**{**SETTINGS, "arguments": {**SETTINGS["arguments"], **arguments}})
+    built = TransformerSpec.of(make(arguments=arguments))
+    assert replace(planned_spec(config), image_size=(8, 8), in_chans=1) == built
+
+
+def test_arguments_that_timm_does_not_take_are_refused_in_the_plan_too() -> None:
+    with pytest.raises(InputError, match=r"arguments: timm cannot build .*'dept'"):
+        planned_spec(ExtractTeacherConfig(**{**SETTINGS, "arguments": {"dept": 2}}))

@@ -144,7 +144,7 @@ def load_projector(folder: Path | str) -> Projector:
         return _assemble(manifest, load(stored))
     except KeyError as error:
         raise InputError(f"{folder / MANIFEST} lacks {error}; {mend}") from error
-    except (AttributeError, IndexError, InputError, RuntimeError, TypeError) as error:
+    except (ArithmeticError, AttributeError, IndexError, InputError, RuntimeError, TypeError) as error:
         raise InputError(f"{folder / MANIFEST} does not describe {TENSORS}: {error}; {mend}") from error
 
 
@@ -154,7 +154,8 @@ def _assemble(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Pro
 
     source = Source(TransformerSpec.from_json(manifest["source"]), part("source."), part("statistics."))
     student, conditioning = TransformerSpec.from_json(manifest["student"]), Conditioning(**manifest["conditioning"])
-    operator = ProjectionOperator(source, student, conditioning, seed=0)
+    with torch.random.fork_rng():  # what it starts from is replaced, so that nobody should notice the draw
+        operator = ProjectionOperator(source, student, conditioning, seed=0)
     load_weights(operator, part("operator."))
     data = manifest["data"] | {key: manifest["data"][key] for key in ("classes", "mean", "std")}  # which it must hold
     return Projector(operator.eval(), data, manifest["provenance"])

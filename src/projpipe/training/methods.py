@@ -59,17 +59,12 @@ def build(
     Raises:
         InputError: the student is not smaller than its source.
     """
-    spec = source.spec.student(**student.model_dump())
+    spec = source.spec.student(**student.model_dump(), place="train_projector.student")
     if method == "universal":
         return TaskModel(UniversalModel(source, spec, conditioning.task_embed_dim, seed))
     terms = Conditioning(**conditioning.model_dump())
     if method == "static":
         terms = Conditioning(templates=0, rank=0, gates=False, task_embed_dim=terms.task_embed_dim)
-    elif terms.is_static:
-        raise InputError(
-            "train_projector.conditioning: templates, rank and gates are all off, which is the static projection; "
-            "switch one on"
-        )
     return TaskModel(ProjectionOperator(source, spec, terms, seed))
 
 

@@ -107,7 +107,7 @@ def check_space(space: StudentSpace, source: TransformerSpec) -> None:
                 f"{list(space.num_heads)}; change one of them"
             )
         for depth, mlp_ratio in product(space.depth, space.mlp_ratio):
-            source.student(embed_dim, depth, heads[0], mlp_ratio)
+            source.student(embed_dim, depth, heads[0], mlp_ratio, place="sweep_students.space")
 
 
 def suggest(trial: optuna.Trial, space: StudentSpace) -> StudentConfig:

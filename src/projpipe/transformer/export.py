@@ -38,36 +38,38 @@ def export_student(
     mlp_ratio = spec.mlp_dim / spec.embed_dim
     if int(mlp_ratio * spec.embed_dim) < spec.mlp_dim:
         mlp_ratio = math.nextafter(mlp_ratio, math.inf)
-    model = create_vit(
-        ARCHITECTURE,
-        {
-            "img_size": list(spec.image_size),
-            "patch_size": spec.patch_size,
-            "embed_dim": spec.embed_dim,
-            "depth": spec.depth,
-            "num_heads": spec.num_heads,
-            "mlp_ratio": mlp_ratio,
-            "class_token": spec.class_token,
-            "reg_tokens": len(prefix) - int(spec.class_token),
-            "no_embed_class": True,
-            "global_pool": spec.pool,
-            "fc_norm": spec.norm_after_pool,
-            "weight_init": "skip",
-        },
-        in_chans=spec.in_chans,
-        num_classes=len(weights["head.bias"]),
-        mean=mean,
-        std=std,
-        label_names=label_names,
-    )
-    model.load_state_dict(_timm_state(spec, weights, model.state_dict()))
+    with torch.device("meta"):  # what it starts from is not needed, nor the time to draw it
+        model = create_vit(
+            ARCHITECTURE,
+            {
+                "img_size": list(spec.image_size),
+                "patch_size": spec.patch_size,
+                "embed_dim": spec.embed_dim,
+                "depth": spec.depth,
+                "num_heads": spec.num_heads,
+                "mlp_ratio": mlp_ratio,
+                "class_token": spec.class_token,
+                "reg_tokens": len(prefix) - int(spec.class_token),
+                "no_embed_class": True,
+                "global_pool": spec.pool,
+                "fc_norm": spec.norm_after_pool,
+            },
+            in_chans=spec.in_chans,
+            num_classes=len(weights["head.bias"]),
+            mean=mean,
+            std=std,
+            label_names=label_names,
+        )
+    state = _timm_state(spec, weights, model.state_dict())
+    # Copies, so that a student that is trained further changes nothing else.
+    model.load_state_dict({name: tensor.clone() for name, tensor in state.items()}, assign=True)
     return model.eval()
 
 
 def _timm_state(spec: TransformerSpec, weights: Weights, state: Weights) -> Weights:
     """Canonical weights under timm's names; normalisations get gain 1 and bias 0."""
     state = {
-        name: torch.ones_like(value) if name.endswith("weight") else torch.zeros_like(value)
+        name: torch.ones(value.shape) if name.endswith("weight") else torch.zeros(value.shape)
         for name, value in state.items()
         if "norm" in name
     }

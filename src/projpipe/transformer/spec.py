@@ -72,13 +72,17 @@ class TransformerSpec:
             norm_after_pool=not isinstance(model.norm, type(model.blocks[0].norm1)),
         )
 
-    def student(self, embed_dim: int, depth: int, num_heads: int, mlp_ratio: float) -> TransformerSpec:
+    def student(
+        self, embed_dim: int, depth: int, num_heads: int, mlp_ratio: float, place: str = "student"
+    ) -> TransformerSpec:
         """The shape of a student that reads the same images through the same token layout.
+
+        `place` says in errors where the sizes come from.
 
         Raises:
             InputError: the student is not smaller than the source, or its width does not divide into its heads.
         """
-        asked = f"student {embed_dim} wide x {depth} deep, mlp_ratio {mlp_ratio:g}"
+        asked = f"{place}: {embed_dim} wide x {depth} deep, mlp_ratio {mlp_ratio:g}"
         if embed_dim % num_heads:
             raise InputError(f"{asked}: embed_dim {embed_dim} is not divisible by num_heads {num_heads}; change one")
         if embed_dim > self.embed_dim or depth > self.depth:

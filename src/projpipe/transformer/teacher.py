@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import torch
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
 from projpipe.transformer.architecture import check_architecture, check_supported
+from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.timm_folder import create_vit, load_weights, read_safetensors
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def create_teacher(config: ExtractTeacherConfig, card: Mapping[str, Any], folder
     _check_weights(config, folder)
     arguments = {"img_size": list(card["image_size"]), **config.arguments}
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), _readable_arguments(config):
             torch.manual_seed(config.seed)
             model = create_vit(
                 config.architecture,
@@ -53,13 +55,8 @@ def create_teacher(config: ExtractTeacherConfig, card: Mapping[str, Any], folder
                 label_names=card["classes"],
                 pretrained=config.weights == "pretrained",
             )
-    except (TypeError, AssertionError) as error:
-        raise InputError(
-            f"extract_teacher.arguments: timm cannot build {config.architecture!r} with {dict(config.arguments)} "
-            f"({error}); correct or leave out what it does not take"
-        ) from error
     except Exception as error:
-        if config.weights != "pretrained":
+        if config.weights != "pretrained" or isinstance(error, InputError):
             raise
         raise InputError(
             f"extract_teacher.weights: the pretrained weights of {config.architecture!r} cannot be fetched ({error}); "
@@ -72,6 +69,31 @@ def create_teacher(config: ExtractTeacherConfig, card: Mapping[str, Any], folder
     elif config.weights != "pretrained":
         _load_weights(model, folder / config.weights)
     return model.eval()
+
+
+def planned_spec(config: ExtractTeacherConfig) -> TransformerSpec:
+    """The shape of the teacher that a config asks for, without building it.
+
+    Raises:
+        InputError: the architecture is unknown or cannot be projected, or its arguments do not fit.
+    """
+    check_architecture(config.architecture)
+    with torch.device("meta"), _readable_arguments(config):
+        model = create_vit(config.architecture, config.arguments, in_chans=3, num_classes=2)
+    check_supported(model)
+    return TransformerSpec.of(model)
+
+
+@contextmanager
+def _readable_arguments(config: ExtractTeacherConfig) -> Iterator[None]:
+    """Say of an error of timm's that the arguments are to blame."""
+    try:
+        yield
+    except (TypeError, AssertionError) as error:
+        raise InputError(
+            f"extract_teacher.arguments: timm cannot build {config.architecture!r} with {dict(config.arguments)} "
+            f"({error}); correct or leave out what it does not take"
+        ) from error
 
 
 @torch.no_grad()
