@@ -12,7 +12,7 @@ from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
 from projpipe.config import StudentConfig, StudentSpace
 from projpipe.errors import InputError
 from projpipe.projection.source import Source
-from projpipe.training.sweep import _dominates, check_space, make_sampler, suggest
+from projpipe.training.sweep import _dominates, ask_new, check_space, make_sampler, sizes, suggest
 
 SPACE: dict[str, Any] = {"embed_dim": [8, 12], "depth": [1, 2], "num_heads": [2, 3], "mlp_ratio": [1.0, 1.5]}
 ROW = {"embed_dim": 8, "depth": 1, "num_heads": 2, "mlp_ratio": 1.0}
@@ -112,3 +112,26 @@ def test_what_is_not_on_the_front_is_beaten_in_one_objective_and_not_better_in_t
     for row, (accuracy, params) in zip(rows, results, strict=True):
         beaten = any((a > accuracy and p <= params) or (a >= accuracy and p < params) for a, p in results)
         assert any(_dominates(other, row) for other in rows) == beaten
+
+
+class Stubborn(RandomSampler):
+    """Proposes the first of all choices, whatever came of it before."""
+
+    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+        return param_distribution.choices[0]
+
+
+@pytest.mark.parametrize("sampler", [TPESampler(seed=0, n_startup_trials=2), NSGAIISampler(seed=0), Stubborn()])
+def test_no_size_is_asked_for_twice_until_all_are_tried(sampler: optuna.samplers.BaseSampler) -> None:
+    study = optuna.create_study(sampler=sampler, directions=["maximize", "minimize"])
+    tried: list[StudentConfig] = []
+    while len(tried) < len(sizes(space())):
+        for trial, student in ask_new(study, space(), tried, 2):
+            study.tell(trial, [float(student.embed_dim), 1.0])  # one choice is always better
+            tried.append(student)
+    assert sorted(map(str, tried)) == sorted(map(str, sizes(space())))
+
+
+def test_sizes_are_all_that_divide_into_whole_heads() -> None:
+    assert len(sizes(space(num_heads=[2, 3]))) == 2 * 2 * 2 + 2 * 2  # 8 does not divide into 3 heads
+    assert all(size.embed_dim % size.num_heads == 0 for size in sizes(space()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import optuna
 
 JOURNAL = "journal.log"
+ATTEMPTS = 20  # to get a size out of a sampler that was not tried yet
 logger = logging.getLogger(__name__)
 
 
@@ -28,7 +30,8 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
     """Search student sizes for high validation accuracy and few deployed parameters.
 
     Suggestions are asked for and results are told in whole batches of `trials_at_once`, with a sampler seeded anew
-    by the number of finished trials: a stopped sweep goes on with the suggestions it would have made.
+    by the number of finished trials: a stopped sweep goes on with the suggestions it would have made. No size is
+    tried twice; there are fewer trials than asked for if the space has fewer sizes.
 
     Args:
         inputs: the run that every trial is, but for the size of its student.
@@ -63,31 +66,32 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
     def finished() -> list[optuna.trial.FrozenTrial]:
         return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
+    count = min(config.trials, len(sizes(config.space)))
     num_classes = int(median(len(task) for task in inputs.validation_tasks))
     use_gpu = inputs.config.ray.use_gpu
-    while (left := config.trials - len(finished())) > 0:
+    while (left := count - len(finished())) > 0:
         connect(inputs.config.ray)
         resources = ray.cluster_resources()
         at_once = config.trials_at_once or int(resources.get("GPU" if use_gpu else "CPU", 1))
         study.sampler = make_sampler(config.sampler, config.seed + len(finished()), config.trials)
-        trials = [study.ask() for _ in range(min(at_once, left))]
-        students = [suggest(trial, config.space) for trial in trials]
+        tried = [StudentConfig(**trial.user_attrs["student"]) for trial in finished()]
+        asked = ask_new(study, config.space, tried, min(at_once, left))
         train = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(_train_trial)
         settings = inputs.config.model_dump(mode="json")
-        accuracies = ray.get([train.remote(str(folder), settings, s.model_dump()) for s in students])
-        for trial, student, accuracy in zip(trials, students, accuracies, strict=True):
+        accuracies = ray.get([train.remote(str(folder), settings, student.model_dump()) for _, student in asked])
+        for (trial, student), accuracy in zip(asked, accuracies, strict=True):
             params = inputs.source.spec.student(**student.model_dump()).deployed_params(num_classes)
             trial.set_user_attr("student", student.model_dump())
             study.tell(trial, [accuracy, params])
             logger.info(
                 "trial %d of %d: %s, %s parameters, accuracy %.1f %%",
                 len(finished()),
-                config.trials,
+                count,
                 " x ".join(f"{value:g}" for value in student.model_dump().values()),
                 f"{params:,}",
                 100 * accuracy,
             )
-    done = sorted(finished(), key=lambda trial: trial.number)[: config.trials]
+    done = sorted(finished(), key=lambda trial: trial.number)[:count]
     rows = [
         {**trial.user_attrs["student"], "validation_accuracy": trial.values[0], "params": int(trial.values[1])}
         for trial in done
@@ -108,6 +112,50 @@ def check_space(space: StudentSpace, source: TransformerSpec) -> None:
             )
         for depth, mlp_ratio in product(space.depth, space.mlp_ratio):
             source.student(embed_dim, depth, heads[0], mlp_ratio, place="sweep_students.space")
+
+
+def sizes(space: StudentSpace) -> list[StudentConfig]:
+    """All sizes of a space, in order."""
+    return [
+        StudentConfig(embed_dim=embed_dim, depth=depth, num_heads=num_heads, mlp_ratio=mlp_ratio)
+        for embed_dim, depth, num_heads, mlp_ratio in product(
+            space.embed_dim, space.depth, space.num_heads, space.mlp_ratio
+        )
+        if embed_dim % num_heads == 0
+    ]
+
+
+def ask_new(
+    study: optuna.Study, space: StudentSpace, tried: Sequence[StudentConfig], count: int
+) -> list[tuple[optuna.Trial, StudentConfig]]:
+    """Ask the study for `count` sizes that were not tried: samplers like to repeat what was good, and training is dear.
+
+    A sampler that insists gets the first size left over.
+    """
+    import optuna
+
+    known = list(tried)
+    asked: list[tuple[optuna.Trial, StudentConfig]] = []
+    while len(asked) < count:
+        for attempt in range(ATTEMPTS + 1):
+            if attempt == ATTEMPTS:
+                left = next(size for size in sizes(space) if size not in known)
+                study.enqueue_trial(_as_suggested(left))
+            trial = study.ask()
+            student = suggest(trial, space)
+            if student not in known:
+                break
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        known.append(student)
+        asked.append((trial, student))
+    return asked
+
+
+def _as_suggested(student: StudentConfig) -> dict[str, Any]:
+    """The parameters by which `suggest` arrives at a size."""
+    values = student.model_dump()
+    values[f"num_heads at {student.embed_dim}"] = values.pop("num_heads")
+    return values
 
 
 def suggest(trial: optuna.Trial, space: StudentSpace) -> StudentConfig:
