@@ -101,9 +101,9 @@ def test_tensors_of_another_method_are_refused(source: Source, settings: Setting
 
 def test_a_projection_without_any_conditioning_is_refused_and_each_term_alone_is_enough() -> None:
     with pytest.raises(ValidationError, match="templates, rank and gates are all off, .* switch one on"):
-        ConditioningConfig(**ALL_OFF)
+        ConditioningConfig(**ALL_OFF, task_embed_dim=8)
     for term in ({"templates": 1}, {"rank": 1}, {"gates": True}):
-        ConditioningConfig(**{**ALL_OFF, **term})
+        ConditioningConfig(**{**ALL_OFF, "task_embed_dim": 8, **term})
 
 
 @each_method

@@ -19,7 +19,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "average pooling after the norm": {"global_pool": "avg", "fc_norm": False},
     "registers": {"reg_tokens": 3, "no_embed_class": True, "mlp_ratio": 1.7},
     "LayerScale without qkv bias": {"init_values": 1e-2, "qkv_bias": False},
-    "regularised": {"drop_rate": 0.1, "drop_path_rate": 0.1, "weight_init": "skip"},
+    "regularised": {"drop_rate": 0.1, "drop_path_rate": 0.1},
 }
 
 
