@@ -50,6 +50,7 @@ def test_part_of_a_pipeline_asks_for_the_whole_of_it_where_something_was_kept_in
             {"extract_teacher": {"arguments": {"depth": 1, "embed_dim": 12, "mlp_ratio": 2.0}}},
             "make the student smaller",
         ),
+        ({"train_projector": {"ray": {"num_workers": 2, "cpus_per_worker": 500}}}, "2 workers ask for 1000 CPUs"),
         ({"extract_teacher": {"architecture": "vit_tiny_patch16_225"}}, "did you mean 'vit_tiny_patch16_224'"),
         ({"extract_teacher": {"architecture": "swin_tiny_patch4_window7_224"}}, "cannot be projected"),
     ],

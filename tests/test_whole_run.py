@@ -147,7 +147,7 @@ def test_the_teacher_is_a_folder_that_timm_reads(project: Path, catalog: DataCat
     card = catalog.load("teacher_card")
     teacher = timm.create_model(f"local-dir:{project / 'data/smoke/06_models/teacher'}", pretrained=True)
     assert sum(p.numel() for p in teacher.parameters()) == card["params"]
-    assert card["accuracy"]["test"] > 0.1
+    assert card["accuracy"]["test"] > 0.3
 
 
 def test_what_learns_has_learned(catalog: DataCatalog) -> None:

@@ -1,6 +1,7 @@
 """What a run shows of its nodes, and what stops it early: inputs that are missing or cannot be read."""
 
 import logging
+import os
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.validation.exceptions import DataValidationError
 
+from projpipe.config import RayConfig
 from projpipe.datasets import DamagedFileError
 from projpipe.errors import InputError, causes
 from projpipe.pipeline_registry import ORDER
@@ -72,6 +74,7 @@ class InputHooks:
         made = pipeline.all_outputs()
         if {"teacher", "run_inputs"} <= made:
             _check_sizes(catalog, sweep="sweep_inputs" in made)
+            _check_machine(catalog.load("params:train_projector").ray)
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
@@ -109,6 +112,16 @@ def _check_sizes(catalog: CatalogProtocol, sweep: bool) -> None:
     teacher.student(**student.model_dump(), place="train_projector.student")
     if sweep:
         check_space(catalog.load("params:sweep_students").space, teacher)
+
+
+def _check_machine(config: RayConfig) -> None:
+    """Refuse workers for which this machine has no room, where they are to run on it."""
+    from torch.cuda import device_count
+
+    from projpipe.training.distributed import check_room
+
+    if config.address is None:
+        check_room(config, {"CPU": os.cpu_count() or 1, "GPU": device_count()})
 
 
 def _missing(pipeline: Pipeline, catalog: CatalogProtocol) -> set[str]:

@@ -20,6 +20,7 @@ from projpipe.errors import InputError
 from projpipe.evaluation.metrics import TEACHER_SEED
 from projpipe.images.normalisation import normalise
 from projpipe.pipelines.evaluate import create_pipeline, nodes
+from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
 from projpipe.training.methods import build
 from projpipe.transformer.canonical import canonical_weights
@@ -68,6 +69,11 @@ def trained(method: str, source: Source) -> dict[str, torch.Tensor]:
         .state_dict()
         .items()
     }
+
+
+def projector_of(source: Source, config: TrainProjectorConfig) -> Projector:
+    operator = build("projected", source, config.student, config.conditioning, 0).generator
+    return Projector(operator, data={}, provenance={"parameters": config.model_dump(mode="json")})
 
 
 def history(method: str) -> pd.DataFrame:
@@ -141,6 +147,7 @@ def inputs(teacher: VisionTransformer, source: Source) -> dict[str, Any]:
         "teacher_logits": {"test_image_ids": torch.from_numpy(test_ids), "test_logits": test_logits},
         "source_weights": source.weights,
         "source_statistics": source.statistics,
+        "projector": projector_of(source, TRAIN_PROJECTOR),
         **{f"{method}_models": trained(method, source) for method in schemas.METHODS},
         **{f"{method}_history": history(method) for method in schemas.METHODS},
         "sweep_trials": trials,
@@ -269,5 +276,32 @@ def test_models_of_another_run_are_refused(inputs: dict[str, Any], source: Sourc
             inputs["universal_models"],
             source.weights,
             source.statistics,
+            inputs["projector"],
             TRAIN_PROJECTOR,
         )
+
+
+@pytest.mark.parametrize("changed", ["parameters", "teacher", "place"])
+def test_models_of_other_parameters_or_another_teacher_are_refused_wherever_they_were_trained(
+    changed: str, inputs: dict[str, Any], source: Source
+) -> None:
+    config, weights = TRAIN_PROJECTOR, dict(source.weights)
+    if changed == "parameters":
+        schedule = config.optimisation.model_copy(update={"steps": 999})
+        config = config.model_copy(update={"optimisation": schedule})
+    elif changed == "teacher":
+        weights["head.bias"] = weights["head.bias"] + 1
+    else:
+        config = config.model_copy(update={"ray": config.ray.model_copy(update={"address": "auto"})})
+    models = [inputs[f"{method}_models"] for method in schemas.METHODS]
+
+    def restore() -> nodes.Methods:
+        return nodes.restore_methods(
+            inputs["teacher"], *models, weights, source.statistics, inputs["projector"], config
+        )
+
+    if changed == "place":
+        assert restore().keys() == set(schemas.METHODS)
+    else:
+        with pytest.raises(InputError, match=f"trained with .*{changed}.*; train them again"):
+            restore()

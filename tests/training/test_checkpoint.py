@@ -20,7 +20,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, "run", {}, {"a": torch.zeros(100)})
     path = tmp_path / TENSORS
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(InputError, match=r"cannot be read .* delete this folder"):
+    with pytest.raises(InputError, match=r"cannot be read .*; delete the folder .*, and the run starts anew"):
         read_checkpoint(tmp_path, "run")
 
 

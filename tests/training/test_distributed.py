@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import torch
 
 from projpipe.errors import InputError
 from projpipe.training import distributed
+from projpipe.training.checkpoint import TENSORS, write_checkpoint
 from projpipe.training.run_inputs import RunInputs
 
 DRIVER = """
@@ -148,3 +150,25 @@ def test_a_damaged_result_is_refused_by_name(run_inputs: RunInputs, tmp_path: Pa
     (folder / distributed.HISTORY).write_text("[]")
     with pytest.raises(InputError, match=r"its result cannot be read .* delete this folder"):
         distributed.train_method("static", run_inputs, tmp_path)
+
+
+def test_a_damaged_checkpoint_is_refused_before_workers_start(run_inputs: RunInputs, tmp_path: Path) -> None:
+    folder = tmp_path / run_inputs.stage(tmp_path, "static")
+    checkpoint = folder / "checkpoint_1"
+    checkpoint.mkdir()
+    write_checkpoint(checkpoint, folder.name, {}, {"a": torch.zeros(100)})
+    tensors = checkpoint / TENSORS
+    tensors.write_bytes(tensors.read_bytes()[:200])
+    with pytest.raises(InputError, match=rf"checkpoint_1: cannot be read .*; delete the folder {folder}, and"):
+        distributed.train_method("static", run_inputs, tmp_path)
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_an_address_at_which_nothing_answers_is_refused_in_seconds(scheme: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"{scheme}127.0.0.1:{free.getsockname()[1]}"
+    start = time.monotonic()
+    with pytest.raises(InputError, match=rf"ray\.address: no Ray cluster answers at '{address}' .*`ray start --head`"):
+        distributed.find_cluster(address)
+    assert time.monotonic() - start < 5

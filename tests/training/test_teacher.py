@@ -216,5 +216,5 @@ def test_a_damaged_checkpoint_is_named_with_the_mend(
             train(start, images, index, tmp_path)
     file = next(tmp_path.iterdir()) / TENSORS
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(InputError, match=rf"checkpoint {file.parent}: cannot be read .*; delete this folder"):
+    with pytest.raises(InputError, match=rf"checkpoint {file.parent}: cannot be read .*; delete the folder"):
         train(start, images, index, tmp_path)

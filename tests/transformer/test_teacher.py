@@ -149,7 +149,7 @@ def test_without_a_network_pretrained_weights_are_refused_with_the_mend() -> Non
 
 @pytest.mark.usefixtures("no_network")
 def test_an_architecture_without_pretrained_weights_says_so() -> None:
-    architecture = "vit_small_patch16_18x2_224"
+    architecture = "vit_small_patch16_36x1_224"
     assert timm.list_pretrained(f"{architecture}.*") == []
     with pytest.raises(
         InputError,
@@ -187,3 +187,9 @@ def test_the_planned_shape_is_that_of_the_teacher_but_for_its_images(arguments: 
 def test_arguments_that_timm_does_not_take_are_refused_in_the_plan_too() -> None:
     with pytest.raises(InputError, match=r"arguments: timm cannot build .*'dept'"):
         planned_spec(ExtractTeacherConfig(**{**SETTINGS, "arguments": {"dept": 2}}))
+
+
+@pytest.mark.parametrize("arguments", [{"depth": 0}, {"patch_size": 0}, {"embed_dim": -4}, {"drop_rate": 2.0}])
+def test_arguments_that_make_no_model_are_refused_by_name(arguments: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=rf"arguments: timm cannot build .*{next(iter(arguments))}.*; correct"):
+        make(arguments=arguments)

@@ -21,19 +21,20 @@ def write_checkpoint(folder: Path, run: str, state: dict[str, Any], tensors: dic
     (folder / STATE).write_text(json.dumps({"run": run, **state}))
 
 
-def read_checkpoint(folder: Path, run: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_checkpoint(folder: Path, run: str, run_folder: Path | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read back what `write_checkpoint` wrote.
+
+    `run_folder` is what to delete if the checkpoint is damaged; None for `folder`.
 
     Raises:
         InputError: a file is missing or truncated, or the checkpoint belongs to another run.
     """
+    mend = f"delete the folder {run_folder or folder}, and the run starts anew"
     try:
         state = json.loads((folder / STATE).read_text())
         tensors = load_file(folder / TENSORS)
     except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(
-            f"checkpoint {folder}: cannot be read ({error}); delete this folder to go on from the one before it"
-        ) from error
+        raise InputError(f"checkpoint {folder}: cannot be read ({error}); {mend}") from error
     if state["run"] != run:
-        raise InputError(f"checkpoint {folder}: belongs to run {state['run']}, not to {run}; delete this folder")
+        raise InputError(f"checkpoint {folder}: belongs to run {state['run']}, not to {run}; {mend}")
     return state, tensors

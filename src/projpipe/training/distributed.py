@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from projpipe.training.run_inputs import RunInputs, load_staged
 from projpipe.training.session import Place, train_seeds
 
 RESULT, HISTORY, PROGRESS = "result.safetensors", "history.json", "progress.jsonl"
+SECONDS_TO_ANSWER = 3
 logger = logging.getLogger(__name__)
 
 
@@ -50,6 +52,7 @@ def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, 
     folder = runs / name
     if not (folder / RESULT).exists():
         connect(config.ray)
+        _check_checkpoints(folder)
         fit_run(method, name, folder.resolve(), config)
     else:
         logger.info("%s: taken from the finished run %s", method, name)
@@ -57,6 +60,12 @@ def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, 
         return load_file(folder / RESULT), json.loads((folder / HISTORY).read_text())
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"run {folder}: its result cannot be read ({error}); delete this folder") from error
+
+
+def _check_checkpoints(folder: Path) -> None:
+    """Refuse a damaged checkpoint here: a worker that met it would end the run with Ray's own errors."""
+    for checkpoint in sorted(folder.glob("checkpoint_*/")):
+        read_checkpoint(checkpoint, folder.name, run_folder=folder)
 
 
 def connect(config: RayConfig) -> None:
@@ -75,23 +84,53 @@ def connect(config: RayConfig) -> None:
     import ray
 
     if not ray.is_initialized():
+        find_cluster(config.address)
         where: dict[str, Any] = {"_node_ip_address": "127.0.0.1"} if config.address is None else {}
         try:
             ray.init(
                 config.address, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING, **where
             )
         except (ConnectionError, ValueError) as error:
-            raise InputError(
-                f"train_projector.ray.address: no Ray cluster answers at {config.address!r} ({error}); start one with "
-                "`ray start --head`, or set it to null for one on this machine"
-            ) from error
-    has = ray.cluster_resources()
-    asked = {"CPU": config.num_workers * config.cpus_per_worker, "GPU": config.num_workers * config.use_gpu}
-    for kind, amount in asked.items():
+            raise _no_cluster(config.address, error) from error
+    check_room(config, ray.cluster_resources())
+
+
+def find_cluster(address: str | None) -> None:
+    """Refuse an address at which nothing listens: Ray would wait there for minutes.
+
+    Raises:
+        InputError: names the address and what went wrong.
+    """
+    host, _, port = (address or "").rpartition("://")[2].partition(":")
+    if port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER).close()
+        except OSError as error:
+            raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str | None, error: Exception) -> InputError:
+    return InputError(
+        f"train_projector.ray.address: no Ray cluster answers at {address!r} ({error}); start one with "
+        "`ray start --head`, or set it to null for one on this machine"
+    )
+
+
+def check_room(config: RayConfig, has: Mapping[str, float]) -> None:
+    """Refuse workers that ask for more CPUs or GPUs than there are, for which Ray would wait for ever.
+
+    Raises:
+        InputError: names what is asked for and what there is.
+    """
+    asked = (
+        ("CPU", config.num_workers * config.cpus_per_worker, "lower num_workers or cpus_per_worker"),
+        ("GPU", config.num_workers * config.use_gpu, "lower num_workers or set use_gpu to false"),
+    )
+    for kind, amount, mend in asked:
         if amount > has.get(kind, 0):
             raise InputError(
                 f"train_projector.ray: {config.num_workers} workers ask for {amount} {kind}s, the cluster has "
-                f"{has.get(kind, 0):g}; lower num_workers or cpus_per_worker, or set use_gpu to false"
+                f"{has.get(kind, 0):g}; {mend}"
             )
 
 

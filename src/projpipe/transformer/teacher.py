@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +38,11 @@ def create_teacher(config: ExtractTeacherConfig, card: Mapping[str, Any], folder
         InputError: the architecture is unknown or cannot be projected, its arguments or weights do not fit, or the
             weights cannot be read or fetched.
     """
-    check_architecture(config.architecture)
+    planned_spec(config)
     _check_weights(config, folder)
     arguments = {"img_size": list(card["image_size"]), **config.arguments}
     try:
-        with torch.random.fork_rng(), _readable_arguments(config):
+        with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             model = create_vit(
                 config.architecture,
@@ -56,7 +55,7 @@ def create_teacher(config: ExtractTeacherConfig, card: Mapping[str, Any], folder
                 pretrained=config.weights == "pretrained",
             )
     except Exception as error:
-        if config.weights != "pretrained" or isinstance(error, InputError):
+        if config.weights != "pretrained":
             raise
         raise InputError(
             f"extract_teacher.weights: the pretrained weights of {config.architecture!r} cannot be fetched ({error}); "
@@ -78,18 +77,14 @@ def planned_spec(config: ExtractTeacherConfig) -> TransformerSpec:
         InputError: the architecture is unknown or cannot be projected, or its arguments do not fit.
     """
     check_architecture(config.architecture)
-    with torch.device("meta"), _readable_arguments(config):
-        model = create_vit(config.architecture, config.arguments, in_chans=3, num_classes=2)
-    check_supported(model)
-    return TransformerSpec.of(model)
-
-
-@contextmanager
-def _readable_arguments(config: ExtractTeacherConfig) -> Iterator[None]:
-    """Say of an error of timm's that the arguments are to blame."""
     try:
-        yield
-    except (TypeError, AssertionError) as error:
+        with torch.device("meta"):
+            model = create_vit(config.architecture, config.arguments, in_chans=3, num_classes=2)
+        check_supported(model)
+        return TransformerSpec.of(model)
+    except InputError:
+        raise
+    except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(
             f"extract_teacher.arguments: timm cannot build {config.architecture!r} with {dict(config.arguments)} "
             f"({error}); correct or leave out what it does not take"

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
+from projpipe.errors import InputError
 from projpipe.evaluation.accuracy import masked_accuracies, task_accuracies
 from projpipe.evaluation.cost import Cost, deployed_cost
 from projpipe.evaluation.latency import Timings, measure_timings
 from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics, median_task, reported_tasks
 from projpipe.images.normalisation import normalise
+from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
 from projpipe.reporting import figures
 from projpipe.reporting.report import render_report
@@ -31,9 +33,14 @@ def restore_methods(
     universal_models: dict[str, Tensor],
     source_weights: dict[str, Tensor],
     source_statistics: dict[str, Tensor],
+    projector: Projector,
     train_projector: TrainProjectorConfig,
 ) -> Methods:
-    """The function `specialise` of every method and seed: {method: {seed: specialise}}."""
+    """The function `specialise` of every method and seed: {method: {seed: specialise}}.
+
+    The projector is of the same run and knows its parameters and its teacher: models of another run are refused.
+    """
+    _check_same_run(projector, source_weights, train_projector)
     source = Source(TransformerSpec.of(teacher), source_weights, source_statistics)
     student, conditioning = train_projector.student, train_projector.conditioning
     trained = {"projected": projected_models, "static": static_models, "universal": universal_models}
@@ -44,6 +51,22 @@ def restore_methods(
         }
         for method, models in trained.items()
     }
+
+
+def _check_same_run(projector: Projector, source_weights: dict[str, Tensor], config: TrainProjectorConfig) -> None:
+    placement = {"ray"}
+    trained = TrainProjectorConfig.model_validate(projector.provenance["parameters"])
+    own = projector.operator.source.weights
+    if trained.model_dump(exclude=placement) != config.model_dump(exclude=placement):
+        changed = "other parameters than train_projector has now"
+    elif own.keys() != source_weights.keys() or any(not torch.equal(own[name], source_weights[name]) for name in own):
+        changed = "another teacher than extract_teacher has left"
+    else:
+        return
+    raise InputError(
+        f"projector: it and the models beside it were trained with {changed}; train them again with "
+        "`kedro run --pipelines train_projector`, in the same environment"
+    )
 
 
 def evaluate_models(

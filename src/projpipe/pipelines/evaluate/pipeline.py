@@ -20,6 +20,7 @@ def create_pipeline() -> Pipeline:
                     "universal_models",
                     "source_weights",
                     "source_statistics",
+                    "projector",
                     "params:train_projector",
                 ],
                 outputs="methods",
