@@ -38,7 +38,7 @@ def export_student(
     mlp_ratio = spec.mlp_dim / spec.embed_dim
     if int(mlp_ratio * spec.embed_dim) < spec.mlp_dim:
         mlp_ratio = math.nextafter(mlp_ratio, math.inf)
-    with torch.device("meta"):  # what it starts from is not needed, nor the time to draw it
+    with torch.random.fork_rng(devices=[]):  # what it starts from is replaced, so that nobody should notice the draw
         model = create_vit(
             ARCHITECTURE,
             {
@@ -53,6 +53,7 @@ def export_student(
                 "no_embed_class": True,
                 "global_pool": spec.pool,
                 "fc_norm": spec.norm_after_pool,
+                "weight_init": "skip",
             },
             in_chans=spec.in_chans,
             num_classes=len(weights["head.bias"]),
@@ -60,16 +61,14 @@ def export_student(
             std=std,
             label_names=label_names,
         )
-    state = _timm_state(spec, weights, model.state_dict())
-    # Copies, so that a student that is trained further changes nothing else.
-    model.load_state_dict({name: tensor.clone() for name, tensor in state.items()}, assign=True)
+    model.load_state_dict(_timm_state(spec, weights, model.state_dict()))
     return model.eval()
 
 
 def _timm_state(spec: TransformerSpec, weights: Weights, state: Weights) -> Weights:
     """Canonical weights under timm's names; normalisations get gain 1 and bias 0."""
     state = {
-        name: torch.ones(value.shape) if name.endswith("weight") else torch.zeros(value.shape)
+        name: torch.ones_like(value) if name.endswith("weight") else torch.zeros_like(value)
         for name, value in state.items()
         if "norm" in name
     }
