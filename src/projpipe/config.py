@@ -3,7 +3,7 @@
 Each pipeline has one model here. Unknown keys and values out of range are refused before any node runs.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -203,7 +203,8 @@ class ConditioningConfig(Config):
 
     templates: Annotated[int, Field(ge=0, description="matrices mixed by the task; 0 switches the mixture off")]
     rank: Annotated[int, Field(ge=0, description="rank of the low-rank term; 0 switches it off")]
-    gates: bool
+    gates: Annotated[bool, Field(description="scales the source's units")]
+    units: Annotated[bool, Field(description="on: the maps of heads and hidden units depend on the task too")]
     task_embed_dim: PositiveInt
 
     @model_validator(mode="after")
@@ -255,6 +256,8 @@ class TrainProjectorConfig(Config):
 
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     student: StudentConfig
+    start: Literal["principal", "random", "uniform"]
+    source: Literal["frozen", "tuned"]
     conditioning: ConditioningConfig
     optimisation: OptimisationConfig
     learning_rates: LearningRates
@@ -301,6 +304,48 @@ class SweepStudentsConfig(Config):
     sampler: Literal["tpe", "nsga2", "random"]
     steps: PositiveInt
     space: StudentSpace
+
+
+# --- compare_methods -------------------------------------------------------------------------------------------
+
+Method = Literal["projected", "static", "universal", "universal_selected", "scratch", "distilled", "pruned"]
+
+
+class ComparedMethod(Config):
+    """One row of a comparison: a method, and in what it differs from the table's settings.
+
+    `changes` are parameters of `train_projector`, nested as there. `learning_rate` is needed where `train_projector`
+    has none for the method.
+    """
+
+    method: Method
+    name: str = ""
+    learning_rate: PositiveFloat | None = None
+    changes: dict[str, Any] = {}
+
+
+class ComparisonTable(Config):
+    """Methods that are compared with each other: the first with all others, on the same tasks and seeds.
+
+    `controls` adds rows of the first method told a wrong task.
+    """
+
+    name: str
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
+    changes: dict[str, Any] = {}
+    controls: bool = False
+    methods: Annotated[tuple[ComparedMethod, ...], Field(min_length=1)]
+
+
+class CompareMethodsConfig(Config):
+    """Parameters of the pipeline `compare_methods`. What the tables do not change is as in `train_projector`.
+
+    Methods that train a model per task (`scratch`, `distilled`, `pruned`) are trained and judged on the first
+    `sampled_tasks` held-out combinations.
+    """
+
+    sampled_tasks: PositiveInt
+    tables: Annotated[tuple[ComparisonTable, ...], Field(min_length=1)]
 
 
 # --- evaluate --------------------------------------------------------------------------------------------------

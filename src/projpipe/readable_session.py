@@ -23,6 +23,7 @@ MODELS: dict[str, type[config.Config]] = {
     "train_projector": config.TrainProjectorConfig,
     "sweep_students": config.SweepStudentsConfig,
     "evaluate": config.EvaluateConfig,
+    "compare_methods": config.CompareMethodsConfig,
 }
 
 

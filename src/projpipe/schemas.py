@@ -4,6 +4,7 @@ import pandera.pandas as pa
 
 SPLITS = ("train", "validation", "test")
 KINDS = ("train", "validation", "new_combination", "new_class")
+STRATEGIES = ("random", "group", "explicit")
 METHODS = ("projected", "static", "universal")
 
 
@@ -30,7 +31,7 @@ TASKS = pa.DataFrameSchema(
         "name": pa.Column(str),
         "class_ids": pa.Column(object, pa.Check(_distinct_classes, element_wise=True, error="two or more distinct")),
         "kind": pa.Column(str, pa.Check.isin(KINDS)),
-        "strategy": pa.Column(str, pa.Check.isin(("random", "group", "explicit"))),
+        "strategy": pa.Column(str, pa.Check.isin(STRATEGIES)),
     },
     strict=True,
     name="tasks.parquet",
@@ -43,6 +44,7 @@ HISTORY = pa.DataFrameSchema(
         "step": pa.Column("int64", pa.Check.ge(0)),
         "loss": pa.Column("float64", nullable=True),
         "validation_accuracy": pa.Column("float64", pa.Check.in_range(0, 1)),
+        "source_accuracy": pa.Column("float64", pa.Check.in_range(0, 1), nullable=True),
     },
     strict=True,
     name="history",
@@ -70,6 +72,7 @@ RESULTS = pa.DataFrameSchema(
         "task_id": pa.Column("int64", pa.Check.ge(0)),
         "task_name": pa.Column(str),
         "kind": pa.Column(str, pa.Check.isin(KINDS)),
+        "strategy": pa.Column(str, pa.Check.isin(STRATEGIES)),
         "num_classes": pa.Column("int64", pa.Check.ge(2)),
         "images": pa.Column("int64", pa.Check.gt(0)),
         "accuracy": pa.Column("float64", pa.Check.in_range(0, 1)),
@@ -77,4 +80,24 @@ RESULTS = pa.DataFrameSchema(
     unique=["method", "seed", "task_id"],
     strict=True,
     name="results.parquet",
+)
+
+COMPARISON_RESULTS = pa.DataFrameSchema(
+    {"table": pa.Column(str), **RESULTS.columns},
+    unique=["table", "method", "seed", "task_id"],
+    strict=True,
+    name="comparison/results.parquet",
+)
+
+COMPARISON_HISTORY = pa.DataFrameSchema(
+    {
+        "table": pa.Column(str),
+        "name": pa.Column(str),
+        "method": pa.Column(str),
+        "seed": pa.Column("int64"),
+        "step": pa.Column("int64", pa.Check.ge(0)),
+        "validation_accuracy": pa.Column("float64", pa.Check.in_range(0, 1)),
+    },
+    strict=True,
+    name="comparison/history.parquet",
 )

@@ -67,7 +67,9 @@ def test_masking_the_logits_of_all_classes_equals_the_model_with_only_the_tasks_
 
 
 def test_answers_are_read_in_the_order_of_the_classes() -> None:
-    tasks = pd.DataFrame({"task_id": [0], "name": ["swapped"], "class_ids": [[4, 1]], "kind": ["train"]})
+    tasks = pd.DataFrame(
+        {"task_id": [0], "name": ["swapped"], "class_ids": [[4, 1]], "kind": ["train"], "strategy": ["random"]}
+    )
     logits = torch.zeros(2, 10)
     logits[0, 4], logits[1, 1] = 1, 1
 
@@ -76,6 +78,8 @@ def test_answers_are_read_in_the_order_of_the_classes() -> None:
 
 
 def test_a_task_without_images_is_named() -> None:
-    tasks = pd.DataFrame({"task_id": [0], "name": ["empty"], "class_ids": [[4, 5]], "kind": ["train"]})
+    tasks = pd.DataFrame(
+        {"task_id": [0], "name": ["empty"], "class_ids": [[4, 5]], "kind": ["train"], "strategy": ["random"]}
+    )
     with pytest.raises(InputError, match="'empty' has no image"):
         masked_accuracies(torch.zeros(2, 10), torch.tensor([0, 1]), tasks)

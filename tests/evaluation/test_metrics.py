@@ -7,7 +7,7 @@ import pytest
 
 from projpipe.config import StudentConfig
 from projpipe.errors import InputError
-from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics, median_task, reported_tasks
+from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics, median_task, reported_tasks, summarise
 
 STUDENT = StudentConfig(embed_dim=24, depth=2, num_heads=4, mlp_ratio=2.0)
 COSTS = {"teacher": {"params": 1000, "macs": 5000}, "projected": {"params": 90, "macs": 1000}}
@@ -17,7 +17,7 @@ def table(accuracies: dict[tuple[str, int], list[float]]) -> pd.DataFrame:
     """Tasks 0 and 1 are new combinations, task 2 has new classes."""
     return pd.DataFrame(
         [
-            {"method": method, "seed": seed, "task_id": task, "kind": kind, "accuracy": accuracy}
+            {"method": method, "seed": seed, "task_id": task, "kind": kind, "strategy": "random", "accuracy": accuracy}
             for (method, seed), row in accuracies.items()
             for task, (kind, accuracy) in enumerate(
                 zip(["new_combination", "new_combination", "new_class"], row, strict=True)
@@ -81,6 +81,23 @@ def test_differences_are_paired_by_seed_and_task(metrics: dict[str, Any]) -> Non
     assert high > low
     assert metrics["differences"]["projected-universal"]["new_combination"]["mean"] == pytest.approx(0.05)
     assert metrics["differences"]["projected-teacher"]["new_combination"]["mean"] == pytest.approx(0.0)
+
+
+def test_coherent_and_random_combinations_are_given_separately_where_there_are_both() -> None:
+    results = table({("projected", 0): [0.9, 0.5, 0.6], ("universal", 0): [0.6, 0.4, 0.1]})
+    results.loc[results["task_id"] == 0, "strategy"] = "group"
+    found = summarise(results, "projected", bootstrap_samples=100, seed=0)
+    means = {kind: cell["mean"] for kind, cell in found["differences"]["projected-universal"].items()}
+    assert means == pytest.approx({"new_combination": 0.2, "coherent": 0.3, "random": 0.1, "new_class": 0.5})
+
+
+def test_methods_are_compared_on_the_tasks_that_both_have() -> None:
+    results = table({("projected", 0): [0.9, 0.5, 0.6], ("distilled", 0): [0.6, 0.4, 0.1]})
+    few = results[~((results["method"] == "distilled") & (results["task_id"] > 0))]
+    found = summarise(few, "projected", bootstrap_samples=100, seed=0)
+    assert found["differences"]["projected-distilled"].keys() == {"new_combination"}
+    assert found["differences"]["projected-distilled"]["new_combination"]["mean"] == pytest.approx(0.3)
+    assert found["results"]["distilled"]["new_combination"]["tasks"] == 1
 
 
 @pytest.fixture

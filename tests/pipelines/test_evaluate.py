@@ -65,14 +65,12 @@ def trained(method: str, source: Source) -> dict[str, torch.Tensor]:
     return {
         f"{seed}.{name}": value
         for seed in SEEDS
-        for name, value in build(method, source, TRAIN_PROJECTOR.student, TRAIN_PROJECTOR.conditioning, seed)
-        .state_dict()
-        .items()
+        for name, value in build(method, source, TRAIN_PROJECTOR, seed).state_dict().items()
     }
 
 
 def projector_of(source: Source, config: TrainProjectorConfig) -> Projector:
-    operator = build("projected", source, config.student, config.conditioning, 0).generator
+    operator = build("projected", source, config, 0).generator
     return Projector(operator, data={}, provenance={"parameters": config.model_dump(mode="json")})
 
 
@@ -210,7 +208,7 @@ def test_the_accuracy_of_every_student_is_that_of_its_timm_model_on_the_test_ima
     expected = []
     for row in students.itertuples():
         classes = inputs["tasks"]["class_ids"][row.task_id]
-        task_model = build(row.method, source, TRAIN_PROJECTOR.student, TRAIN_PROJECTOR.conditioning, row.seed).eval()
+        task_model = build(row.method, source, TRAIN_PROJECTOR, row.seed).eval()
         expected.append(share_of_hits(task_model.specialise(classes), classes, inputs))
 
     assert list(students["accuracy"]) == pytest.approx(expected)
@@ -233,7 +231,7 @@ def test_the_teacher_is_judged_by_its_cached_logits_as_by_itself(
 def test_metrics_hold_the_sizes_of_the_models_of_the_median_task(
     inputs: dict[str, Any], outputs: dict[str, Any], source: Source
 ) -> None:
-    student = build("projected", source, TRAIN_PROJECTOR.student, TRAIN_PROJECTOR.conditioning, 0).specialise([0, 2, 3])
+    student = build("projected", source, TRAIN_PROJECTOR, 0).specialise([0, 2, 3])
     metrics = outputs["metrics"]
 
     assert metrics["student"]["params"] == sum(p.numel() for p in student.parameters())

@@ -1,19 +1,10 @@
 """A factor is what its formula says, term by term."""
 
-import pytest
 import torch
 
 from projpipe.projection.factors import Conditioning, Factor
 
 TASKS, BLOCKS, STUDENT, SOURCE = 3, 2, 4, 5
-STATIC = Conditioning(templates=0, rank=0, gates=False, task_embed_dim=8)
-TERMS = {
-    "templates": Conditioning(templates=3, rank=0, gates=False, task_embed_dim=8),
-    "rank": Conditioning(templates=0, rank=2, gates=False, task_embed_dim=8),
-    "gates": Conditioning(templates=0, rank=0, gates=True, task_embed_dim=8),
-    "all": Conditioning(templates=3, rank=2, gates=True, task_embed_dim=8),
-}
-each_term = pytest.mark.parametrize("conditioning", TERMS.values(), ids=TERMS.keys())
 
 
 def make_factor(conditioning: Conditioning) -> Factor:
@@ -40,22 +31,20 @@ def formula(factor: Factor, conditioning: Conditioning, coefficients: torch.Tens
     return expected
 
 
-def test_without_coefficients_a_factor_is_its_start_for_all_tasks_alike() -> None:
+def test_without_coefficients_a_factor_is_its_start_for_all_tasks_alike(static: Conditioning) -> None:
     start = torch.randn(BLOCKS, STUDENT, SOURCE)
-    factor = Factor(start, STATIC, torch.Generator())
+    factor = Factor(start, static, torch.Generator())
     assert torch.equal(factor(None), start[None])
     assert factor.num_coefficients == 0
     assert [name for name, _ in factor.named_parameters()] == ["base"]
 
 
-@each_term
 def test_a_term_is_inert_at_zero_coefficients(conditioning: Conditioning) -> None:
     factor = make_factor(conditioning)
     at_zero = factor(torch.zeros(TASKS, factor.num_coefficients))
     assert torch.equal(at_zero.expand(TASKS, -1, -1, -1), factor.base.expand(TASKS, -1, -1, -1))
 
 
-@each_term
 def test_a_term_is_what_the_formula_says(conditioning: Conditioning) -> None:
     factor = make_factor(conditioning)
     coefficients = torch.randn(TASKS, factor.num_coefficients, generator=torch.Generator().manual_seed(1))
@@ -65,7 +54,6 @@ def test_a_term_is_what_the_formula_says(conditioning: Conditioning) -> None:
         torch.testing.assert_close(found, formula(factor, conditioning, row), atol=1e-5, rtol=1e-5)
 
 
-@each_term
 def test_every_coefficient_changes_its_own_block_alone(conditioning: Conditioning) -> None:
     factor = make_factor(conditioning)
     one_each = factor(torch.eye(factor.num_coefficients))  # as many tasks as coefficients, each with one switched on
@@ -74,13 +62,17 @@ def test_every_coefficient_changes_its_own_block_alone(conditioning: Conditionin
     assert changed.tolist() == [[i // a_block == block for block in range(BLOCKS)] for i in range(len(changed))]
 
 
-@each_term
 def test_every_parameter_of_a_term_learns(conditioning: Conditioning) -> None:
     factor = make_factor(conditioning)
     factor(torch.ones(TASKS, factor.num_coefficients)).square().sum().backward()
     assert all(parameter.grad.abs().min() > 0 for parameter in factor.parameters())
 
 
-def test_static_is_all_terms_off() -> None:
-    assert STATIC.is_static
-    assert not any(conditioning.is_static for conditioning in TERMS.values())
+def test_static_is_all_terms_off(static: Conditioning, conditioning: Conditioning) -> None:
+    assert static.is_static
+    assert not conditioning.is_static
+
+
+def test_the_choice_of_units_depends_on_the_task_only_where_it_is_switched_on(conditioning: Conditioning) -> None:
+    assert conditioning.of("attn.read") == conditioning
+    assert conditioning.of("fc1.units").is_static != conditioning.units

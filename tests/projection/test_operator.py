@@ -9,13 +9,6 @@ from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source, merge_blocks
 from projpipe.transformer.forward import forward_students
 
-STATIC = Conditioning(templates=0, rank=0, gates=False, task_embed_dim=8)
-TERMS = {
-    "templates": Conditioning(templates=3, rank=0, gates=False, task_embed_dim=8),
-    "rank": Conditioning(templates=0, rank=2, gates=False, task_embed_dim=8),
-    "gates": Conditioning(templates=0, rank=0, gates=True, task_embed_dim=8),
-    "all": Conditioning(templates=3, rank=2, gates=True, task_embed_dim=8),
-}
 CLASSES = torch.tensor([[0, 1, 2], [7, 8, 9]])
 MASK = torch.ones(2, 3, dtype=torch.bool)
 
@@ -24,14 +17,13 @@ def logits(operator: ProjectionOperator, images: torch.Tensor) -> torch.Tensor:
     return forward_students(operator.spec, operator(CLASSES, MASK), images.view(2, 16, 1, 8, 8))
 
 
-@pytest.mark.parametrize("conditioning", TERMS.values(), ids=TERMS.keys())
 def test_every_conditioning_term_is_inert_at_the_start_and_alive_after_a_step(
-    conditioning: Conditioning, source: Source, images: torch.Tensor
+    conditioning: Conditioning, static: Conditioning, source: Source, images: torch.Tensor
 ) -> None:
     student = source.spec.student(12, 2, 2, 1.5)
-    static = ProjectionOperator(source, student, STATIC, seed=0)
+    unconditioned = ProjectionOperator(source, student, static, seed=0)
     conditioned = ProjectionOperator(source, student, conditioning, seed=0)
-    assert torch.equal(logits(static, images), logits(conditioned, images))
+    torch.testing.assert_close(logits(unconditioned, images), logits(conditioned, images), atol=1e-5, rtol=1e-5)
 
     optimizer = torch.optim.SGD(conditioned.parameters(), lr=1.0)
     logits(conditioned, images).square().mean().backward()
@@ -41,10 +33,10 @@ def test_every_conditioning_term_is_inert_at_the_start_and_alive_after_a_step(
 
 
 def test_a_student_as_large_as_its_source_is_the_source(
-    source: Source, teacher, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+    source: Source, static: Conditioning, teacher, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(initialisation, "NOISE", 0.0)
-    operator = ProjectionOperator(source, source.spec, STATIC, seed=0)
+    operator = ProjectionOperator(source, source.spec, static, seed=0)
     with torch.no_grad():
         weights = operator(torch.arange(10)[None], torch.ones(1, 10, dtype=torch.bool))
         torch.testing.assert_close(
@@ -68,15 +60,69 @@ def test_merging_two_blocks_adds_up_what_each_writes_from_the_same_input(source:
     torch.testing.assert_close(both, own[0] + own[1], atol=1e-5, rtol=1e-5)
 
 
-def test_ragged_groups_project_like_any_other(source: Source, images: torch.Tensor) -> None:
-    operator = ProjectionOperator(source, source.spec.student(12, 3, 2, 1.5), STATIC, seed=0)
+def test_ragged_groups_project_like_any_other(source: Source, static: Conditioning, images: torch.Tensor) -> None:
+    operator = ProjectionOperator(source, source.spec.student(12, 3, 2, 1.5), static, seed=0)
     assert torch.isfinite(logits(operator, images)).all()
 
 
-def test_the_seed_fixes_the_operator(source: Source) -> None:
+def test_the_seed_fixes_the_operator(source: Source, every_term: Conditioning) -> None:
     def state(seed: int) -> torch.Tensor:
-        operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), TERMS["all"], seed=seed)
+        operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), every_term, seed=seed)
         return torch.cat([value.flatten() for value in operator.state_dict().values()])
 
     assert torch.equal(state(0), state(0))
     assert not torch.equal(state(0), state(1))
+
+
+def test_an_embedding_that_is_given_takes_the_place_of_the_tasks_own(
+    source: Source, every_term: Conditioning, images: torch.Tensor
+) -> None:
+    operator = alive(source, every_term)
+    swapped = operator.embed(CLASSES, MASK).flip(0)
+    own, told = operator(CLASSES, MASK)["q.weight"], operator(CLASSES, MASK, swapped)["q.weight"]
+    torch.testing.assert_close(own, told.flip(0))
+    assert (own - told).abs().max() > 1e-6
+
+
+def test_what_is_computed_beforehand_changes_no_student(conditioning: Conditioning, source: Source) -> None:
+    operator = alive(source, conditioning)
+    before = operator(CLASSES, MASK)
+    operator.precompute()
+    assert bool(operator.inner) != conditioning.units
+    for name, tensor in operator(CLASSES, MASK).items():
+        torch.testing.assert_close(tensor, before[name], atol=1e-5, rtol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("start", ["principal", "random", "uniform"])
+def test_the_residual_stream_is_read_through_orthogonal_directions_whatever_the_start(
+    start: str, source: Source, static: Conditioning
+) -> None:
+    student = source.spec.student(12, 2, 2, 1.5)
+    operator = ProjectionOperator(source, student, static, seed=0, start=start)
+    write = operator.factors["attn_write"].base[0]
+    directions = torch.linalg.svdvals(write)
+    kept = 12 if start == "uniform" else 11  # the others keep to vectors whose entries sum to zero
+    torch.testing.assert_close(directions[:kept], torch.ones(kept), atol=1e-4, rtol=0)
+    torch.testing.assert_close(operator.factors["attn_read"].base[0], write * 2**0.5)
+
+
+def test_a_tuned_source_starts_as_the_frozen_one_and_learns(
+    source: Source, every_term: Conditioning, images: torch.Tensor
+) -> None:
+    student = source.spec.student(12, 2, 2, 1.5)
+    frozen = ProjectionOperator(source, student, every_term, seed=0)
+    tuned = ProjectionOperator(source, student, every_term, seed=0, tuned=True)
+    torch.testing.assert_close(logits(tuned, images), logits(frozen, images))
+
+    logits(tuned, images).square().mean().backward()
+    grads = {name: parameter.grad for name, parameter in tuned.tuned_weights.items()}
+    assert all(grad is not None and grad.abs().max() > 0 for grad in grads.values())
+    assert not any("tuned" in name for name, _ in frozen.named_parameters())
+
+
+def alive(source: Source, conditioning: Conditioning) -> ProjectionOperator:
+    """An operator whose tasks differ."""
+    operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), conditioning, seed=0)
+    with torch.no_grad():
+        operator.coefficients.weight.normal_(std=0.1, generator=torch.Generator().manual_seed(0))
+    return operator

@@ -1,5 +1,6 @@
 """A small evaluation to report on: accuracies drawn at random, sizes and latencies measured on tiny timm models."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +44,7 @@ def results() -> pd.DataFrame:
             "task_id": task_id,
             "task_name": f"task {task_id} <script>alert(1)</script>",
             "kind": kind,
+            "strategy": "random",
             "num_classes": 3,
             "images": 60,
             "accuracy": float(np.clip(mean + rng.normal(0, 0.02), 0, 1)),
@@ -108,6 +110,22 @@ def evaluation(results: pd.DataFrame) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def with_controls(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """The evaluation with the controls of the projector on held-out tasks, and with new combinations by their kind."""
+    found = copy.deepcopy(evaluation)
+    results, differences = found["metrics"]["results"], found["metrics"]["differences"]
+    for by_kind in (*results.values(), *differences.values()):
+        by_kind |= {kind: copy.deepcopy(by_kind["new_combination"]) for kind in ("coherent", "random")}
+    for control, mean in (("shuffled", 0.4), ("mean", 0.5), ("random", 0.3)):
+        cell = {"mean": mean, "ci95": [mean - 0.02, mean + 0.02], "tasks": 12}
+        gain = {"mean": 0.94 - mean, "ci95": [0.9 - mean, 0.98 - mean]}
+        kinds = ("new_combination", "coherent", "random", "new_class")
+        results[control] = {kind: dict(cell) for kind in kinds}
+        differences[f"projected-{control}"] = {kind: dict(gain) for kind in kinds}
+    return found
+
+
+@pytest.fixture(scope="session")
 def dataset_card() -> dict[str, Any]:
     return {
         "name": "digits & <b>more</b>",
@@ -146,7 +164,9 @@ def parameters() -> dict[str, Any]:
             {
                 "seeds": [0, 1],
                 "student": {"embed_dim": 24, "depth": 1, "num_heads": 2, "mlp_ratio": 4.0},
-                "conditioning": {"templates": 4, "rank": 0, "gates": True, "task_embed_dim": 8},
+                "start": "principal",
+                "source": "frozen",
+                "conditioning": {"templates": 4, "rank": 0, "gates": True, "units": False, "task_embed_dim": 8},
                 "optimisation": {
                     "steps": 400,
                     "tasks_per_step": 4,

@@ -56,6 +56,32 @@ def test_an_interval_around_zero_and_one_below_it_are_said_apart(
     assert "Projected minus universal conditional: the projected model is worse on new combinations" in found
 
 
+def test_a_control_that_does_as_well_means_that_the_task_is_not_shown_to_be_used(
+    clean: dict[str, Any], three_seeds: pd.DataFrame
+) -> None:
+    clean["metrics"]["differences"]["projected-shuffled"] = {
+        "new_combination": {"mean": 0.0, "ci95": [-0.01, 0.01]},
+        "new_class": {"mean": 0.02, "ci95": [0.01, 0.03]},
+    }
+    clean["metrics"]["differences"]["projected-mean"] = {"new_class": {"mean": -0.02, "ci95": [-0.03, -0.01]}}
+    found = found_in(clean, three_seeds)
+
+    assert "Told another task's embedding in place of its task's own, the projector is not shown to do worse" in found
+    assert "on new combinations of known classes: this run does not show that the projector uses the task" in found
+    assert "Told the mean embedding of the training tasks in place of its task's own" in found
+    assert "the projector does better on new classes." in found
+
+
+def test_controls_clear_of_the_projector_are_no_limit(
+    clean: dict[str, Any], with_controls: dict[str, Any], three_seeds: pd.DataFrame
+) -> None:
+    before = found_in(clean, three_seeds)
+    for control in ("shuffled", "mean", "random"):
+        for table, name in (("results", control), ("differences", f"projected-{control}")):
+            clean["metrics"][table][name] = with_controls["metrics"][table][name]
+    assert found_in(clean, three_seeds) == before
+
+
 def test_few_seeds_and_few_tasks_are_said(clean: dict[str, Any], results: pd.DataFrame) -> None:
     clean["metrics"]["results"]["projected"]["new_class"]["tasks"] = 4
     found = found_in(clean, results)
@@ -67,6 +93,8 @@ def test_few_seeds_and_few_tasks_are_said(clean: dict[str, Any], results: pd.Dat
 def test_tasks_so_easy_that_all_methods_meet_are_said(clean: dict[str, Any], three_seeds: pd.DataFrame) -> None:
     for by_kind in clean["metrics"]["results"].values():
         by_kind["new_combination"]["mean"] = 0.98
+    assert "Every method is above 97 %" in found_in(clean, three_seeds)
+    clean["metrics"]["results"]["shuffled"] = {"new_combination": {"mean": 0.2, "ci95": [0.1, 0.3], "tasks": 40}}
     assert "Every method is above 97 %" in found_in(clean, three_seeds)
     clean["metrics"]["results"]["universal"]["new_combination"]["mean"] = 0.9
     assert "Every method is above" not in found_in(clean, three_seeds)

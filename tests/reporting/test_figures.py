@@ -29,6 +29,32 @@ def test_methods_differ_in_colour_and_in_marker(evaluation: dict[str, Any]) -> N
     assert len({m.color for m in markers}) == len({m.symbol for m in markers}) == 4
 
 
+def test_controls_and_further_kinds_are_drawn_beside_the_methods(with_controls: dict[str, Any]) -> None:
+    figure = figures.accuracy_figure(with_controls["metrics"]["results"])
+    kinds = [label.replace("<br>", " ").split(" (")[0] for label in figure.data[0].x]
+
+    assert kinds == list(figures.KIND_NAMES.values())
+    assert list(trace(figure, "Projected, another task's embedding").y) == pytest.approx([40] * 4)
+    assert len({t.marker.color for t in figure.data}) == len({t.marker.symbol for t in figure.data}) == 7
+
+
+def test_every_method_has_a_name_a_colour_and_a_marker_of_its_own() -> None:
+    assert figures.METHOD_NAMES.keys() == figures.COLOURS.keys() == figures.MARKERS.keys()
+    assert len(set(figures.METHOD_NAMES.values())) == len(set(figures.MARKERS.values())) == len(figures.METHOD_NAMES)
+    assert len(set(figures.DASHES.values())) == len(figures.DASHES)
+
+
+def test_curves_of_any_number_of_other_names_are_told_apart() -> None:
+    names = ["projected", "static", *(f"rank {rank}" for rank in range(20)), "random"]
+    history = pd.DataFrame({"name": names, "method": ["projected", "static", *["projected"] * 21]})
+    styles = figures.curve_styles(history)
+
+    assert styles["projected"].label == "Projected"
+    assert styles["random"].label == "random"
+    assert len({(style.colour, style.dash) for style in styles.values()}) == len(names)
+    assert len({styles[name].colour for name in names[:8]}) == 8
+
+
 def test_learning_curves_are_the_mean_and_the_range_of_the_seeds(history: pd.DataFrame) -> None:
     figure = figures.learning_curves_figure(history)
     rows = history[history["method"] == "static"].pivot(index="step", columns="seed", values="validation_accuracy")

@@ -91,6 +91,16 @@ def test_it_does_without_tasks_of_new_classes(render: Any, evaluation: dict[str,
     assert "new combinations of known classes" in Page(render(changed)).text
 
 
+def test_controls_have_rows_among_the_results_and_are_explained(render: Any, with_controls: dict[str, Any]) -> None:
+    text = Page(render(with_controls)).text
+    for name in ("another task's", "mean", "random"):
+        assert text.count(f"Projected, {name} embedding") == 3  # a difference, an explanation, a row of results
+    assert "40.0 [38.0, 42.0]" in text
+    assert "told the mean embedding of the training tasks in place of its task" in text
+    assert "coherent new combinations, those of them whose classes belong together" in text
+    assert "random new combinations, those of them drawn at random" in text
+
+
 def test_the_same_evaluation_gives_the_same_bytes(render: Any, evaluation: dict[str, Any], report: str) -> None:
     assert render(evaluation) == report
     ids = [attrs["id"] for _, attrs in Page(report).tags if "id" in attrs]

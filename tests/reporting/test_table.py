@@ -37,6 +37,12 @@ def test_the_closing_table_has_two_lines_for_every_method_within_80_columns(eval
         assert count(evaluation["costs"][method]["params"]) in lines[at]
 
 
+def test_controls_and_further_kinds_leave_the_closing_table_as_it_is(
+    evaluation: dict[str, Any], with_controls: dict[str, Any]
+) -> None:
+    assert printed(with_controls, width=80) == printed(evaluation, width=80)
+
+
 def test_the_name_of_the_data_set_is_printed_as_it_is(evaluation: dict[str, Any]) -> None:
     changed = {**evaluation, "metrics": {**evaluation["metrics"], "dataset": "[red]shapes[/red]"}}
     assert "[red]shapes[/red]" in printed(changed, width=80)

@@ -16,7 +16,9 @@ from projpipe.training.run_inputs import RunInputs
 SETTINGS: dict[str, Any] = {
     "seeds": [0, 1],
     "student": {"embed_dim": 12, "depth": 2, "num_heads": 2, "mlp_ratio": 1.5},
-    "conditioning": {"templates": 2, "rank": 0, "gates": True, "task_embed_dim": 8},
+    "start": "principal",
+    "source": "frozen",
+    "conditioning": {"templates": 2, "rank": 0, "gates": True, "units": False, "task_embed_dim": 8},
     "optimisation": {
         "steps": 12,
         "tasks_per_step": 2,
@@ -51,8 +53,8 @@ def settings_fixture() -> Any:
 @pytest.fixture(scope="session")
 def run_inputs(source: Source, teacher: VisionTransformer) -> RunInputs:
     digits = load_digits()
-    images = (digits.images * 15).astype(np.uint8)[:400, :, :, None]
-    labels = torch.tensor(digits.target[:400])
+    images = (digits.images * 15).astype(np.uint8)[:500, :, :, None]
+    labels = torch.tensor(digits.target[:500])
     mean, std = [0.3], [0.35]
     train, validation = torch.arange(300), torch.arange(300, 400)
     with torch.no_grad():
@@ -66,7 +68,9 @@ def run_inputs(source: Source, teacher: VisionTransformer) -> RunInputs:
             "train_affine": identity,
             "train_logits": logits[None, :300],
             "validation_image_ids": validation,
-            "validation_logits": logits[300:],
+            "validation_logits": logits[300:400],
+            "test_image_ids": torch.arange(400, 500),
+            "test_logits": logits[400:],
         },
         labels=labels,
         train_tasks=[[0, 1], [2, 3, 4], [1, 5, 6]],

@@ -12,7 +12,7 @@ from projpipe.training.run_inputs import RunInputs, load_staged
 
 @pytest.fixture
 def data(run_inputs: RunInputs, tmp_path: Path) -> TrainingData:
-    return load_staged(tmp_path / run_inputs.stage(tmp_path, "projected"))[0]
+    return load_staged(tmp_path / run_inputs.stage(tmp_path, "projected", {}))[0]
 
 
 def test_every_image_shows_the_class_of_its_label(data: TrainingData) -> None:

@@ -19,7 +19,7 @@ import torch
 from projpipe.errors import InputError
 from projpipe.training import distributed
 from projpipe.training.checkpoint import TENSORS, write_checkpoint
-from projpipe.training.run_inputs import RunInputs
+from projpipe.training.run_inputs import RunInputs, deciding
 
 DRIVER = """
 import json, sys
@@ -76,7 +76,7 @@ def driver(
     """A run of 400 steps in a process of its own that has made some progress, its inputs and its folder."""
     config = settings(seeds=[0], optimisation={"steps": 400, "validate_every": 10, "checkpoint_every": 10})
     inputs = replace(run_inputs, config=config)
-    folder = tmp_path / inputs.stage(tmp_path, "projected")
+    folder = tmp_path / inputs.stage(tmp_path, "projected", deciding(config, config.learning_rates.projected))
     command = [sys.executable, "-c", DRIVER, str(folder), config.model_dump_json()]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -144,8 +144,12 @@ def test_more_workers_than_the_cluster_holds_are_refused_at_once(
         distributed.train_method("static", crowd, tmp_path)
 
 
+def staged(inputs: RunInputs, runs: Path) -> str:
+    return inputs.stage(runs, "static", deciding(inputs.config, inputs.config.learning_rates.static))
+
+
 def test_a_damaged_result_is_refused_by_name(run_inputs: RunInputs, tmp_path: Path) -> None:
-    folder = tmp_path / run_inputs.stage(tmp_path, "static")
+    folder = tmp_path / staged(run_inputs, tmp_path)
     (folder / distributed.RESULT).write_bytes(b"\x00" * 20)
     (folder / distributed.HISTORY).write_text("[]")
     with pytest.raises(InputError, match=r"its result cannot be read .* delete this folder"):
@@ -153,7 +157,7 @@ def test_a_damaged_result_is_refused_by_name(run_inputs: RunInputs, tmp_path: Pa
 
 
 def test_a_damaged_checkpoint_is_refused_before_workers_start(run_inputs: RunInputs, tmp_path: Path) -> None:
-    folder = tmp_path / run_inputs.stage(tmp_path, "static")
+    folder = tmp_path / staged(run_inputs, tmp_path)
     checkpoint = folder / "checkpoint_1"
     checkpoint.mkdir()
     write_checkpoint(checkpoint, folder.name, {}, {"a": torch.zeros(100)})

@@ -12,13 +12,13 @@ from projpipe.projection.source import Source
 from projpipe.training.methods import MASKED, TaskModel, build, restore
 
 METHODS = ["projected", "static", "universal"]
-ALL_OFF = {"templates": 0, "rank": 0, "gates": False}
+ALL_OFF = {"units": True, "templates": 0, "rank": 0, "gates": False}
 each_method = pytest.mark.parametrize("method", METHODS)
 Settings = Any  # the fixture `settings`: a miniature TrainProjectorConfig with what is changed in it
 
 
 def build_as(method: str, source: Source, config: TrainProjectorConfig, seed: int = 0) -> TaskModel:
-    return build(method, source, config.student, config.conditioning, seed)
+    return build(method, source, config, seed)
 
 
 def shaken(model: TaskModel) -> TaskModel:
@@ -43,7 +43,7 @@ def test_the_student_of_one_task_computes_what_the_batch_of_all_tasks_did(
     classes, mask = torch.tensor([[9, 2, 5], [3, 0, 0]]), torch.tensor([[True] * 3, [True, True, False]])
     batches = images.view(2, 16, 1, 8, 8)
     with torch.no_grad():
-        together = model(batches, classes, mask)
+        together, _ = model(batches, classes, mask)
         assert (together[1, :, 2] == MASKED).all()
         for task, logits, batch in zip(tasks, together, batches, strict=True):
             student = model.specialise(task)
@@ -69,7 +69,7 @@ def test_a_method_comes_back_from_the_tensors_of_its_seed(
     models = {seed: shaken(build_as(method, source, config, seed)) for seed in (1, 11)}
     tensors = {**stored(models[1], 1), **stored(models[11], 11)}
     for seed, model in models.items():
-        again = restore(method, tensors, seed, source, config.student, config.conditioning)
+        again = restore(method, tensors, seed, source, config)
         assert not again.training
         assert torch.equal(again.specialise([4, 7])(images), model.specialise([4, 7])(images))
 
@@ -89,14 +89,14 @@ def test_tensors_of_another_run_are_refused(
     tensors, other = stored(build_as(method, source, settings()), 1), settings(**changes)
     message = rf"{method}_models, seed {seed}: {problem}; it was trained .* Run `kedro run --pipelines train_projector`"
     with pytest.raises(InputError, match=message):
-        restore(method, tensors, seed, source, other.student, other.conditioning)
+        restore(method, tensors, seed, source, other)
 
 
 def test_tensors_of_another_method_are_refused(source: Source, settings: Settings) -> None:
     config = settings()
     static = stored(build_as("static", source, config), 0)
     with pytest.raises(InputError, match=r"projected_models, seed 0: tensor generator\.\S+ does not fit"):
-        restore("projected", static, 0, source, config.student, config.conditioning)
+        restore("projected", static, 0, source, config)
 
 
 def test_a_projection_without_any_conditioning_is_refused_and_each_term_alone_is_enough() -> None:

@@ -12,7 +12,7 @@ import torch
 
 import projpipe
 from projpipe.projection.source import Source
-from projpipe.training.run_inputs import IMAGES, RunInputs, load_staged, source_code_digest
+from projpipe.training.run_inputs import IMAGES, RunInputs, deciding, load_staged, source_code_digest
 from projpipe.transformer.spec import TransformerSpec
 
 
@@ -69,7 +69,8 @@ PARAMETERS: list[dict[str, Any]] = [
     {"conditioning": {"gates": False}},
     {"optimisation": {"steps": 13}},
     {"optimisation": {"checkpoint_every": 5}},
-    {"learning_rates": {"projected": 0.003}},
+    {"start": "uniform"},
+    {"source": "tuned"},
     {"ray": {"num_workers": 2}},
     {"ray": {"use_gpu": True}},
 ]
@@ -80,29 +81,31 @@ PLACEMENTS: list[dict[str, Any]] = [{"address": "auto"}, {"max_failures": 3}, {"
 def test_a_changed_ingredient_changes_the_name(
     change: Callable[[RunInputs], RunInputs], run_inputs: RunInputs, tmp_path: Path
 ) -> None:
-    assert change(run_inputs).stage(tmp_path, "static") != run_inputs.stage(tmp_path, "static")
+    assert change(run_inputs).stage(tmp_path, "static", {}) != run_inputs.stage(tmp_path, "static", {})
 
 
 @pytest.mark.parametrize("changes", PARAMETERS, ids=str)
-def test_a_changed_parameter_changes_the_name(
-    changes: dict[str, Any], run_inputs: RunInputs, tmp_path: Path, settings: Any
-) -> None:
-    changed = replace(run_inputs, config=settings(**changes))
-    assert changed.stage(tmp_path, "static") != run_inputs.stage(tmp_path, "static")
+def test_a_changed_parameter_decides_another_result(changes: dict[str, Any], settings: Any) -> None:
+    assert deciding(settings(**changes), 0.002) != deciding(settings(), 0.002)
+
+
+def test_a_changed_learning_rate_decides_another_result_and_that_of_another_method_does_not(settings: Any) -> None:
+    assert deciding(settings(), 0.003) != deciding(settings(), 0.002)
+    assert deciding(settings(learning_rates={"static": 0.003}), 0.002) == deciding(settings(), 0.002)
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS, ids=str)
-def test_where_a_run_is_placed_does_not_change_its_name(
-    placement: dict[str, Any], run_inputs: RunInputs, tmp_path: Path, settings: Any
-) -> None:
-    elsewhere = replace(run_inputs, config=settings(ray=placement))
-    assert elsewhere.stage(tmp_path, "static") == run_inputs.stage(tmp_path, "static")
+def test_where_a_run_is_placed_decides_nothing(placement: dict[str, Any], settings: Any) -> None:
+    assert deciding(settings(ray=placement), 0.002) == deciding(settings(), 0.002)
 
 
 def test_the_name_starts_with_the_kind_of_run_and_depends_on_what_else_decides_it(
     run_inputs: RunInputs, tmp_path: Path
 ) -> None:
-    names = [run_inputs.stage(tmp_path, *what) for what in (("static",), ("sweep",), ("sweep", "tpe"), ("sweep",))]
+    names = [
+        run_inputs.stage(tmp_path, *what)
+        for what in (("static", {}), ("sweep", {}), ("sweep", {"sampler": "tpe"}), ("sweep", {}))
+    ]
     assert [name.rpartition("-")[0] for name in names] == ["static", "sweep", "sweep", "sweep"]
     assert names[1] == names[3] != names[2]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(set(names))
@@ -110,11 +113,11 @@ def test_the_name_starts_with_the_kind_of_run_and_depends_on_what_else_decides_i
 
 def test_the_order_of_tensors_does_not_change_the_name(run_inputs: RunInputs, tmp_path: Path) -> None:
     backwards = replace(run_inputs, logits=dict(reversed(run_inputs.logits.items())))
-    assert backwards.stage(tmp_path, "static") == run_inputs.stage(tmp_path, "static")
+    assert backwards.stage(tmp_path, "static", {}) == run_inputs.stage(tmp_path, "static", {})
 
 
 def test_what_was_staged_comes_back(run_inputs: RunInputs, tmp_path: Path) -> None:
-    data, source = load_staged(tmp_path / run_inputs.stage(tmp_path, "static"))
+    data, source = load_staged(tmp_path / run_inputs.stage(tmp_path, "static", {}))
     assert source.spec == run_inputs.source.spec
     for found, given in (
         (source.weights, run_inputs.source.weights),
@@ -123,7 +126,7 @@ def test_what_was_staged_comes_back(run_inputs: RunInputs, tmp_path: Path) -> No
         assert found.keys() == given.keys()
         assert all(torch.equal(tensor, given[name]) for name, tensor in found.items())
     assert (data.train_tasks, data.validation_tasks) == (run_inputs.train_tasks, run_inputs.validation_tasks)
-    for split, found in (("train", data.train), ("validation", data.validation)):
+    for split, found in (("train", data.train), ("validation", data.validation), ("test", data.test)):
         ids = run_inputs.logits[f"{split}_image_ids"]
         assert np.array_equal(found.images[found.image_ids], run_inputs.images[ids.numpy()])
         assert torch.equal(found.labels, run_inputs.labels[ids])
@@ -137,7 +140,7 @@ def test_what_was_staged_comes_back(run_inputs: RunInputs, tmp_path: Path) -> No
 def test_images_that_lie_in_a_file_are_read_from_there_and_not_copied(run_inputs: RunInputs, tmp_path: Path) -> None:
     np.save(tmp_path / "packed.npy", run_inputs.images)
     inputs = replace(run_inputs, images=np.load(tmp_path / "packed.npy", mmap_mode="r"))
-    folder = tmp_path / inputs.stage(tmp_path, "static")
+    folder = tmp_path / inputs.stage(tmp_path, "static", {})
     assert not (folder / IMAGES).exists()
     found = load_staged(folder)[0].train.images
     assert Path(found.filename) == tmp_path / "packed.npy"

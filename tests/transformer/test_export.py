@@ -38,7 +38,7 @@ def test_task_batched_forward_equals_the_exported_model(method: str, layout: dic
     source = Source(TransformerSpec.of(teacher), canonical_weights(teacher), activation_statistics(teacher, [images]))
     student = source.spec.student(12, 2, 2, 1.5)
     if method == "projected":
-        generator = ProjectionOperator(source, student, Conditioning(3, 2, True, 8), seed=0)
+        generator = ProjectionOperator(source, student, Conditioning(3, 2, True, True, 8), seed=0)
     else:
         generator = UniversalModel(source, student, 8, seed=0)
     model = TaskModel(shaken(generator)).eval()
@@ -46,7 +46,7 @@ def test_task_batched_forward_equals_the_exported_model(method: str, layout: dic
     tasks = [[0, 3, 4], [9, 2, 5]]
     batch = images.view(2, 16, 1, 8, 8)
     with torch.no_grad():
-        together = model(batch, torch.tensor(tasks), torch.ones(2, 3, dtype=torch.bool))
+        together, _ = model(batch, torch.tensor(tasks), torch.ones(2, 3, dtype=torch.bool))
         for logits, task, own_images in zip(together, tasks, batch, strict=True):
             exported = model.specialise(task)
             assert type(exported) is timm.models.VisionTransformer

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from projpipe.baselines.start import random_start, selected_start
 from projpipe.projection.source import Source
 from projpipe.projection.task_encoder import TaskEncoder, reset_linears
 from projpipe.transformer.canonical import Weights
@@ -20,41 +21,33 @@ _NORMS = {"q": 0, "k": 0, "v": 0, "fc1": 1}  # which of a block's two normalisat
 
 
 class UniversalModel(nn.Module):
-    """A student-sized Transformer trained from scratch, conditioned on the task.
+    """A student-sized Transformer with weights of its own, conditioned on the task.
 
     Args:
-        source: gives the class features of the task encoder, nothing else.
+        source: gives the class features of the task encoder, and nothing else if it starts at random.
         student: its shape.
         task_embed_dim: width of the task embedding.
         seed: fixes the start.
+        selected: start with weights selected from the source's; else at random.
     """
 
-    def __init__(self, source: Source, student: TransformerSpec, task_embed_dim: int, seed: int) -> None:
+    def __init__(
+        self, source: Source, student: TransformerSpec, task_embed_dim: int, seed: int, selected: bool = False
+    ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.spec = student
         width, depth = student.embed_dim, student.depth
-        shapes = {
-            "patch.weight": (width, student.in_chans * student.patch_size**2),
-            **{f"{name}.weight": (depth, student.attn_dim, width) for name in "qkv"},
-            "out.weight": (depth, width, student.attn_dim),
-            "fc1.weight": (depth, student.mlp_dim, width),
-            "fc2.weight": (depth, width, student.mlp_dim),
-        }
-        self.weights = nn.ParameterDict()
-        for name, shape in shapes.items():
-            bound = (6 / (shape[-1] + shape[-2])) ** 0.5  # Glorot and Bengio, 2010
-            self.weights[_key(name)] = nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator))
-            self.weights[_key(name.replace("weight", "bias"))] = nn.Parameter(torch.zeros(shape[:-1]))
-        for name, tokens in (("prefix", student.num_prefix_tokens), ("pos", student.num_patches)):
-            self.weights[name] = nn.Parameter(torch.randn(tokens, width, generator=generator) * 0.02)
+        start = selected_start(source, student) if selected else random_start(student, generator)
+        rows = start.pop("head.weight", torch.zeros(source.num_classes, width))
+        bias = start.pop("head.bias", torch.zeros(source.num_classes))
+        self.weights = nn.ParameterDict({_key(name): nn.Parameter(tensor) for name, tensor in start.items()})
 
         self.encoder = TaskEncoder(source.weights["head.weight"], task_embed_dim)
         self.class_rows = nn.Linear(source.spec.embed_dim, width)
         self.task_token = nn.Linear(task_embed_dim, width)
         reset_linears(self, generator)
-        self.own_rows = nn.Parameter(torch.zeros(source.num_classes, width))
-        self.own_bias = nn.Parameter(torch.zeros(source.num_classes))
+        self.own_rows, self.own_bias = nn.Parameter(rows), nn.Parameter(bias)
         self.film = nn.Linear(task_embed_dim, (2 * depth + 1) * 2 * width)
         nn.init.zeros_(self.film.weight)
         nn.init.zeros_(self.film.bias)

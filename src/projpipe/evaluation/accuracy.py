@@ -20,7 +20,8 @@ def task_accuracies(
 
     `images` [N, C, H, W] are normalised, `labels` [N] are class ids, `tasks` has the columns of `schemas.TASKS`;
     `specialise(classes)` gives a module in eval mode whose logits [B, len(classes)] are in the order of `classes`.
-    Returns one row a task: task_id, task_name, kind, num_classes, images (how many were judged), accuracy (0..1).
+    Returns one row a task: task_id, task_name, kind, strategy, num_classes, images (how many were judged), accuracy
+    (0..1).
     Raises InputError for a task whose classes have no image.
     """
 
@@ -53,6 +54,7 @@ def _accuracies(predict: Callable[[list[int], Tensor], Tensor], labels: Tensor, 
                 "task_id": task["task_id"],
                 "task_name": task["name"],
                 "kind": task["kind"],
+                "strategy": task["strategy"],
                 "num_classes": len(classes),
                 "images": len(rows),
                 "accuracy": hits.double().mean().item(),

@@ -61,7 +61,7 @@ def measure_timings(
         str(size): latencies(models, image_shape, size, config.threads, config.repeats) for size in config.batch_sizes
     }
     return Timings(
-        machine=f"{platform.system()} {platform.machine()}",
+        machine=machine(),
         threads=config.threads,
         repeats=config.repeats,
         num_classes=len(classes),
@@ -70,6 +70,11 @@ def measure_timings(
             method: time_to_make(specialise, tasks, config.threads) for method, specialise in specialisers.items()
         },
     )
+
+
+def machine() -> str:
+    """Operating system and processor of this machine."""
+    return f"{platform.system()} {platform.machine()}"
 
 
 def latencies(

@@ -12,8 +12,10 @@ from projpipe.errors import InputError
 from projpipe.evaluation.bootstrap import mean_with_interval
 from projpipe.evaluation.cost import Cost
 
-REPORTED_KINDS = ("new_combination", "new_class", "train")
-COMPARISONS = (("projected", "universal"), ("projected", "static"), ("projected", "teacher"))
+REPORTED_KINDS = ("new_combination", "coherent", "random", "new_class", "train")
+JUDGED_KINDS = ("new_combination", "new_class")
+COHERENT = ("group", "explicit")  # the strategies whose tasks belong together
+REFERENCE = "projected"
 TEACHER_SEED = -1
 DIGITS = 6
 
@@ -29,21 +31,8 @@ def build_metrics(
     """Sizes, mean accuracies and paired differences with their 95 % intervals, as a JSON-ready dictionary.
 
     `results` has the columns of `schemas.RESULTS`; the teacher's rows carry the one seed TEACHER_SEED, as it is the
-    same for all. `costs` holds 'teacher' and 'projected'. Differences are paired by seed and task, first minus second.
+    same for all. `costs` holds 'teacher' and 'projected'.
     """
-
-    def interval(values: NDArray[np.float64]) -> dict[str, Any]:
-        mean, low, high = mean_with_interval(values, bootstrap_samples, np.random.default_rng(seed))
-        return {"mean": round(mean, DIGITS), "ci95": [round(low, DIGITS), round(high, DIGITS)]}
-
-    values = {
-        str(method): {
-            kind: rows.pivot(index="seed", columns="task_id", values="accuracy").to_numpy()
-            for kind in REPORTED_KINDS
-            if len(rows := of_method[of_method["kind"] == kind])
-        }
-        for method, of_method in results.groupby("method", sort=False)
-    }
     teacher, projected = costs["teacher"], costs["projected"]
     return {
         "dataset": dataset,
@@ -52,19 +41,71 @@ def build_metrics(
         "higher_is_better": True,
         "teacher": {"params": teacher["params"], "macs": teacher["macs"]},
         "student": {"params": projected["params"], "macs": projected["macs"], **student.model_dump()},
-        "reduction": {
-            "params": round(1 - projected["params"] / teacher["params"], DIGITS),
-            "macs": round(1 - projected["macs"] / teacher["macs"], DIGITS),
-        },
+        "reduction": reduction(projected, teacher),
+        **summarise(results, REFERENCE, bootstrap_samples, seed),
+    }
+
+
+def reduction(student: Cost, teacher: Cost) -> dict[str, float]:
+    """By what share of the teacher's a student has fewer parameters and multiply-accumulates."""
+    return {
+        "params": round(1 - student["params"] / teacher["params"], DIGITS),
+        "macs": round(1 - student["macs"] / teacher["macs"], DIGITS),
+    }
+
+
+def summarise(results: pd.DataFrame, reference: str, bootstrap_samples: int, seed: int) -> dict[str, Any]:
+    """Mean accuracy by method and kind of task, and by how much the reference is above each other method.
+
+    Differences are paired by seed and task, on the tasks that both methods have; a method with a single seed, such as
+    the teacher, is paired with every seed. New combinations that belong together (coherent) and random ones are given
+    separately too, where there are both.
+
+    Returns:
+        `results`: {method: {kind: {"mean", "ci95": [low, high], "tasks"}}}, `differences`: {"reference-method": {kind:
+        {"mean", "ci95"}}}, all as shares.
+    """
+
+    def interval(values: NDArray[np.float64]) -> dict[str, Any]:
+        mean, low, high = mean_with_interval(values, bootstrap_samples, np.random.default_rng(seed))
+        return {"mean": round(mean, DIGITS), "ci95": [round(low, DIGITS), round(high, DIGITS)]}
+
+    kinds = _by_kind(results)
+    tables = {
+        str(method): {
+            kind: rows.pivot(index="seed", columns="task_id", values="accuracy")
+            for kind, of_kind in kinds.items()
+            if len(rows := of_kind[of_kind["method"] == method])
+        }
+        for method in results["method"].unique()
+    }
+    ours = tables[reference]
+
+    def difference(theirs: dict[str, pd.DataFrame], kind: str) -> NDArray[np.float64]:
+        common = ours[kind].columns.intersection(theirs[kind].columns)
+        return ours[kind][common].to_numpy() - theirs[kind][common].to_numpy()
+
+    return {
         "results": {
-            method: {kind: {**interval(table), "tasks": table.shape[1]} for kind, table in by_kind.items()}
-            for method, by_kind in values.items()
+            method: {kind: {**interval(table.to_numpy()), "tasks": table.shape[1]} for kind, table in by_kind.items()}
+            for method, by_kind in tables.items()
         },
         "differences": {
-            f"{ours}-{theirs}": {kind: interval(table - values[theirs][kind]) for kind, table in values[ours].items()}
-            for ours, theirs in COMPARISONS
+            f"{reference}-{method}": {kind: interval(difference(theirs, kind)) for kind in ours if kind in theirs}
+            for method, theirs in tables.items()
+            if method != reference
         },
     }
+
+
+def _by_kind(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows of every reported kind of task that there is, in order."""
+    kinds = {kind: results[results["kind"] == kind] for kind in REPORTED_KINDS}
+    new = kinds["new_combination"]
+    belongs_together = new["strategy"].isin(COHERENT)
+    if belongs_together.any() and not belongs_together.all():
+        kinds |= {"coherent": new[belongs_together], "random": new[~belongs_together]}
+    return {kind: rows for kind, rows in kinds.items() if len(rows)}
 
 
 def median_task(tasks: pd.DataFrame) -> list[int]:
@@ -72,7 +113,7 @@ def median_task(tasks: pd.DataFrame) -> list[int]:
 
     Sizes and speeds are stated for the model of this task.
     """
-    held_out = tasks[tasks["kind"].isin(("new_combination", "new_class"))]
+    held_out = tasks[tasks["kind"].isin(JUDGED_KINDS)]
     if held_out.empty:
         raise InputError(
             "tasks: no task of kind new_combination or new_class to judge on; raise counts in split_tasks.tasks"
@@ -83,5 +124,5 @@ def median_task(tasks: pd.DataFrame) -> list[int]:
 
 def reported_tasks(tasks: pd.DataFrame, train_tasks: int) -> pd.DataFrame:
     """The held-out tasks that are reported on, and the first `train_tasks` train tasks to compare with."""
-    held_out = tasks[tasks["kind"].isin(("new_combination", "new_class"))]
+    held_out = tasks[tasks["kind"].isin(JUDGED_KINDS)]
     return pd.concat([held_out, tasks[tasks["kind"] == "train"].head(train_tasks)], ignore_index=True)

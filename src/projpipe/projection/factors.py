@@ -8,7 +8,7 @@ in the task embedding and zero at the start, where the projection is therefore t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -16,16 +16,25 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Conditioning:
-    """Which terms depend on the task; `templates` and `rank` of 0 and no gates make the projection static."""
+    """Which terms depend on the task; `templates` and `rank` of 0 and no gates make the projection static.
+
+    With `units` off, only the factors on the residual stream have these terms, and the choice of heads and hidden units
+    is the same for all tasks.
+    """
 
     templates: int
     rank: int
     gates: bool
+    units: bool
     task_embed_dim: int
 
     @property
     def is_static(self) -> bool:
         return not (self.templates or self.rank or self.gates)
+
+    def of(self, factor: str) -> Conditioning:
+        """The terms of one factor, by its name."""
+        return replace(self, templates=0, rank=0, gates=False) if factor.endswith("units") and not self.units else self
 
 
 class Factor(nn.Module):

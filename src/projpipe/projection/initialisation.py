@@ -1,4 +1,9 @@
-"""Where the factors start: a PCA of the residual stream, and the most important heads and hidden units."""
+"""Where the factors start: a PCA of the residual stream, and the most important heads and hidden units.
+
+Two other starts are there to compare with: `random` (a random orthogonal basis, heads and units drawn at random) and
+`uniform` (evenly spaced coordinates, heads and units, as weight selection takes them: Xu et al., 2024,
+arXiv 2311.18823).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,7 @@ NOISE = 0.1  # norm of the noise on a row of a selection, whose entry is one
 
 
 def initial_factors(
-    source: Source, student: TransformerSpec, groups: list[range], generator: torch.Generator
+    source: Source, student: TransformerSpec, groups: list[range], generator: torch.Generator, start: str = "principal"
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Factors and free biases such that a student starts near its source.
 
@@ -21,7 +26,8 @@ def initial_factors(
     directions of what the source's blocks read, and `P` is an orthonormal basis of the vectors whose entries sum to
     zero. The student's LayerNorm then finds nothing to centre, and a student as wide as its source is exact.
     Heads and hidden units are chosen by their activations' second moment times the norm of what they write; the
-    mean of what the dropped ones wrote goes into the bias.
+    mean of what the dropped ones wrote goes into the bias. `start` is `principal`, which is all this, or one of the
+    two above that replace basis and choice.
 
     Returns:
         Factors `[L_s, student, source]` by name, and free biases `[L_s, units]` by canonical name.
@@ -34,8 +40,7 @@ def initial_factors(
         if name != "residual.second_moment"
     }
     blocks = len(groups)
-    basis = principal_directions(source.statistics["residual.second_moment"], student.embed_dim - 1)
-    write = zero_sum_basis(student.embed_dim) @ basis.T  # [d_s, d]
+    write = _residual_basis(source, student, generator, start)
     read = write * (spec.embed_dim / student.embed_dim) ** 0.5
 
     importance = {
@@ -43,6 +48,12 @@ def initial_factors(
         "hidden": statistics["hidden.second_moment"] * merged["fc2.weight"].square().sum(1),
         "queries": (statistics["q.second_moment"] * statistics["k.second_moment"]).sqrt(),
     }
+    if start == "random":
+        importance = {kind: torch.rand(value.shape, generator=generator) for kind, value in importance.items()}
+    elif start == "uniform":
+        within_heads = _evenly_spaced_heads(student, blocks, spec.head_dim, importance["heads"].shape[1])
+        hidden = select_evenly(importance["hidden"].shape[1], student.mlp_dim).sum(0).expand(blocks, -1)
+        importance = {"heads": within_heads, "queries": within_heads, "hidden": hidden}
     select: dict[str, list[Tensor]] = {"queries": [], "heads": [], "hidden": []}
     for block in range(blocks):
         unit_importance = importance["heads"][block].view(-1, spec.head_dim)
@@ -74,6 +85,36 @@ def initial_factors(
         dropped = statistics[f"{kind}.mean"] * (1 - chosen[kind].sum(1))
         biases[f"{name}.bias"] = torch.einsum("sd,bdu,bu->bs", write, merged[f"{name}.weight"], dropped)
     return factors, biases
+
+
+def _residual_basis(source: Source, student: TransformerSpec, generator: torch.Generator, start: str) -> Tensor:
+    """The map `[d_s, d]` from the source's residual stream to the student's."""
+    width = source.spec.embed_dim
+    if start == "uniform":
+        return select_evenly(width, student.embed_dim)
+    if start == "random":
+        drawn = torch.randn(width, student.embed_dim - 1, generator=generator)
+        basis = torch.linalg.qr(drawn - drawn.mean(0)).Q
+    else:
+        basis = principal_directions(source.statistics["residual.second_moment"], student.embed_dim - 1)
+    return zero_sum_basis(student.embed_dim) @ basis.T
+
+
+def _evenly_spaced_heads(student: TransformerSpec, blocks: int, head_dim: int, units: int) -> Tensor:
+    """An importance `[blocks, units]` that makes evenly spaced heads, and units within them, the best."""
+    heads = select_evenly(units // head_dim, min(student.num_heads, units // head_dim)).sum(0)
+    within = select_evenly(head_dim, min(student.head_dim, head_dim)).sum(0)
+    return (head_dim * heads[:, None] + within).flatten().expand(blocks, -1)
+
+
+def select_evenly(length: int, count: int) -> Tensor:
+    """One-hot rows `[count, length]` at equal distances."""
+    return F.one_hot(evenly_spaced(length, count), length).float()
+
+
+def evenly_spaced(length: int, count: int) -> Tensor:
+    """`count` positions `[count]` of `0..length - 1` with equal distances; some twice if there are too few."""
+    return torch.arange(count) * length // count
 
 
 def principal_directions(second_moment: Tensor, count: int) -> Tensor:

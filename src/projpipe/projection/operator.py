@@ -16,32 +16,48 @@ from projpipe.projection.task_encoder import TaskEncoder, reset_linears
 from projpipe.transformer.canonical import Weights
 from projpipe.transformer.spec import TransformerSpec
 
+READING = {"q": "attn", "k": "attn", "v": "attn", "fc1": "mlp"}  # linear maps, and the factors they read through
+WRITING = {"out": "attn", "fc2": "mlp"}
+
 
 class ProjectionOperator(nn.Module):
     """Map a source's weights to those of its students.
 
     Args:
-        source: the large Transformer; frozen.
+        source: the large Transformer.
         student: the shape of the students.
         conditioning: how the factors depend on the task.
         seed: fixes the random part of the start.
+        start: where the factors start, see `initial_factors`.
+        tuned: the source's weights are parameters too, and learn with the rest; else they are frozen.
     """
 
-    def __init__(self, source: Source, student: TransformerSpec, conditioning: Conditioning, seed: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        student: TransformerSpec,
+        conditioning: Conditioning,
+        seed: int,
+        start: str = "principal",
+        tuned: bool = False,
+    ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        groups = block_groups(source.spec.depth, student.depth)
-        self.spec, self.source, self.conditioning = student, source, conditioning
-        whole = {name: source.weights[name] for name in ("patch.weight", "patch.bias", "prefix", "pos")}
-        rows = {name: source.weights[name] for name in ("head.weight", "head.bias")}
-        for name, tensor in {**whole, **rows, **merge_blocks(source.weights, groups)}.items():
-            self.register_buffer(_buffer(name), tensor, persistent=False)
+        self.groups = block_groups(source.spec.depth, student.depth)
+        self.spec, self.source, self.conditioning, self.tuned = student, source, conditioning, tuned
+        self.inner: Weights = {}  # see `precompute`
+        self.tuned_weights = nn.ParameterDict()
+        if tuned:
+            self.tuned_weights.update({_key(name): nn.Parameter(t.clone()) for name, t in source.weights.items()})
+        else:
+            for name, tensor in self._merged(source.weights).items():
+                self.register_buffer(_key(name), tensor, persistent=False)
 
-        factors, biases = initial_factors(source, student, groups, generator)
+        factors, biases = initial_factors(source, student, self.groups, generator, start)
         self.factors = nn.ModuleDict(
-            {_buffer(name): Factor(start, conditioning, generator) for name, start in factors.items()}
+            {_key(name): Factor(base, conditioning.of(name), generator) for name, base in factors.items()}
         )
-        self.biases = nn.ParameterDict({_buffer(name): nn.Parameter(start) for name, start in biases.items()})
+        self.biases = nn.ParameterDict({_key(name): nn.Parameter(bias) for name, bias in biases.items()})
         self.embed_bias = nn.Parameter(torch.zeros(student.embed_dim))
         self.encoder: TaskEncoder | None = None
         if not conditioning.is_static:
@@ -56,14 +72,33 @@ class ProjectionOperator(nn.Module):
     def _factors(self) -> list[Factor]:
         return list(self.factors.values())  # type: ignore[arg-type]
 
-    def _frozen(self, name: str) -> Tensor:
-        return self.get_buffer(_buffer(name))
+    def _merged_source(self) -> Weights:
+        if self.tuned:
+            return self._merged(self.source_weights())
+        return {name: self.get_buffer(_key(name)) for name in self.source.weights}
 
-    def forward(self, classes: Tensor, mask: Tensor) -> Weights:
+    def _merged(self, weights: Weights) -> Weights:
+        """The source's weights with the blocks of each group merged."""
+        whole = ("patch.weight", "patch.bias", "prefix", "pos", "head.weight", "head.bias")
+        return {**{name: weights[name] for name in whole}, **merge_blocks(weights, self.groups)}
+
+    def source_weights(self) -> Weights:
+        """The source's canonical weights as they are now: as given, or tuned."""
+        if not self.tuned:
+            return self.source.weights
+        return {name: self.tuned_weights[_key(name)] for name in self.source.weights}
+
+    def embed(self, classes: Tensor, mask: Tensor) -> Tensor:
+        """Task embeddings `[T, D]` of class ids `[T, K]` with their mask `[T, K]`; static projections have none."""
+        assert self.encoder is not None
+        return self.encoder(classes, mask)
+
+    def forward(self, classes: Tensor, mask: Tensor, embedding: Tensor | None = None) -> Weights:
         """Project for `T` tasks.
 
         Args:
             classes: class ids of each task `[T, K]`, filled up with any id where `mask` `[T, K]` is False.
+            embedding: `[T, D]`, to be taken for the embedding of the tasks; their own if None.
 
         Returns:
             Canonical student weights with a leading axis `T`; all but the classifier have 1 there where nothing
@@ -71,39 +106,62 @@ class ProjectionOperator(nn.Module):
         """
         if self.encoder is None:
             return self.compose(dict.fromkeys(self.factors), classes)
-        coefficients = self.coefficients(self.encoder(classes, mask))
+        coefficients = self.coefficients(self.embed(classes, mask) if embedding is None else embedding)
         sizes = [factor.num_coefficients for factor in self._factors()]
-        return self.compose(dict(zip(self.factors, coefficients.split(sizes, dim=1), strict=True)), classes)
+        split = zip(self.factors, coefficients.split(sizes, dim=1), strict=True)
+        return self.compose({name: part if part.shape[1] else None for name, part in split}, classes)
 
     def compose(self, coefficients: dict[str, Tensor | None], classes: Tensor) -> Weights:
         """Student weights from the coefficients of every factor (None where it is static)."""
         factor = {name: self.factors[name](value) for name, value in coefficients.items()}
+        source = {_key(name): tensor for name, tensor in self._merged_source().items()}
+        inner = self.inner or self._inner(factor, source)
         embed_write, head_read = factor["embed_write"][:, 0], factor["head_read"][:, 0]
         weights = {
-            "patch.weight": embed_write @ self._frozen("patch.weight"),
-            "patch.bias": embed_write @ self._frozen("patch.bias") + self.embed_bias,
-            "prefix": self._frozen("prefix") @ embed_write.mT,
-            "pos": self._frozen("pos") @ embed_write.mT,
-            "head.weight": self._frozen("head.weight")[classes] @ head_read.mT,
-            "head.bias": self._frozen("head.bias")[classes],
+            "patch.weight": embed_write @ source["patch_weight"],
+            "patch.bias": embed_write @ source["patch_bias"] + self.embed_bias,
+            "prefix": source["prefix"] @ embed_write.mT,
+            "pos": source["pos"] @ embed_write.mT,
+            "head.weight": source["head_weight"][classes] @ head_read.mT,
+            "head.bias": source["head_bias"][classes],
         }
-        for name, site in (("q", "attn"), ("k", "attn"), ("v", "attn"), ("fc1", "mlp")):
-            units = factor[f"{name}_units"]
-            seen = self._frozen(f"{name}.weight") @ factor[f"{site}_read"].mT  # source units x student width
-            weights[f"{name}.weight"] = units @ seen
-            weights[f"{name}.bias"] = self._bias(units, name)
-        for name, site in (("out", "attn"), ("fc2", "mlp")):
-            write = factor[f"{site}_write"]
-            written = write @ self._frozen(f"{name}.weight")  # student width x source units
-            weights[f"{name}.weight"] = written @ factor[f"{name}_units"].mT
-            weights[f"{name}.bias"] = self._bias(write, name)
+        for name, site in READING.items():
+            units, read = factor[f"{name}_units"], factor[f"{site}_read"]
+            if name in inner:
+                weights[f"{name}.weight"] = inner[name] @ read.mT
+            else:
+                weights[f"{name}.weight"] = units @ (source[f"{name}_weight"] @ read.mT)
+            weights[f"{name}.bias"] = self._bias(units, source, name)
+        for name, site in WRITING.items():
+            units, write = factor[f"{name}_units"], factor[f"{site}_write"]
+            if name in inner:
+                weights[f"{name}.weight"] = write @ inner[name]
+            else:
+                weights[f"{name}.weight"] = (write @ source[f"{name}_weight"]) @ units.mT
+            weights[f"{name}.bias"] = self._bias(write, source, name)
         return weights
 
-    def _bias(self, units: Tensor, name: str) -> Tensor:
-        projected = (units @ self._frozen(f"{name}.bias")[..., None]).squeeze(-1)
+    @torch.no_grad()
+    def precompute(self) -> None:
+        """Multiply what no task changes, once for all students that a trained operator will make."""
+        factor = {name: factor(None) for name, factor in self.factors.items() if not factor.num_coefficients}
+        self.inner = self._inner(factor, {_key(name): tensor for name, tensor in self._merged_source().items()})
+
+    def _inner(self, factor: dict[str, Tensor], source: Weights) -> Weights:
+        """The source's weights between chosen units and the whole residual stream, where no task changes the choice."""
+        inner = {}
+        for name in (*READING, *WRITING):
+            units = factor.get(f"{name}_units")
+            if units is not None and len(units) == 1:
+                weight = source[f"{name}_weight"]
+                inner[name] = units @ weight if name in READING else weight @ units.mT
+        return inner
+
+    def _bias(self, factor: Tensor, source: Weights, name: str) -> Tensor:
+        projected = (factor @ source[f"{name}_bias"][..., None]).squeeze(-1)
         return projected + self.biases[f"{name}_bias"]
 
 
-def _buffer(name: str) -> str:
-    """Canonical names as attributes of a module, which may hold no dot."""
+def _key(name: str) -> str:
+    """Canonical names as names of buffers and parameters, which may hold no dot."""
     return name.replace(".", "_")

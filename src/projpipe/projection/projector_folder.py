@@ -97,9 +97,11 @@ class Projector:
 
     def save(self, folder: Path | str) -> None:
         """Write the projector's folder, whole or not at all."""
-        source = {f"source.{name}": tensor for name, tensor in self.operator.source.weights.items()}
+        source = {f"source.{name}": tensor for name, tensor in self.operator.source_weights().items()}
         statistics = {f"statistics.{name}": tensor for name, tensor in self.operator.source.statistics.items()}
-        operator = {f"operator.{name}": tensor for name, tensor in self.operator.state_dict().items()}
+        # A tuned source is the source of the folder: there it is frozen.
+        state = {name: tensor for name, tensor in self.operator.state_dict().items() if "tuned_weights" not in name}
+        operator = {f"operator.{name}": tensor for name, tensor in state.items()}
         tensors = save({name: t.contiguous() for name, t in {**source, **statistics, **operator}.items()})
         manifest = {
             "format": FORMAT,
@@ -157,5 +159,6 @@ def _assemble(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Pro
     with torch.random.fork_rng():  # what it starts from is replaced, so that nobody should notice the draw
         operator = ProjectionOperator(source, student, conditioning, seed=0)
     load_weights(operator, part("operator."))
+    operator.precompute()
     data = manifest["data"] | {key: manifest["data"][key] for key in ("classes", "mean", "std")}  # which it must hold
     return Projector(operator.eval(), data, manifest["provenance"])

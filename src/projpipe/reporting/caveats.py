@@ -8,6 +8,11 @@ import pandas as pd
 from projpipe.evaluation.latency import Timings
 from projpipe.reporting.figures import KIND_NAMES, METHOD_NAMES
 
+TOLD = {
+    "shuffled": "another task's embedding",
+    "mean": "the mean embedding of the training tasks",
+    "random": "a random embedding",
+}
 FEW_SEEDS, FEW_TASKS, CEILING, NOISY = 3, 10, 0.97, 0.2
 
 
@@ -18,16 +23,31 @@ def caveats(metrics: Mapping[str, Any], timings: Timings, results: pd.DataFrame)
 
 def _differences(metrics: Mapping[str, Any]) -> Iterator[str]:
     for name, by_kind in metrics["differences"].items():
-        other = METHOD_NAMES[name.removeprefix("projected-")].lower()
+        other = name.removeprefix("projected-")
         unclear = [kind for kind, cell in by_kind.items() if cell["ci95"][0] <= 0 <= cell["ci95"][1]]
         worse = [kind for kind, cell in by_kind.items() if cell["ci95"][1] < 0]
-        if unclear:
-            yield (
-                f"Projected minus {other}: the interval includes zero on {_listed(unclear)}, "
-                "where this run does not show a difference either way."
-            )
-        if worse:
-            yield f"Projected minus {other}: the projected model is worse on {_listed(worse)}."
+        yield from _against_control(other, unclear, worse) if other in TOLD else _against(other, unclear, worse)
+
+
+def _against(other: str, unclear: list[str], worse: list[str]) -> Iterator[str]:
+    name = METHOD_NAMES[other].lower()
+    if unclear:
+        yield (
+            f"Projected minus {name}: the interval includes zero on {_listed(unclear)}, "
+            "where this run does not show a difference either way."
+        )
+    if worse:
+        yield f"Projected minus {name}: the projected model is worse on {_listed(worse)}."
+
+
+def _against_control(control: str, unclear: list[str], worse: list[str]) -> Iterator[str]:
+    if unclear:
+        yield (
+            f"Told {TOLD[control]} in place of its task's own, the projector is not shown to do worse on "
+            f"{_listed(unclear)}: this run does not show that the projector uses the task there."
+        )
+    if worse:
+        yield f"Told {TOLD[control]} in place of its task's own, the projector does better on {_listed(worse)}."
 
 
 def _listed(kinds: list[str]) -> str:
@@ -51,7 +71,9 @@ def _samples(metrics: Mapping[str, Any], results: pd.DataFrame) -> Iterator[str]
         "and are not independent of each other."
     )
     means = [
-        by_kind["new_combination"]["mean"] for by_kind in metrics["results"].values() if "new_combination" in by_kind
+        by_kind["new_combination"]["mean"]
+        for method, by_kind in metrics["results"].items()
+        if method not in TOLD and "new_combination" in by_kind
     ]
     if means and min(means) > CEILING:
         yield (

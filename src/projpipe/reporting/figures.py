@@ -4,7 +4,9 @@ Every method keeps one colour (the Okabe-Ito palette, told apart with any kind o
 that the figures also read in black and white. Accuracies are shares in the tables and per cent on the axes.
 """
 
+import textwrap
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -16,15 +18,64 @@ METHOD_NAMES = {
     "projected": "Projected",
     "static": "Static projection",
     "universal": "Universal conditional",
+    "universal_selected": "Universal, weights selected",
+    "scratch": "Per task, from scratch",
+    "distilled": "Per task, distilled",
+    "pruned": "Pruned teacher, fine-tuned per task",
+    "pruned_only": "Pruned teacher",
+    "shuffled": "Projected, another task's embedding",
+    "mean": "Projected, mean embedding",
+    "random": "Projected, random embedding",
 }
 KIND_NAMES = {
     "new_combination": "new combinations of known classes",
+    "coherent": "coherent new combinations",
+    "random": "random new combinations",
     "new_class": "new classes",
     "train": "training tasks",
 }
-COLOURS = {"teacher": "#7f7f7f", "projected": "#0072b2", "static": "#e69f00", "universal": "#cc79a7"}
-MARKERS = {"teacher": "diamond", "projected": "circle", "static": "square", "universal": "triangle-up"}
-DASHES = {"teacher": "longdash", "projected": "solid", "static": "dash", "universal": "dot"}
+COLOURS = {
+    "teacher": "#7f7f7f",
+    "projected": "#0072b2",
+    "static": "#e69f00",
+    "universal": "#cc79a7",
+    "universal_selected": "#d55e00",
+    "scratch": "#56b4e9",
+    "distilled": "#009e73",
+    "pruned": "#000000",
+    "pruned_only": "#000000",
+    "shuffled": "#56b4e9",
+    "mean": "#009e73",
+    "random": "#d55e00",
+}
+MARKERS = {
+    "teacher": "diamond",
+    "projected": "circle",
+    "static": "square",
+    "universal": "triangle-up",
+    "universal_selected": "triangle-down",
+    "scratch": "pentagon",
+    "distilled": "star",
+    "pruned": "x",
+    "pruned_only": "cross",
+    "shuffled": "circle-open",
+    "mean": "square-open",
+    "random": "diamond-open",
+}
+DASHES = {
+    "teacher": "longdash",
+    "projected": "solid",
+    "static": "dash",
+    "universal": "dot",
+    "universal_selected": "dashdot",
+    "scratch": "longdashdot",
+    "distilled": "8px,3px",
+    "pruned": "3px,6px",
+}
+# for curves of other names; yellow, which is hard to see on white, comes last
+OKABE_ITO = ("#56b4e9", "#009e73", "#d55e00", "#000000", "#e69f00", "#cc79a7", "#0072b2", "#f0e442")
+OTHER_MARKERS = ("circle-open", "square-open", "diamond-open", "triangle-up-open", "triangle-down-open", "x-thin-open")
+OTHER_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 LIGHT, DARK, QUIET = "#ffffff", "#1f2328", "#7f7f7f"
 
 
@@ -39,7 +90,7 @@ def accuracy_figure(results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> g
         cells = [by_kind[kind] for kind in kinds]
         figure.add_scatter(
             name=METHOD_NAMES.get(method, method),
-            x=[f"{KIND_NAMES[kind]}<br>({by_kind[kind]['tasks']} tasks)" for kind in kinds],
+            x=[f"{broken(KIND_NAMES[kind], 24)}<br>({by_kind[kind]['tasks']} tasks)" for kind in kinds],
             y=[100 * cell["mean"] for cell in cells],
             error_y={
                 "type": "data",
@@ -60,7 +111,9 @@ def accuracy_figure(results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> g
     margin = max(0.08 * (highest - lowest), 0.005)
     # plotly lets an axis of grouped markers begin at zero, which would hide the differences
     figure.update_yaxes(title="accuracy (%)", range=[100 * (lowest - margin), 100 * (highest + margin)])
-    return _finish(figure, "Accuracy on tasks by kind, with 95 % intervals")
+    finish(figure, "Accuracy on tasks by kind, with 95 % intervals")
+    rows_of_legend = 1 + (len(results) - 1) // 4
+    return figure.update_layout(margin_t=70 + 20 * rows_of_legend, height=410 + 20 * rows_of_legend)
 
 
 def learning_curves_figure(history: pd.DataFrame) -> go.Figure:
@@ -69,37 +122,76 @@ def learning_curves_figure(history: pd.DataFrame) -> go.Figure:
     `history` has the columns of `schemas.HISTORY`, of any number of methods.
     """
     figure = go.Figure()
-    for method, rows in history.groupby("method", sort=False):
-        name, colour = str(method), COLOURS.get(str(method), QUIET)
+    history = history.assign(name=history["method"])
+    draw_curves(figure, history, curve_styles(history))
+    seeds = history["seed"].nunique()
+    figure.update_xaxes(title="optimisation step", rangemode="tozero", ticks="outside")
+    figure.update_yaxes(title="accuracy on validation tasks (%)")
+    band = "" if seeds == 1 else f" (mean and range of {seeds} seeds)"
+    return finish(figure, f"Learning curves{band}")
+
+
+@dataclass(frozen=True)
+class CurveStyle:
+    """How one curve is drawn, and what the legend calls it."""
+
+    label: str
+    colour: str
+    marker: str
+    dash: str
+
+
+def curve_styles(history: pd.DataFrame) -> dict[str, CurveStyle]:
+    """The style of every `name` in `history`.
+
+    Where the name is that of its `method` it is drawn as that method is everywhere; any other name (`rank 8`) takes the
+    next colour of the palette that no method here has.
+    """
+    pairs = dict(zip(history["name"], history["method"], strict=True))
+    own = [name for name, method in pairs.items() if name == method and name in DASHES]
+    free = [colour for colour in OKABE_ITO if colour not in {COLOURS[name] for name in own}]
+    styles = {name: CurveStyle(METHOD_NAMES[name], COLOURS[name], MARKERS[name], DASHES[name]) for name in own}
+    for i, name in enumerate(name for name in pairs if name not in styles):
+        turn = i + i // len(free)  # a colour that comes again has another dash and marker
+        marker, dash = OTHER_MARKERS[turn % len(OTHER_MARKERS)], OTHER_DASHES[turn % len(OTHER_DASHES)]
+        styles[name] = CurveStyle(escaped(name), free[i % len(free)], marker, dash)
+    return styles
+
+
+def draw_curves(figure: go.Figure, history: pd.DataFrame, styles: Mapping[str, CurveStyle], **panel: int) -> None:
+    """Draw the mean over seeds and the range of the seeds of every `name` in `history`.
+
+    `panel` is the row and col in a figure of several panels, where a name has one entry in the legend.
+    """
+    for name, rows in history.groupby("name", sort=False):
+        style, drawn_before = styles[str(name)], name in {trace.legendgroup for trace in figure.data}
         curve = (100 * rows.groupby("step")["validation_accuracy"].agg(["mean", "min", "max"])).reset_index()
         figure.add_scatter(
             x=[*curve["step"], *curve["step"][::-1]],
             y=[*curve["max"], *curve["min"][::-1]],
             fill="toself",
-            fillcolor=colour,
+            fillcolor=style.colour,
             opacity=0.2,
             line={"width": 0},
             mode="lines",
             hoverinfo="skip",
             showlegend=False,
             legendgroup=name,
+            **panel,
         )
         figure.add_scatter(
-            name=METHOD_NAMES.get(name, name),
+            name=style.label,
             x=list(curve["step"]),
             y=list(curve["mean"]),
             mode="lines+markers",
+            showlegend=not drawn_before,
             legendgroup=name,
-            line={"color": colour, "dash": DASHES.get(name), "width": 2.5},
+            line={"color": style.colour, "dash": style.dash, "width": 2.5},
             cliponaxis=False,
-            marker={"symbol": MARKERS.get(name), "size": 8},
+            marker={"symbol": style.marker, "size": 8},
             hovertemplate="step %{x}: %{y:.1f} %<extra>%{fullData.name}</extra>",
+            **panel,
         )
-    seeds = history["seed"].nunique()
-    figure.update_xaxes(title="optimisation step", rangemode="tozero", ticks="outside")
-    figure.update_yaxes(title="accuracy on validation tasks (%)")
-    band = "" if seeds == 1 else f" (mean and range of {seeds} seeds)"
-    return _finish(figure, f"Learning curves{band}")
 
 
 def tasks_figure(results: pd.DataFrame) -> go.Figure:
@@ -137,7 +229,7 @@ def tasks_figure(results: pd.DataFrame) -> go.Figure:
             },
             mode="markers",
             marker={"color": COLOURS["projected"], "symbol": MARKERS["projected"], "size": 8},
-            customdata=list(rows["task_name"].map(_plain)),
+            customdata=list(rows["task_name"].map(escaped)),
             hovertemplate="%{customdata}: %{y:+.1f} points<extra></extra>",
             showlegend=False,
             row=1,
@@ -146,7 +238,7 @@ def tasks_figure(results: pd.DataFrame) -> go.Figure:
         figure.update_xaxes(title="tasks, sorted", showticklabels=False, row=1, col=column)
     figure.add_hline(y=0, line={"color": QUIET, "width": 1, "dash": "dot"})
     figure.update_yaxes(title="gain (percentage points)", row=1, col=1)
-    return _finish(figure, "Projected minus universal conditional model, task by task")
+    return finish(figure, "Projected minus universal conditional model, task by task")
 
 
 def pareto_figure(trials: pd.DataFrame, teacher_accuracy: float | None = None) -> go.Figure:
@@ -185,20 +277,34 @@ def pareto_figure(trials: pd.DataFrame, teacher_accuracy: float | None = None) -
         title="deployed parameters (log scale)", type="log", tickvals=ticks, tickformat="~s", ticks="outside"
     )
     figure.update_yaxes(title="accuracy on validation tasks (%)")
-    return _finish(figure, "Student sizes: accuracy against deployed parameters")
+    return finish(figure, "Student sizes: accuracy against deployed parameters")
 
 
-def _plain(text: str) -> str:
+def broken(text: str, width: int) -> str:
+    """A label in lines of at most `width` characters, broken between words."""
+    return "<br>".join(textwrap.wrap(text, width))
+
+
+def escaped(text: str) -> str:
     """Names come from folders: plotly reads some HTML in hover text, so that its marks are written out."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _finish(figure: go.Figure, title: str) -> go.Figure:
+def finish(figure: go.Figure, title: str) -> go.Figure:
+    """Give a figure its title, and the look that all figures share."""
     figure.update_xaxes(showgrid=False, zeroline=False, linecolor=QUIET, showline=True, automargin=True)
     figure.update_yaxes(showgrid=True, gridcolor="rgba(127,127,127,0.25)", zeroline=False, automargin=True)
     return figure.update_layout(
         template="none",
-        title={"text": title, "x": 0, "xref": "paper", "font": {"size": 17}},
+        title={
+            "text": title,
+            "x": 0,
+            "xref": "paper",
+            "y": 1,
+            "yanchor": "top",
+            "pad": {"t": 16},
+            "font": {"size": 17},
+        },
         font={"family": "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif", "size": 13},
         font_color=DARK,
         paper_bgcolor=LIGHT,

@@ -13,7 +13,7 @@ def points(share: float) -> str:
 
 def count(number: float) -> str:
     """A large number in three figures: 1234567 is '1.23 M'."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for size, unit in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return f"{number:g}"

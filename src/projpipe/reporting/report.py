@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.latency import Timings
-from projpipe.reporting.caveats import caveats
+from projpipe.reporting.caveats import TOLD, caveats
 from projpipe.reporting.figures import KIND_NAMES, METHOD_NAMES
 from projpipe.reporting.formats import count, percent, points, verdict
 
@@ -54,6 +54,7 @@ def render_report(
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
         method_names=METHOD_NAMES,
         kind_names=KIND_NAMES,
+        told=TOLD,
     )
 
 

@@ -26,6 +26,11 @@ class Task:
     name: str = ""
 
 
+def class_ids_of(tasks: pd.DataFrame, kind: str) -> list[list[int]]:
+    """Class ids of every task of a kind, out of the table of `schemas.TASKS`."""
+    return [list(map(int, ids)) for ids in tasks.loc[tasks["kind"] == kind, "class_ids"]]
+
+
 def name_of(task: Sequence[int], classes: Classes) -> str:
     """A short name made of the class names, such as 'Bag, Coat'.
 

@@ -18,7 +18,8 @@ class Batch:
     """`T` tasks with `B` images each; `K` is the largest number of classes of a task in the batch.
 
     `images` [T, B, C, H, W], `labels` [T, B] (positions within the task's classes), `teacher_logits` [T, B, K],
-    `classes` [T, K] (class ids), `mask` [T, K] (False where a row is only filled up).
+    `classes` [T, K] (class ids), `mask` [T, K] (False where a row is only filled up). Where the source learns too,
+    `source_images` [S, C, H, W] and `source_labels` [S] (class ids) are of all classes.
     """
 
     images: Tensor
@@ -26,9 +27,12 @@ class Batch:
     teacher_logits: Tensor
     classes: Tensor
     mask: Tensor
+    source_images: Tensor | None = None
+    source_labels: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
+        there = {name: value for name, value in vars(self).items() if value is not None}
+        return Batch(**{name: value.to(device, non_blocking=True) for name, value in there.items()})
 
 
 class LabelledImages:
@@ -89,6 +93,7 @@ def draw_batch(
     images_per_task: int,
     seed: tuple[int, ...],
     share: slice = slice(None),
+    source_images: int = 0,
 ) -> Batch:
     """Draw tasks, for each of them classes, for each of these an image and one of its stored views.
 
@@ -96,6 +101,7 @@ def draw_batch(
         tasks: class ids of every training task.
         seed: fixes the draw; (seed of the run, step) makes a stopped run go on exactly as it would have.
         share: which of the drawn tasks to return, so that workers divide one batch between them.
+        source_images: how many images of any class to draw besides, for the source's own objective.
     """
     rng = np.random.default_rng(seed)
     picked = rng.choice(len(tasks), size=tasks_per_step, replace=len(tasks) < tasks_per_step)
@@ -107,12 +113,18 @@ def draw_batch(
     own_labels, own_places, own_views = (torch.from_numpy(all_tasks[share]) for all_tasks in (labels, places, views))
     rows = data.pick(classes.gather(1, own_labels), own_places)
     images = data.read(rows.flatten(), own_views.flatten())
+    for_source = {}
+    if source_images:
+        some = torch.from_numpy(rng.integers(len(data.labels), size=source_images))
+        seen_as = torch.from_numpy(rng.integers(len(data.logits), size=source_images))
+        for_source = {"source_images": data.read(some, seen_as), "source_labels": data.labels[some]}
     return Batch(
         images=images.view(*rows.shape, *images.shape[1:]),
         labels=own_labels,
         teacher_logits=data.logits[own_views, rows].gather(2, classes[:, None].expand(-1, images_per_task, -1)),
         classes=classes,
         mask=mask,
+        **for_source,
     )
 
 

@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from projpipe.config import RayConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
 from projpipe.training.methods import build
-from projpipe.training.run_inputs import RunInputs, load_staged
+from projpipe.training.run_inputs import RunInputs, deciding, load_staged
 from projpipe.training.session import Place, train_seeds
 
 RESULT, HISTORY, PROGRESS = "result.safetensors", "history.json", "progress.jsonl"
@@ -47,8 +48,9 @@ def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, 
             result or checkpoint is damaged.
     """
     config = inputs.config
-    build(method, inputs.source, config.student, config.conditioning, config.seeds[0])  # refuses before work starts
-    name = inputs.stage(runs, method)
+    build(method, inputs.source, config, config.seeds[0])  # refuses before work starts
+    rate = getattr(config.learning_rates, method)
+    name = inputs.stage(runs, method, deciding(config, rate))
     folder = runs / name
     if not (folder / RESULT).exists():
         connect(config.ray)
@@ -200,7 +202,9 @@ def _worker(settings: dict[str, Any]) -> None:
         device=ray.train.torch.get_device(),
         wrap=ray.train.torch.prepare_model,
     )
-    train_seeds(settings["method"], data, source, config, place, resume, save, progress)
+    method = settings["method"]
+    make, rate = partial(build, method, source, config), getattr(config.learning_rates, method)
+    train_seeds(make, data, config, rate, place, resume, save, progress)
 
 
 @contextmanager

@@ -15,14 +15,17 @@ from projpipe.training.batches import Batch, LabelledImages, pad_tasks
 from projpipe.training.methods import TaskModel
 
 FORWARD_IMAGES = 1024  # most images in one validation forward pass
+SOURCE_LEARNING_RATE = 0.1  # of a tuned source, as a share of the projector's
+SOURCE_MAY_LOSE = 0.005  # of its accuracy, where it is tuned
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run learns from: images of the train split with the train tasks, and those of validation."""
+    """What a run learns from (the train split and tasks), what it chooses by (validation), what it is judged on."""
 
     train: LabelledImages
     validation: LabelledImages
+    test: LabelledImages
     train_tasks: Sequence[Sequence[int]]
     validation_tasks: Sequence[Sequence[int]]
 
@@ -60,28 +63,32 @@ class Trainer:
         self.model, self.plain, self.config = model, plain, config
         self.names = [name for name, _ in plain.named_parameters()]
         parameters = dict(plain.named_parameters())
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name in self.names:
+            decay = config.weight_decay if _decays(name) else 0.0
+            peak = learning_rate * (SOURCE_LEARNING_RATE if "tuned_weights" in name else 1.0)
+            groups.setdefault((decay, peak), []).append(parameters[name])
         self.optimizer = torch.optim.AdamW(
-            [
-                {"params": [parameters[n] for n in self.names if _decays(n)], "weight_decay": config.weight_decay},
-                {"params": [parameters[n] for n in self.names if not _decays(n)], "weight_decay": 0.0},
-            ],
+            [{"params": group, "weight_decay": decay, "peak": peak} for (decay, peak), group in groups.items()],
             lr=learning_rate,
             fused=True,
         )
-        self.learning_rate = learning_rate
         self.device = next(plain.parameters()).device
         self.step = 0
         self.average = {name: value.detach().clone() for name, value in plain.state_dict().items()}
         self.best: dict[str, Tensor] = {}
         self.best_accuracy = -1.0
+        self.source_accuracy: float | None = None  # at the start; None where the source is frozen
 
     def train_step(self, batch: Batch) -> float:
         """One step on one batch; returns the loss."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * one_cycle(self.step, self.config.steps, self.config.warmup_fraction)
+            group["lr"] = group["peak"] * one_cycle(self.step, self.config.steps, self.config.warmup_fraction)
         self.model.train()
-        logits = self.model(batch.images, batch.classes, batch.mask)
+        logits, source_logits = self.model(batch.images, batch.classes, batch.mask, source_images=batch.source_images)
         loss = distillation_loss(logits, batch, self.config.distillation_weight, self.config.distillation_temperature)
+        if source_logits is not None and batch.source_labels is not None:
+            loss = loss + F.cross_entropy(source_logits, batch.source_labels)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.plain.parameters(), self.config.gradient_clip)
@@ -94,18 +101,41 @@ class Trainer:
         return loss.item()
 
     @torch.no_grad()
-    def judge(self, data: LabelledImages, tasks: Sequence[Sequence[int]]) -> float:
-        """Mean accuracy of the averaged model over tasks, each on all images of its classes; keeps the best model."""
+    def judge(self, data: LabelledImages, tasks: Sequence[Sequence[int]]) -> dict[str, float | None]:
+        """Mean accuracy of the averaged model over tasks, each on all images of its classes; keeps the best model.
 
-        def forward(*inputs: Tensor) -> Tensor:
+        Where the source is tuned, its own accuracy is measured too, and a model that has cost it more than
+        `SOURCE_MAY_LOSE` since the start is not kept.
+        """
+
+        def forward(*inputs: Tensor) -> tuple[Tensor, None]:
             return functional_call(self.plain, self.average, inputs)
 
         self.plain.eval()
         accuracy = sum(task_accuracy(forward, data, task, self.device) for task in tasks) / len(tasks)
-        if accuracy > self.best_accuracy:
+        source = self._judge_source(data) if self.plain.tunes_source else None
+        if self.source_accuracy is None:
+            self.source_accuracy = source
+        spoilt = (
+            source is not None
+            and self.source_accuracy is not None
+            and (source < self.source_accuracy - SOURCE_MAY_LOSE)
+        )
+        if accuracy > self.best_accuracy and not spoilt:
             self.best_accuracy = accuracy
             self.best = {name: value.clone() for name, value in self.average.items()}
-        return accuracy
+        return {"validation_accuracy": accuracy, "source_accuracy": source}
+
+    def _judge_source(self, data: LabelledImages) -> float:
+        """Share of all images that the averaged source puts in the right class."""
+        right = 0
+        for rows in torch.arange(len(data.labels)).split(FORWARD_IMAGES):
+            inputs = {"source_images": data.read(rows).to(self.device)}
+            ids = torch.zeros(1, 1, dtype=torch.long, device=self.device)
+            nothing = torch.zeros_like(inputs["source_images"][None, :1])
+            _, logits = functional_call(self.plain, self.average, (nothing, ids, ids == 0), inputs)
+            right += int((logits.argmax(-1).cpu() == data.labels[rows]).sum())
+        return right / len(data.labels)
 
     def state_tensors(self) -> dict[str, Tensor]:
         """All tensors that a checkpoint needs; the step and `best_accuracy` go beside them."""
@@ -139,7 +169,10 @@ class Trainer:
 
 
 def task_accuracy(
-    forward: Callable[..., Tensor], data: LabelledImages, task: Sequence[int], device: torch.device
+    forward: Callable[..., tuple[Tensor, Tensor | None]],
+    data: LabelledImages,
+    task: Sequence[int],
+    device: torch.device,
 ) -> float:
     """Share of the images of the task's classes that the student puts in the right one."""
     rows = torch.cat([data.rows_of_class(class_id) for class_id in task])
@@ -147,8 +180,8 @@ def task_accuracy(
     classes, mask = (tensor.to(device) for tensor in pad_tasks([task]))
     right = 0
     for part, expected in zip(rows.split(FORWARD_IMAGES), labels.split(FORWARD_IMAGES), strict=True):
-        logits = forward(data.read(part)[None].to(device), classes, mask)[0]
-        right += int((logits.argmax(-1).cpu() == expected).sum())
+        logits, _ = forward(data.read(part)[None].to(device), classes, mask)
+        right += int((logits[0].argmax(-1).cpu() == expected).sum())
     return right / len(rows)
 
 

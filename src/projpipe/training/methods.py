@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from projpipe.baselines.per_task import PerTaskModels
 from projpipe.baselines.universal import UniversalModel
-from projpipe.config import ConditioningConfig, StudentConfig
+from projpipe.config import TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
@@ -30,51 +32,80 @@ class TaskModel(nn.Module):
         generator: maps class ids `[T, K]` and their mask `[T, K]` to canonical weights with a leading axis `T`.
     """
 
-    def __init__(self, generator: ProjectionOperator | UniversalModel) -> None:
+    def __init__(self, generator: ProjectionOperator | UniversalModel | PerTaskModels) -> None:
         super().__init__()
         self.generator = generator
 
-    def forward(self, images: Tensor, classes: Tensor, mask: Tensor) -> Tensor:
-        """Images `[T, B, C, H, W]` of `T` tasks to logits `[T, B, K]`, `MASKED` where `mask` is False."""
-        logits = forward_students(self.generator.spec, self.generator(classes, mask), images)
-        return logits.masked_fill(~mask[:, None], MASKED)
+    def forward(
+        self,
+        images: Tensor,
+        classes: Tensor,
+        mask: Tensor,
+        embedding: Tensor | None = None,
+        source_images: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Images `[T, B, C, H, W]` of `T` tasks to logits `[T, B, K]`, `MASKED` where `mask` is False.
+
+        `embedding` `[T, D]` replaces the projector's embedding of the tasks. Second come the source's own logits for
+        `source_images`, where there are any; the two in one call is what data-parallel training asks for.
+        """
+        told = () if embedding is None else (embedding,)
+        logits = forward_students(self.generator.spec, self.generator(classes, mask, *told), images)
+        source_logits = None if source_images is None else self.source_logits(source_images)
+        return logits.masked_fill(~mask[:, None], MASKED), source_logits
 
     @torch.no_grad()
-    def specialise(self, classes: Sequence[int]) -> VisionTransformer:
-        """The small model for one task: a stock timm VisionTransformer with one logit a class, in the order given."""
+    def embed(self, classes: Sequence[int]) -> Tensor:
+        """The projector's embedding `[D]` of a task."""
+        assert isinstance(self.generator, ProjectionOperator)
+        ids = torch.tensor([list(classes)], device=next(self.parameters()).device)
+        return self.generator.embed(ids, torch.ones_like(ids, dtype=torch.bool))[0]
+
+    @property
+    def tunes_source(self) -> bool:
+        """Whether the source's own weights learn with the rest."""
+        return isinstance(self.generator, ProjectionOperator) and self.generator.tuned
+
+    def source_logits(self, images: Tensor) -> Tensor:
+        """What the source, as tuned so far, says about images `[S, C, H, W]`: logits `[S, K]` of all classes."""
+        assert isinstance(self.generator, ProjectionOperator)
+        weights = {name: tensor[None] for name, tensor in self.generator.source_weights().items()}
+        return forward_students(self.generator.source.spec, weights, images[None])[0]
+
+    @torch.no_grad()
+    def specialise(self, classes: Sequence[int], embedding: Tensor | None = None) -> VisionTransformer:
+        """The small model for one task: a stock timm VisionTransformer with one logit a class, in the order given.
+
+        `embedding` `[D]` replaces the projector's embedding of the task.
+        """
         device = next(self.parameters()).device
         ids = torch.tensor([list(classes)], device=device)
-        weights = self.generator(ids, torch.ones_like(ids, dtype=torch.bool))
+        told = () if embedding is None else (embedding[None].to(device),)
+        weights = self.generator(ids, torch.ones_like(ids, dtype=torch.bool), *told)
         return export_student(self.generator.spec, {name: value[0].cpu() for name, value in weights.items()})
 
 
-def build(
-    method: str, source: Source, student: StudentConfig, conditioning: ConditioningConfig, seed: int
-) -> TaskModel:
+def build(method: str, source: Source, config: TrainProjectorConfig, seed: int) -> TaskModel:
     """A method at its start.
 
     Args:
-        method: `projected`, `static` (the same projection without conditioning) or `universal`.
+        method: `projected`, `static` (the same projection without conditioning), `universal` or `universal_selected`
+            (started with weights selected from the source's).
 
     Raises:
         InputError: the student is not smaller than its source.
     """
-    spec = source.spec.student(**student.model_dump(), place="train_projector.student")
-    if method == "universal":
-        return TaskModel(UniversalModel(source, spec, conditioning.task_embed_dim, seed))
-    terms = Conditioning(**conditioning.model_dump())
+    spec = source.spec.student(**config.student.model_dump(), place="train_projector.student")
+    terms = Conditioning(**config.conditioning.model_dump())
+    if method in ("universal", "universal_selected"):
+        return TaskModel(UniversalModel(source, spec, terms.task_embed_dim, seed, method == "universal_selected"))
     if method == "static":
-        terms = Conditioning(templates=0, rank=0, gates=False, task_embed_dim=terms.task_embed_dim)
-    return TaskModel(ProjectionOperator(source, spec, terms, seed))
+        terms = replace(terms, templates=0, rank=0, gates=False)
+    return TaskModel(ProjectionOperator(source, spec, terms, seed, config.start, tuned=config.source == "tuned"))
 
 
 def restore(
-    method: str,
-    models: dict[str, Tensor],
-    seed: int,
-    source: Source,
-    student: StudentConfig,
-    conditioning: ConditioningConfig,
+    method: str, models: dict[str, Tensor], seed: int, source: Source, config: TrainProjectorConfig
 ) -> TaskModel:
     """A trained method from stored tensors, whose names start with the seed they were trained with.
 
@@ -83,7 +114,7 @@ def restore(
     """
     prefix = f"{seed}."
     state = {name.removeprefix(prefix): value for name, value in models.items() if name.startswith(prefix)}
-    model = build(method, source, student, conditioning, seed)
+    model = build(method, source, config, seed)
     problem = "no tensors" if not state else _misfit(model, state)
     if problem:
         raise InputError(
@@ -91,6 +122,8 @@ def restore(
             "Run `kedro run --pipelines train_projector`"
         )
     model.load_state_dict(state)
+    if isinstance(model.generator, ProjectionOperator):
+        model.generator.precompute()
     return model.eval()
 
 

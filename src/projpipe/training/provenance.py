@@ -1,6 +1,10 @@
-"""Which versions made a result."""
+"""Which versions and which commit made a result."""
 
+import shlex
+import subprocess
+import sys
 from importlib.metadata import version
+from pathlib import Path
 
 PACKAGES = ("projpipe", "torch", "timm", "numpy", "ray")
 
@@ -8,3 +12,20 @@ PACKAGES = ("projpipe", "torch", "timm", "numpy", "ray")
 def package_versions() -> dict[str, str]:
     """Installed versions of the packages that decide a result."""
     return {name: version(name) for name in PACKAGES}
+
+
+def source_commit(folder: Path) -> str:
+    """The git commit of a folder, with `-dirty` after it where files differ from it; `unknown` outside of git."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip() or "unknown"
+
+
+def command() -> str:
+    """The command that this process was started with."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

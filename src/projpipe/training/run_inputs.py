@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 import projpipe
 from projpipe.atomic import write_atomically
 from projpipe.config import TrainProjectorConfig
 from projpipe.projection.source import Source
+from projpipe.tasks.task import class_ids_of
 from projpipe.training.batches import LabelledImages
 from projpipe.training.loop import TrainingData
 from projpipe.transformer.spec import TransformerSpec
@@ -27,7 +29,7 @@ TENSORS, SETTINGS, IMAGES = "inputs.safetensors", "inputs.json", "images.npy"
 
 @dataclass(frozen=True)
 class RunInputs:
-    """Everything that decides what a training run makes.
+    """The data and the source that a training run learns from, and the parameters to do it with.
 
     `tensors` holds the source (`weights.*`, `statistics.*`), the teacher's logits (`logits.*`) and `labels` [N], the
     class of every image. `images` is the packed uint8 array `[N, H, W, C]`.
@@ -50,10 +52,7 @@ class RunInputs:
         return {**named, "labels": self.labels}
 
     def _settings(self) -> dict[str, Any]:
-        # Where a run is placed does not change what it makes, but for the number of workers.
-        placed = self.config.model_dump(mode="json", exclude={"ray": {"address", "max_failures", "cpus_per_worker"}})
         return {
-            "config": placed,
             "spec": self.source.spec.to_json(),
             "train_tasks": [list(map(int, task)) for task in self.train_tasks],
             "validation_tasks": [list(map(int, task)) for task in self.validation_tasks],
@@ -62,17 +61,16 @@ class RunInputs:
             "images_sha256": self.images_sha256,
         }
 
-    def stage(self, runs: Path, kind: str, further: str = "") -> str:
+    def stage(self, runs: Path, kind: str, decided_by: dict[str, Any]) -> str:
         """Write the inputs into a folder of `runs`, whose name their content decides, and return that name.
 
         Args:
             kind: what the run does; the name starts with it.
-            further: whatever else decides what the run makes.
+            decided_by: all else that decides what the run makes.
         """
         tensors = save({name: tensor.contiguous() for name, tensor in sorted(self._tensors().items())})
-        settings = json.dumps(self._settings(), sort_keys=True) + further
-        digest = hashlib.sha256(tensors + settings.encode() + source_code_digest().encode()).hexdigest()
-        name = f"{kind}-{digest[:16]}"
+        settings = json.dumps([self._settings(), decided_by], sort_keys=True)
+        name = f"{kind}-{digest_of(tensors + settings.encode())}"
         folder = runs / name
         folder.mkdir(parents=True, exist_ok=True)
         with write_atomically(folder / TENSORS) as temporary:
@@ -86,6 +84,44 @@ class RunInputs:
         with write_atomically(folder / SETTINGS) as temporary:
             temporary.write_text(json.dumps({"images": str(Path(path).resolve()), **self._settings()}))
         return name
+
+
+def gather_run_inputs(
+    images: np.ndarray,
+    index: pd.DataFrame,
+    tasks: pd.DataFrame,
+    dataset_card: dict[str, Any],
+    teacher: nn.Module,
+    source_weights: dict[str, Tensor],
+    source_statistics: dict[str, Tensor],
+    teacher_logits: dict[str, Tensor],
+    config: TrainProjectorConfig,
+) -> RunInputs:
+    """Bring together all that decides what training makes; its hash names the run."""
+    return RunInputs(
+        config=config,
+        source=Source(TransformerSpec.of(teacher), source_weights, source_statistics),
+        logits=teacher_logits,
+        labels=torch.tensor(index["class_id"].to_numpy()),
+        train_tasks=class_ids_of(tasks, "train"),
+        validation_tasks=class_ids_of(tasks, "validation"),
+        mean=dataset_card["mean"],
+        std=dataset_card["std"],
+        images=images,
+        images_sha256=dataset_card["sha256"],
+    )
+
+
+def deciding(config: TrainProjectorConfig, learning_rate: float) -> dict[str, Any]:
+    """What of a config decides what training makes: not where it is placed, nor what other methods need."""
+    placement = {"address", "max_failures", "cpus_per_worker"}
+    kept = config.model_dump(mode="json", exclude={"learning_rates": True, "ray": placement})
+    return {**kept, "learning_rate": learning_rate}
+
+
+def digest_of(content: bytes) -> str:
+    """A name for what this content and the code that trains make of it."""
+    return hashlib.sha256(content + source_code_digest().encode()).hexdigest()[:16]
 
 
 def load_staged(folder: Path) -> tuple[TrainingData, Source]:
@@ -104,7 +140,9 @@ def load_staged(folder: Path) -> tuple[TrainingData, Source]:
         values = values if affine is not None else values[None]
         return LabelledImages(images, ids, tensors["labels"][ids], values, affine, settings["mean"], settings["std"])
 
-    data = TrainingData(split("train"), split("validation"), settings["train_tasks"], settings["validation_tasks"])
+    data = TrainingData(
+        split("train"), split("validation"), split("test"), settings["train_tasks"], settings["validation_tasks"]
+    )
     spec = TransformerSpec.from_json(settings["spec"])
     return data, Source(spec, part("weights."), part("statistics."))
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from projpipe.config import TrainProjectorConfig
-from projpipe.projection.source import Source
 from projpipe.training.batches import draw_batch
 from projpipe.training.loop import Trainer, TrainingData
-from projpipe.training.methods import build
+from projpipe.training.methods import TaskModel
 
+SOURCE_IMAGES = 32  # of a step, for the own objective of a source that is tuned
 Checkpoint = tuple[dict[str, Any], dict[str, Tensor]]
 
 
@@ -29,10 +29,10 @@ class Place:
 
 
 def train_seeds(
-    method: str,
+    make: Callable[[int], TaskModel],
     data: TrainingData,
-    source: Source,
     config: TrainProjectorConfig,
+    learning_rate: float,
     place: Place,
     resume: Checkpoint | None,
     save: Callable[[dict[str, Any], dict[str, Tensor]], None],
@@ -43,6 +43,8 @@ def train_seeds(
     The model kept for a seed is the moving average at the best validation accuracy.
 
     Args:
+        make: gives the method at its start, for a seed.
+        learning_rate: the peak of the schedule.
         resume: the last checkpoint of this run, or None at its start.
         save: called by every worker, equally often, with the state and, on rank 0, all tensors. Its last call holds
             the finished models as `finished.<seed>.<name>`, and the history.
@@ -57,14 +59,15 @@ def train_seeds(
     for position, seed in enumerate(config.seeds):
         if position < state["seed"]:
             continue
-        model = build(method, source, config.student, config.conditioning, seed).to(place.device)
-        trainer = Trainer(place.wrap(model), model, schedule, getattr(config.learning_rates, method))
+        model = make(seed).to(place.device)
+        trainer = Trainer(place.wrap(model), model, schedule, learning_rate)
         if position == state["seed"] and state["step"]:
             trainer.load_state_tensors(state["step"], state["best_accuracy"], tensors)
+            trainer.source_accuracy = next((row["source_accuracy"] for row in history if row["seed"] == seed), None)
 
         def judge(trainer: Trainer = trainer, seed: int = seed, loss: float | None = None) -> None:
-            accuracy = trainer.judge(data.validation, data.validation_tasks)
-            row = {"method": method, "seed": seed, "step": trainer.step, "loss": loss, "validation_accuracy": accuracy}
+            accuracies = trainer.judge(data.validation, data.validation_tasks)
+            row = {"seed": seed, "step": trainer.step, "loss": loss, **accuracies}
             history.append(row)
             progress(row)
 
@@ -78,6 +81,7 @@ def train_seeds(
                 schedule.images_per_task,
                 seed=(seed, trainer.step),
                 share=slice(place.rank, None, place.workers),
+                source_images=SOURCE_IMAGES if model.tunes_source else 0,
             )
             loss = trainer.train_step(batch.to(place.device))
             last = trainer.step == schedule.steps

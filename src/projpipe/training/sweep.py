@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -14,7 +15,8 @@ import torch
 from projpipe.config import StudentConfig, StudentSpace, SweepStudentsConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.training.distributed import connect
-from projpipe.training.run_inputs import RunInputs, load_staged
+from projpipe.training.methods import build
+from projpipe.training.run_inputs import RunInputs, deciding, load_staged
 from projpipe.training.session import Place, train_seeds
 from projpipe.transformer.spec import TransformerSpec
 
@@ -51,8 +53,8 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
 
     check_space(config.space, inputs.source.spec)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    identity = config.model_dump_json(exclude={"trials"})
-    name = inputs.stage(runs, "sweep", identity)
+    decided_by = deciding(inputs.config, inputs.config.learning_rates.projected)
+    name = inputs.stage(runs, "sweep", decided_by | {"sweep": config.model_dump(mode="json", exclude={"trials"})})
     folder = (runs / name).resolve()
     study = optuna.create_study(
         study_name=name,
@@ -186,7 +188,8 @@ def _train_trial(folder: str, settings: dict[str, Any], student: dict[str, Any])
     data, source = load_staged(Path(folder))
     rows: list[dict[str, Any]] = []
     device = torch.device("cuda" if config.ray.use_gpu else "cpu")
-    train_seeds("projected", data, source, config, Place(device=device), None, lambda *_: None, rows.append)
+    make, rate = partial(build, "projected", source, config), config.learning_rates.projected
+    train_seeds(make, data, config, rate, Place(device=device), None, lambda *_: None, rows.append)
     return max(row["validation_accuracy"] for row in rows)
 
 

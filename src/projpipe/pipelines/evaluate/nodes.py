@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.evaluation.accuracy import masked_accuracies, task_accuracies
+from projpipe.training.controls import CONTROLS, control_embeddings
 from projpipe.evaluation.cost import Cost, deployed_cost
 from projpipe.evaluation.latency import Timings, measure_timings
 from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics, median_task, reported_tasks
@@ -20,10 +21,12 @@ from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
 from projpipe.reporting import figures
 from projpipe.reporting.report import render_report
-from projpipe.training.methods import restore
+from projpipe.tasks.task import class_ids_of
+from projpipe.training.methods import TaskModel, restore
 from projpipe.transformer.spec import TransformerSpec
 
-Methods = Mapping[str, Mapping[int, Callable[[Sequence[int]], nn.Module]]]
+Specialise = Callable[[Sequence[int]], nn.Module]
+Methods = Mapping[str, Mapping[int, TaskModel]]
 
 
 def restore_methods(
@@ -36,19 +39,15 @@ def restore_methods(
     projector: Projector,
     train_projector: TrainProjectorConfig,
 ) -> Methods:
-    """The function `specialise` of every method and seed: {method: {seed: specialise}}.
+    """What makes the models of every method and seed: {method: {seed: TaskModel}}.
 
     The projector is of the same run and knows its parameters and its teacher: models of another run are refused.
     """
     _check_same_run(projector, source_weights, train_projector)
     source = Source(TransformerSpec.of(teacher), source_weights, source_statistics)
-    student, conditioning = train_projector.student, train_projector.conditioning
     trained = {"projected": projected_models, "static": static_models, "universal": universal_models}
     return {
-        method: {
-            seed: restore(method, models, seed, source, student, conditioning).specialise
-            for seed in train_projector.seeds
-        }
+        method: {seed: restore(method, models, seed, source, train_projector) for seed in train_projector.seeds}
         for method, models in trained.items()
     }
 
@@ -78,7 +77,7 @@ def evaluate_models(
     methods: Methods,
     evaluate: EvaluateConfig,
 ) -> pd.DataFrame:
-    """Accuracy of the teacher (its cached logits masked) and of every method and seed on the reported tasks."""
+    """Accuracy of the teacher (its cached logits masked), of every method and seed, and of the projector's controls."""
     judged = reported_tasks(tasks, evaluate.train_tasks)
     class_ids = torch.tensor(index.sort_values("image_id")["class_id"].to_numpy(copy=True))
     test_ids = teacher_logits["test_image_ids"]
@@ -87,11 +86,32 @@ def evaluate_models(
 
     teacher = masked_accuracies(teacher_logits["test_logits"], labels, judged)
     tables = [teacher.assign(method="teacher", seed=TEACHER_SEED)]
-    for method, seeds in methods.items():
-        for seed, specialise in seeds.items():
+    makers: dict[str, dict[int, Specialise]] = {
+        method: {seed: model.specialise for seed, model in seeds.items()} for method, seeds in methods.items()
+    }
+    for control in CONTROLS:
+        makers[control] = {
+            seed: _told_otherwise(control, model, judged, tasks, evaluate.seed)
+            for seed, model in methods["projected"].items()
+        }
+    for method, specialisers in makers.items():
+        for seed, specialise in specialisers.items():
             table = task_accuracies(specialise, test_images, labels, judged)
             tables.append(table.assign(method=method, seed=seed))
     return pd.concat(tables, ignore_index=True)
+
+
+def _told_otherwise(
+    control: str, projected: TaskModel, judged: pd.DataFrame, tasks: pd.DataFrame, seed: int
+) -> Specialise:
+    """A function that makes the projector's models for the judged tasks with another embedding than their own."""
+    train_tasks = class_ids_of(tasks, "train")
+    told: dict[tuple[int, ...], Tensor] = {}
+    for kind in judged["kind"].unique():
+        of_kind = class_ids_of(judged, kind)
+        embeddings = control_embeddings(control, projected.embed, of_kind, train_tasks, seed)
+        told |= dict(zip(map(tuple, of_kind), embeddings, strict=True))
+    return lambda task: projected.specialise(task, told[tuple(task)])
 
 
 def measure_costs(
@@ -99,7 +119,7 @@ def measure_costs(
 ) -> dict[str, Cost]:
     """Deployed parameters and multiply-accumulates of the teacher and of every method's model of the median task."""
     shape, classes = _image_shape(dataset_card), median_task(tasks)
-    students = {method: next(iter(seeds.values()))(classes) for method, seeds in methods.items()}
+    students = {method: next(iter(seeds.values())).specialise(classes) for method, seeds in methods.items()}
     return {name: deployed_cost(model, shape) for name, model in {"teacher": teacher, **students}.items()}
 
 
@@ -113,7 +133,7 @@ def measure_latency(
     """Latency of the teacher and of every method's model, and the time to make one model."""
     return measure_timings(
         teacher,
-        {method: next(iter(seeds.values())) for method, seeds in methods.items()},
+        {method: next(iter(seeds.values())).specialise for method, seeds in methods.items()},
         tasks=[[int(c) for c in classes] for classes in reported_tasks(tasks, 0)["class_ids"]],
         classes=median_task(tasks),
         image_shape=_image_shape(dataset_card),

@@ -9,9 +9,8 @@ from plotly.graph_objects import Figure
 from torch import Tensor, nn
 
 from projpipe.config import SweepStudentsConfig, TrainProjectorConfig
-from projpipe.pipelines.train_projector.nodes import gather_run_inputs
 from projpipe.reporting.figures import pareto_figure
-from projpipe.training.run_inputs import RunInputs
+from projpipe.training.run_inputs import RunInputs, gather_run_inputs
 from projpipe.training.sweep import run_sweep
 
 

@@ -3,50 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from projpipe.config import TrainProjectorConfig
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_folder import Projector
-from projpipe.projection.source import Source
 from projpipe.training.distributed import train_method
 from projpipe.training.methods import restore
 from projpipe.training.provenance import package_versions
 from projpipe.training.run_inputs import RunInputs
-from projpipe.transformer.spec import TransformerSpec
-
-
-def gather_run_inputs(
-    images: np.ndarray,
-    index: pd.DataFrame,
-    tasks: pd.DataFrame,
-    dataset_card: dict[str, Any],
-    teacher: nn.Module,
-    source_weights: dict[str, Tensor],
-    source_statistics: dict[str, Tensor],
-    teacher_logits: dict[str, Tensor],
-    config: TrainProjectorConfig,
-) -> RunInputs:
-    """Bring together all that decides what training makes; its hash names the run."""
-
-    def classes_of(kind: str) -> list[list[int]]:
-        return [list(map(int, ids)) for ids in tasks.loc[tasks["kind"] == kind, "class_ids"]]
-
-    return RunInputs(
-        config=config,
-        source=Source(TransformerSpec.of(teacher), source_weights, source_statistics),
-        logits=teacher_logits,
-        labels=torch.tensor(index["class_id"].to_numpy()),
-        train_tasks=classes_of("train"),
-        validation_tasks=classes_of("validation"),
-        mean=dataset_card["mean"],
-        std=dataset_card["std"],
-        images=images,
-        images_sha256=dataset_card["sha256"],
-    )
 
 
 def train_projected(run_inputs: RunInputs, run_store: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
@@ -66,7 +32,9 @@ def train_universal(run_inputs: RunInputs, run_store: Path) -> tuple[dict[str, T
 
 def _train(method: str, run_inputs: RunInputs, run_store: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
     models, history = train_method(method, run_inputs, run_store)
-    return models, pd.DataFrame(history).astype({"loss": "float64"})
+    rows = pd.DataFrame(history).astype({"loss": "float64", "source_accuracy": "float64"})
+    rows.insert(0, "method", method)
+    return models, rows
 
 
 def assemble_projector(
@@ -80,7 +48,7 @@ def assemble_projector(
     """Make the projector folder from the seed that was best on the validation tasks."""
     best = history.nlargest(1, "validation_accuracy").iloc[0]
     seed = int(best["seed"])
-    operator = restore("projected", models, seed, run_inputs.source, config.student, config.conditioning).generator
+    operator = restore("projected", models, seed, run_inputs.source, config).generator
     assert isinstance(operator, ProjectionOperator)
     held_out = [dataset_card["classes"][class_id] for class_id in dataset_card["held_out_classes"]]
     described = {key: dataset_card[key] for key in ("name", "classes", "mean", "std", "image_size", "channels")}

@@ -3,6 +3,7 @@
 from kedro.pipeline import Pipeline, node
 
 from projpipe.pipelines.train_projector import nodes
+from projpipe.training.run_inputs import gather_run_inputs
 
 
 def create_pipeline() -> Pipeline:
@@ -23,7 +24,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             node(
-                func=nodes.gather_run_inputs,
+                func=gather_run_inputs,
                 inputs=[
                     "images",
                     "index",

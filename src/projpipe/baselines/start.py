@@ -1,0 +1,54 @@
+"""Where models that are not projected start: at random, or with weights selected from the teacher."""
+
+from __future__ import annotations
+
+import torch
+
+from projpipe.projection.initialisation import evenly_spaced
+from projpipe.projection.source import Source
+from projpipe.transformer.canonical import Weights
+from projpipe.transformer.spec import TransformerSpec
+
+
+def random_start(spec: TransformerSpec, generator: torch.Generator) -> Weights:
+    """Canonical weights of one model at random, without a classifier (Glorot and Bengio, 2010; biases are zero)."""
+    width, depth = spec.embed_dim, spec.depth
+    shapes = {
+        "patch.weight": (width, spec.in_chans * spec.patch_size**2),
+        **{f"{name}.weight": (depth, spec.attn_dim, width) for name in "qkv"},
+        "out.weight": (depth, width, spec.attn_dim),
+        "fc1.weight": (depth, spec.mlp_dim, width),
+        "fc2.weight": (depth, width, spec.mlp_dim),
+    }
+    weights: Weights = {}
+    for name, shape in shapes.items():
+        bound = (6 / (shape[-1] + shape[-2])) ** 0.5
+        weights[name] = torch.empty(shape).uniform_(-bound, bound, generator=generator)
+        weights[name.replace("weight", "bias")] = torch.zeros(shape[:-1])
+    for name, tokens in (("prefix", spec.num_prefix_tokens), ("pos", spec.num_patches)):
+        weights[name] = torch.randn(tokens, width, generator=generator) * 0.02
+    return weights
+
+
+def selected_start(source: Source, spec: TransformerSpec) -> Weights:
+    """Canonical weights of one model selected from the source's, with a classifier for all of its classes.
+
+    Weight selection (Xu et al., 2024, arXiv 2311.18823): the first blocks of the source, and of each of their
+    dimensions evenly spaced entries.
+    """
+    own, layers = source.spec, slice(spec.depth)
+    residual = evenly_spaced(own.embed_dim, spec.embed_dim)
+    heads = evenly_spaced(own.num_heads, spec.num_heads)
+    units = (heads[:, None] * own.head_dim + evenly_spaced(own.head_dim, spec.head_dim)).flatten()
+    hidden = evenly_spaced(own.mlp_dim, spec.mlp_dim)
+    given = source.weights
+    weights = {name: given[name][..., residual] for name in ("prefix", "pos", "head.weight")}
+    weights |= {name: given[name][residual] for name in ("patch.weight", "patch.bias")}
+    weights["head.bias"] = given["head.bias"]
+    for name, rows in (("q", units), ("k", units), ("v", units), ("fc1", hidden)):
+        weights[f"{name}.weight"] = given[f"{name}.weight"][layers, rows][..., residual]
+        weights[f"{name}.bias"] = given[f"{name}.bias"][layers, rows]
+    for name, columns in (("out", units), ("fc2", hidden)):
+        weights[f"{name}.weight"] = given[f"{name}.weight"][layers, residual][..., columns]
+        weights[f"{name}.bias"] = given[f"{name}.bias"][layers, residual]
+    return {name: tensor.clone() for name, tensor in weights.items()}

@@ -1,0 +1,99 @@
+"""A comparison's outcomes as one table of results, one of learning curves, and a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from projpipe.evaluation.break_even import break_even
+from projpipe.evaluation.cost import Cost
+from projpipe.evaluation.metrics import TEACHER_SEED, reduction, summarise
+from projpipe.training.part import PER_TASK, Part
+
+Outcomes = Sequence[Mapping[str, Any]]
+OF_A_TASK = ["task_id", "task_name", "kind", "strategy", "num_classes", "images"]
+
+
+def comparison_results(parts: Sequence[Part], outcomes: Outcomes, teacher: pd.DataFrame, sampled: int) -> pd.DataFrame:
+    """Accuracy by table, row, seed and task.
+
+    Args:
+        teacher: accuracy of the teacher on the judged tasks, in the order in which they were judged, with the columns
+            of `task_accuracies`.
+        sampled: how many of the first tasks have models of their own.
+    """
+    tables = dict.fromkeys(part.table for part in parts)
+    rows = [teacher.assign(table=table, method="teacher", seed=TEACHER_SEED) for table in tables]
+    tasks = teacher[OF_A_TASK]
+    for part, outcome in zip(parts, outcomes, strict=True):
+        judged = tasks.head(sampled) if part.method in PER_TASK else tasks
+        for row, accuracies in outcome["accuracies"].items():
+            name = part.name if row == "method" else row
+            rows.append(judged.assign(table=part.table, method=name, seed=part.seed, accuracy=accuracies))
+    return pd.concat(rows, ignore_index=True)[["table", "method", "seed", *OF_A_TASK, "accuracy"]]
+
+
+def comparison_history(parts: Sequence[Part], outcomes: Outcomes) -> pd.DataFrame:
+    """Learning curves on the validation tasks, of the methods that have one model for all tasks."""
+    frames = [
+        pd.DataFrame(outcome["history"])[["seed", "step", "validation_accuracy"]].assign(
+            table=part.table, name=part.name, method=part.method
+        )
+        for part, outcome in zip(parts, outcomes, strict=True)
+        if part.method not in PER_TASK
+    ]
+    columns = ["table", "name", "method", "seed", "step", "validation_accuracy"]
+    return pd.concat(frames, ignore_index=True)[columns]
+
+
+def comparison_summary(
+    parts: Sequence[Part],
+    outcomes: Outcomes,
+    results: pd.DataFrame,
+    costs: Mapping[str, Mapping[str, Cost]],
+    bootstrap_samples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Every table with its student, accuracies, differences, what training cost, and the break-even.
+
+    Args:
+        costs: {table: {"teacher", "student"}}.
+    """
+    tables: dict[str, Any] = {}
+    for table, of_table in results.groupby("table", sort=False):
+        own = [(part, outcome) for part, outcome in zip(parts, outcomes, strict=True) if part.table == table]
+        first = own[0][0]
+        student, teacher = costs[str(table)]["student"], costs[str(table)]["teacher"]
+        tables[str(table)] = {
+            "student": {**first.config.student.model_dump(), **student},
+            "reduction": reduction(student, teacher),
+            "steps": first.config.optimisation.steps,
+            "seeds": sorted({part.seed for part, _ in own}),
+            "reference": first.name,
+            "methods": {part.name: _method(part, outcome) for part, outcome in reversed(own)},
+            **summarise(of_table, first.name, bootstrap_samples, seed),
+            "break_even": _break_even(first, own),
+        }
+    return tables
+
+
+def _method(part: Part, outcome: Mapping[str, Any]) -> dict[str, Any]:
+    history = outcome["history"]
+    best = max(history, key=lambda row: row["validation_accuracy"])
+    source = {"before": history[0]["source_accuracy"], "after": best["source_accuracy"]}
+    return {
+        "method": part.method,
+        "learning_rate": part.learning_rate,
+        "steps": history[-1]["step"],
+        "validation_accuracy": best["validation_accuracy"],
+        "training_flops": history[-1]["step"] * outcome["flops_per_step"],
+        "flops_to_make": outcome["flops_to_make"],
+        "source_accuracy": None if source["before"] is None else source,
+    }
+
+
+def _break_even(first: Part, own: Sequence[tuple[Part, Mapping[str, Any]]]) -> dict[str, Any] | None:
+    distilled = [outcome for part, outcome in own if part.method == "distilled"]
+    return break_even([outcome for part, outcome in own if part.name == first.name], distilled) if distilled else None

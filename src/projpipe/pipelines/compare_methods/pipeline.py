@@ -1,0 +1,88 @@
+"""The pipeline that compares methods, student sizes and budgets."""
+
+from kedro.pipeline import Pipeline, node
+
+from projpipe.pipelines.compare_methods import nodes
+from projpipe.training.run_inputs import gather_run_inputs
+
+PARAMETERS = ["params:train_projector", "params:compare_methods"]
+
+
+def create_pipeline() -> Pipeline:
+    """Teacher and tasks in; a summary, figures and a page of Markdown out."""
+    return Pipeline(
+        [
+            node(
+                func=gather_run_inputs,
+                inputs=[
+                    "images",
+                    "index",
+                    "tasks",
+                    "dataset_card",
+                    "teacher",
+                    "source_weights",
+                    "source_statistics",
+                    "teacher_logits",
+                    "params:train_projector",
+                ],
+                outputs="comparison_inputs",
+                name="gather_comparison_inputs_node",
+            ),
+            node(
+                func=nodes.train_and_judge,
+                inputs=["comparison_inputs", "tasks", *PARAMETERS, "run_store"],
+                outputs="comparison_outcomes",
+                name="train_and_judge_node",
+            ),
+            node(
+                func=nodes.tabulate,
+                inputs=["comparison_outcomes", "tasks", "index", "teacher_logits", *PARAMETERS],
+                outputs=["comparison_results", "comparison_history"],
+                name="tabulate_comparison_node",
+            ),
+            node(
+                func=nodes.make_students,
+                inputs=["teacher", "comparison_inputs", "tasks", *PARAMETERS],
+                outputs="comparison_models",
+                name="make_students_node",
+            ),
+            node(
+                func=nodes.summarise,
+                inputs=[
+                    "comparison_outcomes",
+                    "comparison_results",
+                    "comparison_models",
+                    "dataset_card",
+                    "params:evaluate",
+                    *PARAMETERS,
+                ],
+                outputs="comparison",
+                name="summarise_comparison_node",
+            ),
+            node(
+                func=nodes.measure_latency,
+                inputs=["comparison_models", "dataset_card", "params:evaluate"],
+                outputs="comparison_timings",
+                name="measure_comparison_latency_node",
+            ),
+            node(
+                func=nodes.draw_differences,
+                inputs="comparison",
+                outputs="differences_figure",
+                name="draw_differences_node",
+            ),
+            node(
+                func=nodes.draw_budgets,
+                inputs=["comparison_history", "params:compare_methods"],
+                outputs="budgets_figure",
+                name="draw_budgets_node",
+            ),
+            node(
+                func=nodes.write_markdown,
+                inputs=["comparison", "comparison_timings"],
+                outputs="comparison_page",
+                name="write_comparison_page_node",
+            ),
+        ],
+        tags="compare_methods",
+    )

@@ -1,0 +1,133 @@
+"""Comparisons: every method of every table trained with every seed, each as a Ray task of its own, and judged.
+
+What is finished is kept as one small file a method and seed, so that a comparison that was stopped, or that has grown
+by a table, trains only what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from projpipe.atomic import write_atomically
+from projpipe.config import ComparedMethod, CompareMethodsConfig, ComparisonTable, RayConfig, TrainProjectorConfig
+from projpipe.errors import InputError
+from projpipe.training.controls import CONTROLS
+from projpipe.training.distributed import connect
+from projpipe.training.part import PRUNED_ONLY, Judged, Part, train_part
+from projpipe.training.run_inputs import RunInputs
+
+RESERVED = {"teacher", PRUNED_ONLY, *CONTROLS}
+logger = logging.getLogger(__name__)
+
+
+def run_comparison(
+    parts: Sequence[Part], inputs: RunInputs, judged: Judged, sampled: list[list[int]], runs: Path
+) -> list[dict[str, Any]]:
+    """Train and judge all parts that are not finished, as many at once as there are CPUs or GPUs.
+
+    Args:
+        judged: class ids of the held-out tasks, by kind.
+        sampled: those of them that methods which train a model per task are trained for.
+        runs: folder for inputs and outcomes, which all workers must see.
+
+    Returns:
+        The outcome of every part, in order, see `train_part`.
+
+    Raises:
+        InputError: a student is not smaller than the teacher, or the cluster has no room.
+    """
+    for part in parts:
+        place = f"compare_methods.tables ({part.table!r})"
+        inputs.source.spec.student(**part.config.student.model_dump(), place=place)  # refuses before work starts
+    name = inputs.stage(runs, "comparison", {"judged": judged, "sampled": sampled})
+    folder = (runs / name).resolve()
+    missing = {part.file(): part for part in parts if not (folder / part.file()).exists()}
+    logger.info("%d of %d parts are finished", len(parts) - len(missing), len(parts))
+    if missing:
+        _train_on_ray(folder, list(missing.values()), judged, sampled, inputs.config.ray)
+    return [json.loads((folder / part.file()).read_text()) for part in parts]
+
+
+def plan(config: CompareMethodsConfig, base: TrainProjectorConfig) -> list[Part]:
+    """All parts of a comparison, table by table.
+
+    Raises:
+        InputError: a change is no parameter of `train_projector` or out of range, a learning rate is missing, or two
+            rows of a table have one name.
+    """
+    parts: list[Part] = []
+    for table in config.tables:
+        place = f"compare_methods.tables ({table.name!r})"
+        names = [method.name or method.method for method in table.methods]
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise InputError(f"{place}.methods: {min(repeated)!r} stands there twice; give one of them another name")
+        if taken := RESERVED & set(names):
+            raise InputError(f"{place}.methods: {min(taken)!r} is the name of a row that is added; give another one")
+        for position, (name, method) in enumerate(zip(names, table.methods, strict=True)):
+            resolved = _resolve(base, table, method, f"{place}.methods ({name!r})")
+            rate = method.learning_rate or getattr(base.learning_rates, method.method, None)
+            if rate is None:
+                raise InputError(f"{place}.methods ({name!r}): {method.method} has no learning_rate; give it one")
+            controls = table.controls and position == 0
+            parts += [
+                Part(table.name, name, method.method, resolved.model_copy(update={"seeds": (seed,)}), rate, controls)
+                for seed in table.seeds
+            ]
+    return parts
+
+
+def _resolve(
+    base: TrainProjectorConfig, table: ComparisonTable, method: ComparedMethod, place: str
+) -> TrainProjectorConfig:
+    settings = base.model_dump()
+    for changes in (table.changes, method.changes, {"seeds": table.seeds}):
+        settings = _merge(settings, changes)
+    try:
+        return TrainProjectorConfig.model_validate(settings)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise InputError(f"{place}.changes: {where}: {problem['msg']} (given: {problem['input']!r})") from error
+
+
+def _merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Settings with changes, nested ones merged."""
+    merged = dict(settings)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(settings.get(key), dict)
+        merged[key] = _merge(settings[key], value) if both else value
+    return merged
+
+
+def _train_on_ray(
+    folder: Path, parts: Sequence[Part], judged: Judged, sampled: list[list[int]], config: RayConfig
+) -> None:
+    """Train parts as Ray tasks and write the outcome of each as soon as it is there."""
+    import ray
+
+    connect(config)
+    train = ray.remote(num_cpus=1, num_gpus=int(config.use_gpu), max_retries=1)(train_part)
+    running = {train.remote(folder, part, judged, sampled): part for part in parts}
+    done = 0
+    while running:
+        (ready,), _ = ray.wait(list(running))
+        part, outcome = running.pop(ready), ray.get(ready)
+        with write_atomically(folder / part.file()) as temporary:
+            temporary.write_text(json.dumps(outcome))
+        done += 1
+        best = max(row["validation_accuracy"] for row in outcome["history"])
+        logger.info(
+            "%d of %d: %s, %s, seed %d: %.1f %% on validation tasks",
+            done,
+            len(parts),
+            part.table,
+            part.name,
+            part.seed,
+            100 * best,
+        )

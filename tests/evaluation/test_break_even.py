@@ -1,0 +1,42 @@
+"""When the projector costs less than distilling every task."""
+
+import pytest
+
+from projpipe.evaluation.break_even import break_even, first_reaching
+
+PROJECTED = [
+    {
+        "history": [{"step": 0}, {"step": 100}],
+        "flops_per_step": 60,
+        "flops_to_make": 2,
+        "sampled_validation_accuracy": a,
+    }
+    for a in (0.7, 0.9)
+]
+
+
+def distilled(*accuracies: float) -> list[dict]:
+    history = [{"step": 10 * i, "validation_accuracy": accuracy} for i, accuracy in enumerate(accuracies)]
+    return [{"history": history, "flops_per_step": 40, "tasks": 2}]
+
+
+def test_distilling_is_counted_up_to_the_projectors_accuracy() -> None:
+    found = break_even(PROJECTED, distilled(0.4, 0.6, 1.0))  # 0.8 is half way between step 10 and 20
+    assert found["reached"]
+    assert found["steps_per_task"] == pytest.approx(15)
+    assert found["flops_per_task"] == 15 * 40 / 2
+    assert found["projector_flops"] == 6000
+    assert found["tasks"] == pytest.approx(6000 / (300 - 2), abs=0.1)
+    assert found["times_less"] == 150
+
+
+def test_where_distilling_never_gets_there_its_whole_budget_is_counted() -> None:
+    found = break_even(PROJECTED, distilled(0.4, 0.6, 0.7))
+    assert not found["reached"]
+    assert found["steps_per_task"] == 20
+
+
+def test_a_curve_reaches_a_target_between_two_points_or_never() -> None:
+    assert first_reaching([0, 10, 20], [0.0, 0.5, 1.0], 0.75) == pytest.approx(15)
+    assert first_reaching([0, 10], [0.9, 0.95], 0.5) == 0
+    assert first_reaching([0, 10], [0.1, 0.2], 0.5) is None

@@ -1,0 +1,29 @@
+"""The conditioning terms that the projection's tests go through."""
+
+import pytest
+
+from projpipe.projection.factors import Conditioning
+
+TERMS = {
+    "templates": Conditioning(templates=3, rank=0, gates=False, units=False, task_embed_dim=8),
+    "rank": Conditioning(templates=0, rank=2, gates=False, units=False, task_embed_dim=8),
+    "gates": Conditioning(templates=0, rank=0, gates=True, units=False, task_embed_dim=8),
+    "all": Conditioning(templates=3, rank=2, gates=True, units=False, task_embed_dim=8),
+    "all, on units too": Conditioning(templates=3, rank=2, gates=True, units=True, task_embed_dim=8),
+}
+
+
+@pytest.fixture(params=TERMS.values(), ids=TERMS.keys())
+def conditioning(request: pytest.FixtureRequest) -> Conditioning:
+    """Each term by itself, and all together."""
+    return request.param
+
+
+@pytest.fixture
+def every_term() -> Conditioning:
+    return TERMS["all, on units too"]
+
+
+@pytest.fixture
+def static() -> Conditioning:
+    return Conditioning(templates=0, rank=0, gates=False, units=False, task_embed_dim=8)
