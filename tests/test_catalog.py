@@ -8,6 +8,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline
 from kedro.validation.exceptions import DataValidationError
 
 from projpipe.pipeline_registry import ORDER
@@ -27,6 +28,12 @@ def configuration(env: str) -> OmegaConfigLoader:
 def catalog(project: Path) -> DataCatalog:
     with KedroSession.create(project, env="smoke") as session:
         return session.load_context().catalog
+
+
+def datasets() -> list[str]:
+    """Names of the data sets of all pipelines."""
+    whole = sum((pipelines[name] for name in ORDER), Pipeline([]))
+    return sorted(name for name in whole.datasets() if not name.startswith("param"))
 
 
 @each_environment
@@ -54,21 +61,14 @@ def _overlay(parameters: dict[str, Any], stated: dict[str, Any]) -> None:
             parameters[key] = value
 
 
-def test_every_environment_keeps_its_data_in_a_folder_of_its_own() -> None:
+def test_environments_share_a_data_folder_only_where_they_make_the_same_of_it() -> None:
     folders = {env: configuration(env)["globals"]["data_folder"] for env in ENVIRONMENTS}
     assert folders.pop("base") == "data"
-    assert folders == {env: f"data/{env}" for env in folders}
-
-
-@each_environment
-def test_a_configuration_file_opens_with_its_command_what_to_expect_and_the_run_time(env: str) -> None:
-    for file in (CONF / env).glob("parameters_*.yml"):
-        option = "" if env == "base" else f"--env {env} "
-        command, *rest = file.read_text().splitlines()
-        assert command == f"# kedro run {option}--pipelines {file.stem.removeprefix('parameters_')}"
-        comment = " ".join(line for line in rest if line.startswith("#"))
-        assert "Expected:" in comment, file
-        assert "Run time:" in comment, file
+    # One that takes another's data links to that one's parameters.
+    owners = {env: (CONF / env / "parameters_split_tasks.yml").resolve().parent.name for env in folders}
+    assert folders == {env: f"data/{owner}" for env, owner in owners.items()}
+    names = [(folders[env], configuration(env)["globals"]["comparison"]) for env in folders]
+    assert len(set(names)) == len(names)
 
 
 def test_the_catalog_is_the_same_for_all_environments() -> None:
@@ -76,21 +76,20 @@ def test_the_catalog_is_the_same_for_all_environments() -> None:
 
 
 def test_the_catalog_holds_the_data_sets_of_the_pipelines_and_no_others(catalog: DataCatalog) -> None:
-    used = {name for name in pipelines["__default__"].datasets() if not name.startswith("param")}
+    used = set(datasets())
     declared = {name for name in catalog.keys() if not name.startswith("param")}  # noqa: SIM118 - no mapping
     assert used == declared
 
 
 def test_every_file_lies_in_the_data_folder_and_no_two_share_a_path(catalog: DataCatalog, project: Path) -> None:
-    datasets = [catalog[name] for name in pipelines["__default__"].datasets() if not name.startswith("param")]
-    paths = [dataset.filepath for dataset in datasets if not isinstance(dataset, MemoryDataset)]
+    paths = [catalog[name].filepath for name in datasets() if not isinstance(catalog[name], MemoryDataset)]
     assert len(set(paths)) == len(paths) > 20
     assert all(path.is_relative_to(project / "data" / "smoke") for path in paths)
 
 
 def test_every_table_is_checked_when_it_is_saved_and_when_it_is_loaded(catalog: DataCatalog) -> None:
     tables = [name for name, spec in catalog.validator_specs.items() if spec.on == ("load", "save")]
-    named = [name for name in pipelines["__default__"].datasets() if type(catalog[name]).__name__ == "TableDataset"]
+    named = [name for name in datasets() if type(catalog[name]).__name__ == "TableDataset"]
     assert set(tables) == set(named)
     for name in tables:
         with pytest.raises(DataValidationError, match=name):

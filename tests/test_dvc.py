@@ -110,7 +110,7 @@ def test_a_stage_depends_on_the_catalog_and_on_where_data_is_kept(name: str, sta
 
 def test_figures_of_time_stay_out_of_the_cache(stages: dict[str, PipelineStage]) -> None:
     kept_out = {Path(out.def_path).name for stage in stages.values() for out in stage.outs if not out.use_cache}
-    assert kept_out == {"metrics.json", "timings.json", "report.html"}
+    assert kept_out == {"metrics.json", "timings.json", "report.html", "comparison.md"}
 
 
 def test_metrics_and_a_plot_are_declared(stages: dict[str, PipelineStage]) -> None:

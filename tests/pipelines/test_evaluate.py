@@ -22,7 +22,9 @@ from projpipe.images.normalisation import normalise
 from projpipe.pipelines.evaluate import create_pipeline, nodes
 from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
+from projpipe.training.controls import CONTROLS
 from projpipe.training.methods import build
+from projpipe.training.provenance import tensors_sha256
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.statistics import activation_statistics
@@ -33,7 +35,9 @@ TRAIN_PROJECTOR = TrainProjectorConfig.model_validate(
     {
         "seeds": SEEDS,
         "student": {"embed_dim": 12, "depth": 2, "num_heads": 3, "mlp_ratio": 2.0},
-        "conditioning": {"templates": 2, "rank": 0, "gates": True, "task_embed_dim": 8},
+        "start": "principal",
+        "source": "frozen",
+        "conditioning": {"templates": 2, "rank": 0, "gates": True, "units": False, "task_embed_dim": 8},
         "optimisation": {
             "steps": 20,
             "tasks_per_step": 2,
@@ -71,11 +75,12 @@ def trained(method: str, source: Source) -> dict[str, torch.Tensor]:
 
 def projector_of(source: Source, config: TrainProjectorConfig) -> Projector:
     operator = build("projected", source, config, 0).generator
-    return Projector(operator, data={}, provenance={"parameters": config.model_dump(mode="json")})
+    provenance = {"parameters": config.model_dump(mode="json"), "teacher_sha256": tensors_sha256(source.weights)}
+    return Projector(operator, data={}, provenance=provenance)
 
 
 def history(method: str) -> pd.DataFrame:
-    rows = [(method, seed, step, 1.0, 0.5 + step / 100) for seed in SEEDS for step in (0, 10, 20)]
+    rows = [(method, seed, step, 1.0, 0.5 + step / 100, None) for seed in SEEDS for step in (0, 10, 20)]
     return pd.DataFrame(rows, columns=list(schemas.HISTORY.columns))
 
 
@@ -186,7 +191,10 @@ def test_nodes_have_names_of_their_own() -> None:
 def test_every_method_and_seed_is_judged_on_every_reported_task(outputs: dict[str, Any]) -> None:
     results = schemas.RESULTS.validate(outputs["results"])
 
-    judged = [("teacher", TEACHER_SEED), *((method, seed) for method in schemas.METHODS for seed in SEEDS)]
+    judged = [
+        ("teacher", TEACHER_SEED),
+        *((method, seed) for method in (*schemas.METHODS, *CONTROLS) for seed in SEEDS),
+    ]
     assert set(zip(results["method"], results["seed"], results["task_id"], strict=True)) == {
         (method, seed, task) for method, seed in judged for task in (0, 3, 4, 5)
     }
@@ -204,7 +212,7 @@ def share_of_hits(answers: Callable[[torch.Tensor], torch.Tensor], classes: list
 def test_the_accuracy_of_every_student_is_that_of_its_timm_model_on_the_test_images(
     inputs: dict[str, Any], outputs: dict[str, Any], source: Source
 ) -> None:
-    students = outputs["results"].query("method != 'teacher'")
+    students = outputs["results"].query("method in @schemas.METHODS")
     expected = []
     for row in students.itertuples():
         classes = inputs["tasks"]["class_ids"][row.task_id]
@@ -236,7 +244,7 @@ def test_metrics_hold_the_sizes_of_the_models_of_the_median_task(
 
     assert metrics["student"]["params"] == sum(p.numel() for p in student.parameters())
     assert metrics["teacher"]["params"] == sum(p.numel() for p in inputs["teacher"].parameters())
-    assert metrics["results"].keys() == {"teacher", *schemas.METHODS}
+    assert metrics["results"].keys() == {"teacher", *schemas.METHODS, *CONTROLS}
     assert outputs["timings"]["num_classes"] == 3
     assert outputs["timings"]["make_one_model_ms"].keys() == set(schemas.METHODS)
 

@@ -25,9 +25,11 @@ CONDITIONINGS = {
 }
 
 
-def make_projector(source: Source, conditioning: Conditioning = CONDITIONINGS["projected"]) -> Projector:
+def make_projector(
+    source: Source, conditioning: Conditioning = CONDITIONINGS["projected"], tuned: bool = False
+) -> Projector:
     """A projector with every parameter off its start, so that each term of the conditioning is at work."""
-    operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), conditioning, seed=0)
+    operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), conditioning, seed=0, tuned=tuned)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in operator.parameters():
@@ -57,6 +59,17 @@ def test_a_saved_projector_makes_the_same_students_bit_for_bit(
     student, again = projector.generate(["two", "nine"]), loaded.generate(["two", "nine"])
     assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in student.state_dict().items())
     assert torch.equal(student(images), again(images))
+
+
+def test_a_projector_with_a_tuned_source_keeps_the_source_as_it_was_tuned(
+    source: Source, images: torch.Tensor, tmp_path: Path
+) -> None:
+    projector = make_projector(source, tuned=True)
+    projector.save(tmp_path / "projector")
+    loaded = load_projector(tmp_path / "projector")
+    assert not torch.equal(loaded.operator.source.weights["fc1.weight"], source.weights["fc1.weight"])
+    found, expected = (which.generate(["two", "nine"])(images) for which in (loaded, projector))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_generation_is_deterministic_whatever_torchs_own_seed(projector: Projector, images: torch.Tensor) -> None:

@@ -32,7 +32,7 @@ class TaskEncoder(nn.Module):
 
     def __init__(self, classifier: Tensor, embed_dim: int) -> None:
         super().__init__()
-        self.register_buffer("features", class_features(classifier), persistent=False)
+        self.register_buffer("features", class_features(classifier))  # kept: the source may be tuned
         self.each = nn.Sequential(nn.Linear(classifier.shape[1], HIDDEN), nn.GELU(), nn.Linear(HIDDEN, HIDDEN))
         self.whole = nn.Sequential(nn.GELU(), nn.Linear(HIDDEN, embed_dim), nn.LayerNorm(embed_dim))
 

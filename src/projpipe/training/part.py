@@ -16,10 +16,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from projpipe.baselines.per_task import PerTaskModels, random_starts, stacked
 from projpipe.baselines.pruned import prune_for_task, pruned_spec
 from projpipe.config import TrainProjectorConfig
-from projpipe.training.controls import CONTROLS, control_embeddings
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
 from projpipe.training.batches import LabelledImages, draw_batch, pad_tasks
+from projpipe.training.controls import CONTROLS, control_embeddings
 from projpipe.training.loop import TrainingData, task_accuracy
 from projpipe.training.methods import TaskModel, build
 from projpipe.training.run_inputs import deciding, digest_of, load_staged
@@ -92,7 +92,7 @@ def train_part(folder: Path, part: Part, judged: Judged, sampled: list[list[int]
     tasks = [task for of_kind in judged.values() for task in of_kind]
     judge = partial(_accuracies, data=data.test, tasks=tasks, device=device)
     accuracies = {PRUNED_ONLY: judge(model)} if part.method == "pruned" else {}
-    flops_per_step = _flops_per_step(model, data, config, device)
+    step_flops = flops_per_step(model, data, config, device)
     prefix = f"finished.{part.seed}."
     model.load_state_dict({name.removeprefix(prefix): tensor for name, tensor in kept.items()})
     accuracies["method"] = judge(model.eval())
@@ -111,7 +111,7 @@ def train_part(folder: Path, part: Part, judged: Judged, sampled: list[list[int]
         "tasks": len(data.train_tasks),
         "accuracies": accuracies,
         "sampled_validation_accuracy": _mean(_accuracies(model, data.validation, sampled, device)),
-        "flops_per_step": flops_per_step,
+        "flops_per_step": step_flops,
         "flops_to_make": _flops_to_make(model, sorted(sampled, key=len)[len(sampled) // 2], device),
     }
 
@@ -155,7 +155,7 @@ def _accuracies(
         ]
 
 
-def _flops_per_step(model: TaskModel, data: TrainingData, config: TrainProjectorConfig, device: torch.device) -> int:
+def flops_per_step(model: TaskModel, data: TrainingData, config: TrainProjectorConfig, device: torch.device) -> int:
     """Operations of the forward and the backward pass of one step, a multiply-accumulate counted as two."""
     schedule = config.optimisation
     batch = draw_batch(

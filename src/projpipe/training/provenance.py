@@ -1,10 +1,14 @@
 """Which versions and which commit made a result."""
 
+import hashlib
 import shlex
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+
+from safetensors.torch import save
+from torch import Tensor
 
 PACKAGES = ("projpipe", "torch", "timm", "numpy", "ray")
 
@@ -29,3 +33,8 @@ def source_commit(folder: Path) -> str:
 def command() -> str:
     """The command that this process was started with."""
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def tensors_sha256(tensors: dict[str, Tensor]) -> str:
+    """A checksum of named tensors, whatever their order."""
+    return hashlib.sha256(save({name: tensor.contiguous() for name, tensor in sorted(tensors.items())})).hexdigest()

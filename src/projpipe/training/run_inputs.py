@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
 import projpipe
 from projpipe.atomic import write_atomically
 from projpipe.config import TrainProjectorConfig
 from projpipe.projection.source import Source
-from projpipe.tasks.task import class_ids_of
 from projpipe.training.batches import LabelledImages
 from projpipe.training.loop import TrainingData
 from projpipe.transformer.spec import TransformerSpec
@@ -84,32 +82,6 @@ class RunInputs:
         with write_atomically(folder / SETTINGS) as temporary:
             temporary.write_text(json.dumps({"images": str(Path(path).resolve()), **self._settings()}))
         return name
-
-
-def gather_run_inputs(
-    images: np.ndarray,
-    index: pd.DataFrame,
-    tasks: pd.DataFrame,
-    dataset_card: dict[str, Any],
-    teacher: nn.Module,
-    source_weights: dict[str, Tensor],
-    source_statistics: dict[str, Tensor],
-    teacher_logits: dict[str, Tensor],
-    config: TrainProjectorConfig,
-) -> RunInputs:
-    """Bring together all that decides what training makes; its hash names the run."""
-    return RunInputs(
-        config=config,
-        source=Source(TransformerSpec.of(teacher), source_weights, source_statistics),
-        logits=teacher_logits,
-        labels=torch.tensor(index["class_id"].to_numpy()),
-        train_tasks=class_ids_of(tasks, "train"),
-        validation_tasks=class_ids_of(tasks, "validation"),
-        mean=dataset_card["mean"],
-        std=dataset_card["std"],
-        images=images,
-        images_sha256=dataset_card["sha256"],
-    )
 
 
 def deciding(config: TrainProjectorConfig, learning_rate: float) -> dict[str, Any]:

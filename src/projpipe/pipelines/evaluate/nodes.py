@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.evaluation.accuracy import masked_accuracies, task_accuracies
-from projpipe.training.controls import CONTROLS, control_embeddings
 from projpipe.evaluation.cost import Cost, deployed_cost
 from projpipe.evaluation.latency import Timings, measure_timings
 from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics, median_task, reported_tasks
@@ -22,7 +21,9 @@ from projpipe.projection.source import Source
 from projpipe.reporting import figures
 from projpipe.reporting.report import render_report
 from projpipe.tasks.task import class_ids_of
+from projpipe.training.controls import CONTROLS, control_embeddings
 from projpipe.training.methods import TaskModel, restore
+from projpipe.training.provenance import tensors_sha256
 from projpipe.transformer.spec import TransformerSpec
 
 Specialise = Callable[[Sequence[int]], nn.Module]
@@ -55,10 +56,9 @@ def restore_methods(
 def _check_same_run(projector: Projector, source_weights: dict[str, Tensor], config: TrainProjectorConfig) -> None:
     placement = {"ray"}
     trained = TrainProjectorConfig.model_validate(projector.provenance["parameters"])
-    own = projector.operator.source.weights
     if trained.model_dump(exclude=placement) != config.model_dump(exclude=placement):
         changed = "other parameters than train_projector has now"
-    elif own.keys() != source_weights.keys() or any(not torch.equal(own[name], source_weights[name]) for name in own):
+    elif projector.provenance["teacher_sha256"] != tensors_sha256(source_weights):
         changed = "another teacher than extract_teacher has left"
     else:
         return

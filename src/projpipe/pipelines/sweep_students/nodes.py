@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from projpipe.config import SweepStudentsConfig, TrainProjectorConfig
 from projpipe.reporting.figures import pareto_figure
-from projpipe.training.run_inputs import RunInputs, gather_run_inputs
+from projpipe.training.gather import gather_run_inputs
+from projpipe.training.run_inputs import RunInputs
 from projpipe.training.sweep import run_sweep
 
 

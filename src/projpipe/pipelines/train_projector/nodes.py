@@ -11,7 +11,7 @@ from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_folder import Projector
 from projpipe.training.distributed import train_method
 from projpipe.training.methods import restore
-from projpipe.training.provenance import package_versions
+from projpipe.training.provenance import package_versions, tensors_sha256
 from projpipe.training.run_inputs import RunInputs
 
 
@@ -57,6 +57,7 @@ def assemble_projector(
         data={**described, "held_out_classes": held_out},
         provenance={
             "teacher": {key: teacher_card[key] for key in ("architecture", "arguments", "params", "accuracy")},
+            "teacher_sha256": tensors_sha256(run_inputs.source.weights),
             "dataset_sha256": dataset_card["sha256"],
             "parameters": config.model_dump(mode="json"),
             "seed": seed,

@@ -3,7 +3,7 @@
 from kedro.pipeline import Pipeline, node
 
 from projpipe.pipelines.train_projector import nodes
-from projpipe.training.run_inputs import gather_run_inputs
+from projpipe.training.gather import gather_run_inputs
 
 
 def create_pipeline() -> Pipeline:

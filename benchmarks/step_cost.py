@@ -1,0 +1,116 @@
+"""What one optimisation step costs: the projector against the universal model, same student, batch and process.
+
+    kedro run --env omniglot --pipelines split_tasks,extract_teacher
+    python benchmarks/step_cost.py
+
+Prints the median time of a step, images a second, the share of this machine's peak FLOP/s (that of a large matrix
+product, measured in the same process), and the ratio of the medians. The methods take turns, step by step.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import torch
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+from projpipe.config import StudentConfig
+from projpipe.training.batches import Batch, draw_batch
+from projpipe.training.gather import gather_run_inputs
+from projpipe.training.loop import Trainer
+from projpipe.training.methods import build
+from projpipe.training.part import flops_per_step
+from projpipe.training.run_inputs import RunInputs, load_staged
+
+METHODS = ("universal", "static", "projected")
+INPUTS = (
+    "images",
+    "index",
+    "tasks",
+    "dataset_card",
+    "teacher",
+    "source_weights",
+    "source_statistics",
+    "teacher_logits",
+)
+SIZE = 2048  # of the matrices whose product is taken for the peak
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--env", default="omniglot", help="environment whose data and teacher are there already")
+    parser.add_argument("--embed-dim", type=int, default=48)
+    parser.add_argument("--depth", type=int, default=3)
+    parser.add_argument("--mlp-ratio", type=float, default=4.0)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+
+    inputs = load_inputs(arguments.env)
+    student = StudentConfig(
+        embed_dim=arguments.embed_dim, depth=arguments.depth, num_heads=4, mlp_ratio=arguments.mlp_ratio
+    )
+    config = inputs.config.model_copy(update={"student": student})
+    schedule = config.optimisation
+    with tempfile.TemporaryDirectory() as folder:
+        data, source = load_staged(Path(folder) / inputs.stage(Path(folder), "benchmark", {}))
+        batches = [
+            draw_batch(data.train, data.train_tasks, schedule.tasks_per_step, schedule.images_per_task, seed=(0, step))
+            for step in range(arguments.steps)
+        ]
+        models = {method: build(method, source, config, seed=0) for method in METHODS}
+        flops = {method: flops_per_step(model, data, config, torch.device("cpu")) for method, model in models.items()}
+    trainers = {method: Trainer(model, model, schedule, 0.002) for method, model in models.items()}
+    seconds = measure(trainers, batches)
+    peak = peak_flops()
+
+    images = schedule.tasks_per_step * schedule.images_per_task
+    print(f"{student.embed_dim} x {student.depth} student, {images} images a step, {arguments.threads} threads")
+    print(f"peak {peak / 1e9:.0f} GFLOP/s")
+    for method, times in seconds.items():
+        step = median(times)
+        share = flops[method] / step / peak
+        print(
+            f"{method:10} {1000 * step:7.1f} ms  {images / step:6.0f} images/s  {flops[method] / 1e9:5.2f} GFLOP  "
+            f"{share:4.0%} of peak"
+        )
+    print(f"projected / universal: {median(seconds['projected']) / median(seconds['universal']):.2f}")
+
+
+def load_inputs(env: str) -> RunInputs:
+    """The inputs of a run out of the catalog of an environment."""
+    bootstrap_project(Path.cwd())
+    with KedroSession.create(env=env) as session:
+        load = session.load_context().catalog.load
+        return gather_run_inputs(*(load(name) for name in INPUTS), load("params:train_projector"))
+
+
+def measure(trainers: dict[str, Trainer], batches: list[Batch]) -> dict[str, list[float]]:
+    """Seconds of every step; the first ones are left out."""
+    seconds: dict[str, list[float]] = {method: [] for method in trainers}
+    for batch in batches:
+        for method, trainer in trainers.items():
+            start = time.perf_counter()
+            trainer.train_step(batch)
+            seconds[method].append(time.perf_counter() - start)
+    return {method: times[5:] for method, times in seconds.items()}
+
+
+def peak_flops() -> float:
+    """Operations a second of a large matrix product in single precision."""
+    matrix = torch.randn(SIZE, SIZE)
+    times = []
+    for _ in range(10):
+        start = time.perf_counter()
+        matrix @ matrix
+        times.append(time.perf_counter() - start)
+    return 2 * SIZE**3 / median(times)
+
+
+if __name__ == "__main__":
+    main()

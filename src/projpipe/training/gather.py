@@ -1,0 +1,42 @@
+"""From the project's data sets to the inputs of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from projpipe.config import TrainProjectorConfig
+from projpipe.projection.source import Source
+from projpipe.tasks.task import class_ids_of
+from projpipe.training.run_inputs import RunInputs
+from projpipe.transformer.spec import TransformerSpec
+
+
+def gather_run_inputs(
+    images: np.ndarray,
+    index: pd.DataFrame,
+    tasks: pd.DataFrame,
+    dataset_card: dict[str, Any],
+    teacher: nn.Module,
+    source_weights: dict[str, Tensor],
+    source_statistics: dict[str, Tensor],
+    teacher_logits: dict[str, Tensor],
+    config: TrainProjectorConfig,
+) -> RunInputs:
+    """Bring together all that decides what training makes; its hash names the run."""
+    return RunInputs(
+        config=config,
+        source=Source(TransformerSpec.of(teacher), source_weights, source_statistics),
+        logits=teacher_logits,
+        labels=torch.tensor(index["class_id"].to_numpy()),
+        train_tasks=class_ids_of(tasks, "train"),
+        validation_tasks=class_ids_of(tasks, "validation"),
+        mean=dataset_card["mean"],
+        std=dataset_card["std"],
+        images=images,
+        images_sha256=dataset_card["sha256"],
+    )
