@@ -23,6 +23,7 @@ from nbclient import NotebookClient
 from projpipe import load_projector
 from projpipe.datasets import FolderDataset
 from projpipe.schemas import METHODS
+from projpipe.training.controls import CONTROLS
 
 ROOT = Path(__file__).parents[1]
 # What no two runs share, see dvc.yaml: figures of time.
@@ -110,7 +111,7 @@ def test_metrics_have_the_form_that_all_data_sets_share(metrics: dict[str, Any])
     for size in ("params", "macs"):
         share = metrics["student"][size] / metrics["teacher"][size]
         assert metrics["reduction"][size] == pytest.approx(1 - share, abs=1e-6)
-    assert metrics["results"].keys() == {"teacher", *METHODS}
+    assert metrics["results"].keys() == {"teacher", *METHODS, *CONTROLS}
     for by_kind in metrics["results"].values():
         assert by_kind.keys() == {"new_combination", "new_class", "train"}
         assert {kind: cell["tasks"] for kind, cell in by_kind.items()} == {
@@ -171,6 +172,23 @@ def test_the_same_inputs_give_the_same_bytes_whether_runs_are_kept_or_made_again
     again = files(project)
     assert again.keys() == before.keys()
     assert {Path(name).name for name, digest in again.items() if before[name] != digest} == OF_THE_CLOCK
+
+
+def test_a_comparison_ends_with_a_page_of_all_methods_and_trains_nothing_twice(project: Path) -> None:
+    assert "0 of 9 parts are finished" in kedro(project, "--pipelines", "compare_methods")
+    folder = project / "data/smoke/08_reporting/comparison"
+    summary = json.loads((folder / "comparison.json").read_text())["tables"]["smoke"]
+    rows = {"projected", "static", "universal", "universal_selected", "scratch", "distilled", "pruned", "pruned_only"}
+    assert summary["results"].keys() == {"teacher", *CONTROLS, *rows, "tuned source", "uniform start"}
+    assert summary["methods"]["tuned source"]["source_accuracy"].keys() == {"before", "after"}
+    assert summary["break_even"]["projector_flops"] > summary["break_even"]["flops_to_make"]
+    page = (folder / "comparison.md").read_text()
+    assert all(text in page for text in ("Universal conditional", "tuned source", "Break-even", "kedro run"))
+
+    before = files(project)
+    assert "9 of 9 parts are finished" in kedro(project, "--pipelines", "compare_methods")
+    changed = {Path(name).name for name, digest in files(project).items() if before[name] != digest}
+    assert changed == {"comparison.md", "timings.json"}
 
 
 def test_the_tour_runs_and_ends_with_a_model_that_timm_alone_reads(project: Path) -> None:

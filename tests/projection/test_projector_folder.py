@@ -1,5 +1,6 @@
 """A projector's folder makes the students it was trained to make, or says what is wrong with it."""
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from timm.models.vision_transformer import VisionTransformer
 
 from projpipe import load_projector
 from projpipe.errors import InputError
@@ -16,6 +18,7 @@ from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_folder import MANIFEST, TENSORS, Projector
 from projpipe.projection.source import Source
+from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.forward import forward_students
 
 CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -230,3 +233,34 @@ def test_a_student_that_is_trained_further_leaves_the_projector_and_its_sisters_
     for name, tensor in sister.state_dict().items():
         assert torch.equal(tensor, before[name])
         assert torch.equal(again[name], before[name])
+
+
+def test_support_images_stand_for_the_classes_that_the_source_sees_in_them(
+    source: Source, teacher: VisionTransformer, images: torch.Tensor
+) -> None:
+    varied = copy.deepcopy(teacher)  # a teacher whose answers differ from image to image
+    with torch.no_grad():
+        varied.head.bias -= varied(images).mean(0)
+        varied.head.weight *= 5
+        varied.head.bias *= 5
+        seen = varied(images[:4]).softmax(-1).sum(0)
+    projector = make_projector(Source(source.spec, canonical_weights(varied), source.statistics))
+    expected = [name for name, evidence in zip(CLASSES, seen.tolist(), strict=True) if evidence >= 0.5]
+    assert 2 <= len(expected) < len(CLASSES)
+    assert projector.recognise(images[:4]) == expected
+    found, named = projector.generate(support_images=images[:4]), projector.generate(expected)
+    assert torch.equal(found(images), named(images))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "give either classes or support_images"),
+        ({"classes": ["two", "nine"], "support_images": torch.zeros(2, 1, 8, 8)}, "give either"),
+        ({"support_images": torch.zeros(2, 3, 8, 8)}, r"shape \(2, 3, 8, 8\) is not \[N, 1, 8, 8\]"),
+        ({"support_images": torch.zeros(1, 1, 8, 8)}, "show .*; give images of two or more"),
+    ],
+)
+def test_what_names_no_task_is_refused(given: dict[str, Any], message: str, projector: Projector) -> None:
+    with pytest.raises(InputError, match=message):
+        projector.generate(**given)

@@ -23,6 +23,7 @@ from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
 from projpipe.transformer.export import export_student
+from projpipe.transformer.forward import forward_students
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.timm_folder import load_weights
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
 
 FORMAT = 1
+EVIDENCE = 0.5  # probability, summed over support images, from which on a class counts as seen
 MANIFEST, TENSORS = "manifest.json", "projector.safetensors"
 
 
@@ -52,23 +54,32 @@ class Projector:
         return list(self.data["classes"])
 
     @torch.no_grad()
-    def generate(self, classes: Sequence[str]) -> VisionTransformer:
+    def generate(
+        self, classes: Sequence[str] | None = None, support_images: torch.Tensor | None = None
+    ) -> VisionTransformer:
         """Make a small model that tells the given classes apart, in one shot.
 
         Args:
             classes: two or more class names; the model's logits are in this order.
+            support_images: a few unlabelled images of the task in place of its classes, `[N, C, H, W]`, normalised with
+                `data["mean"]` and `data["std"]`; the task is then what the source sees in them, see `recognise`.
 
         Returns:
             A stock timm VisionTransformer in eval mode; `model.pretrained_cfg` holds `label_names`, `mean`, `std`.
 
         Raises:
-            InputError: an unknown class, a class given twice, or fewer than two.
+            InputError: an unknown class, a class given twice, or fewer than two; classes and images both, or neither.
 
         Example:
             >>> from projpipe import load_projector
             >>> projector = load_projector("data/06_models/projector")  # doctest: +SKIP
             >>> student = projector.generate(classes=["3", "5", "8"])  # doctest: +SKIP
         """
+        if (classes is None) == (support_images is None):
+            raise InputError("generate: give either classes or support_images")
+        if support_images is not None:
+            classes = self.recognise(support_images)
+        assert classes is not None
         ids = torch.tensor([self.class_ids(classes)])
         weights = self.operator(ids, torch.ones_like(ids, dtype=torch.bool))
         return export_student(
@@ -78,6 +89,29 @@ class Projector:
             mean=self.data["mean"],
             std=self.data["std"],
         )
+
+    @torch.no_grad()
+    def recognise(self, support_images: torch.Tensor) -> list[str]:
+        """Names of the classes that the source sees in images `[N, C, H, W]`, in its own order.
+
+        A class counts from half an image's worth of probability on, summed over the images.
+
+        Raises:
+            InputError: the images have another shape than the source's, or show fewer than two classes.
+        """
+        spec = self.operator.source.spec
+        expected = (spec.in_chans, *spec.image_size)
+        if support_images.shape[1:] != expected:
+            raise InputError(
+                f"support_images: shape {tuple(support_images.shape)} is not [N, {', '.join(map(str, expected))}]; "
+                "resize them and give one axis for channels"
+            )
+        weights = {name: tensor[None] for name, tensor in self.operator.source_weights().items()}
+        seen = forward_students(spec, weights, support_images[None])[0].softmax(-1).sum(0) >= EVIDENCE
+        names = [name for name, there in zip(self.data["classes"], seen.tolist(), strict=True) if there]
+        if len(names) < 2:
+            raise InputError(f"support_images: show {names or 'no class'}; give images of two or more classes")
+        return names
 
     def class_ids(self, classes: Sequence[str]) -> list[int]:
         """Positions of class names among the source's classes."""
