@@ -19,23 +19,13 @@ from kedro.framework.startup import bootstrap_project
 
 from projpipe.config import StudentConfig
 from projpipe.training.batches import Batch, draw_batch
-from projpipe.training.gather import gather_run_inputs
+from projpipe.training.gather import DATASETS, gather_run_inputs
 from projpipe.training.loop import Trainer
 from projpipe.training.methods import build
 from projpipe.training.part import flops_per_step
 from projpipe.training.run_inputs import RunInputs, load_staged
 
 METHODS = ("universal", "static", "projected")
-INPUTS = (
-    "images",
-    "index",
-    "tasks",
-    "dataset_card",
-    "teacher",
-    "source_weights",
-    "source_statistics",
-    "teacher_logits",
-)
 SIZE = 2048  # of the matrices whose product is taken for the peak
 
 
@@ -87,7 +77,7 @@ def load_inputs(env: str) -> RunInputs:
     bootstrap_project(Path.cwd())
     with KedroSession.create(env=env) as session:
         load = session.load_context().catalog.load
-        return gather_run_inputs(*(load(name) for name in INPUTS), load("params:train_projector"))
+        return gather_run_inputs(*(load(name) for name in DATASETS), load("params:train_projector"))
 
 
 def measure(trainers: dict[str, Trainer], batches: list[Batch]) -> dict[str, list[float]]:

@@ -1,6 +1,7 @@
 """What a deployed model costs: parameters and multiply-accumulates."""
 
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 import torch
 from torch import nn
@@ -23,3 +24,9 @@ def deployed_cost(model: nn.Module, image_shape: tuple[int, int, int]) -> Cost:
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, *image_shape))
     return Cost(params=sum(p.numel() for p in model.parameters()), macs=counter.get_total_flops() // 2)
+
+
+def image_shape(dataset_card: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Shape `[C, H, W]` of one image of a data set."""
+    height, width = dataset_card["image_size"]
+    return dataset_card["channels"], height, width

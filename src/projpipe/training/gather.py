@@ -15,6 +15,18 @@ from projpipe.tasks.task import class_ids_of
 from projpipe.training.run_inputs import RunInputs
 from projpipe.transformer.spec import TransformerSpec
 
+# The names of the arguments of `gather_run_inputs` among the project's data sets.
+DATASETS = (
+    "images",
+    "index",
+    "tasks",
+    "dataset_card",
+    "teacher",
+    "source_weights",
+    "source_statistics",
+    "teacher_logits",
+)
+
 
 def gather_run_inputs(
     images: np.ndarray,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from projpipe.config import CompareMethodsConfig, EvaluateConfig, TrainProjectorConfig
 from projpipe.evaluation.accuracy import masked_accuracies
 from projpipe.evaluation.comparison import comparison_history, comparison_results, comparison_summary
-from projpipe.evaluation.cost import Cost, deployed_cost
+from projpipe.evaluation.cost import Cost, deployed_cost, image_shape
 from projpipe.evaluation.latency import latencies, machine
 from projpipe.evaluation.metrics import JUDGED_KINDS, median_task
 from projpipe.reporting import comparison
@@ -84,7 +84,7 @@ def summarise(
     compare_methods: CompareMethodsConfig,
 ) -> dict[str, Any]:
     """Every table with its student, accuracies, paired differences, training costs and break-even."""
-    shape = _image_shape(dataset_card)
+    shape = image_shape(dataset_card)
     costs: dict[str, Cost] = {name: deployed_cost(model, shape) for name, model in models.items()}
     by_table = {name: {"teacher": costs["teacher"], "student": cost} for name, cost in costs.items()}
     parts = plan(compare_methods, train_projector)
@@ -107,7 +107,7 @@ def measure_latency(
     models: Mapping[str, nn.Module], dataset_card: dict[str, Any], evaluate: EvaluateConfig
 ) -> dict[str, Any]:
     """Latency of the teacher and of every table's students."""
-    shape, settings = _image_shape(dataset_card), evaluate.latency
+    shape, settings = image_shape(dataset_card), evaluate.latency
     measured = {
         str(size): latencies(models, shape, size, settings.threads, settings.repeats) for size in settings.batch_sizes
     }
@@ -146,8 +146,3 @@ def write_markdown(summary: dict[str, Any], timings: dict[str, Any]) -> str:
 
 def _names(config: CompareMethodsConfig) -> Sequence[str]:
     return [table.name for table in config.tables]
-
-
-def _image_shape(dataset_card: dict[str, Any]) -> tuple[int, int, int]:
-    height, width = dataset_card["image_size"]
-    return dataset_card["channels"], height, width

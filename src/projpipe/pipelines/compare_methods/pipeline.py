@@ -3,7 +3,7 @@
 from kedro.pipeline import Pipeline, node
 
 from projpipe.pipelines.compare_methods import nodes
-from projpipe.training.gather import gather_run_inputs
+from projpipe.training.gather import DATASETS, gather_run_inputs
 
 PARAMETERS = ["params:train_projector", "params:compare_methods"]
 
@@ -14,17 +14,7 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 func=gather_run_inputs,
-                inputs=[
-                    "images",
-                    "index",
-                    "tasks",
-                    "dataset_card",
-                    "teacher",
-                    "source_weights",
-                    "source_statistics",
-                    "teacher_logits",
-                    "params:train_projector",
-                ],
+                inputs=[*DATASETS, "params:train_projector"],
                 outputs="comparison_inputs",
                 name="gather_comparison_inputs_node",
             ),

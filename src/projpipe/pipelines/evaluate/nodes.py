@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.evaluation.accuracy import masked_accuracies, task_accuracies
-from projpipe.evaluation.cost import Cost, deployed_cost
+from projpipe.evaluation.cost import Cost, deployed_cost, image_shape
 from projpipe.evaluation.latency import Timings, measure_timings
 from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics, median_task, reported_tasks
 from projpipe.images.normalisation import normalise
@@ -118,7 +118,7 @@ def measure_costs(
     teacher: nn.Module, tasks: pd.DataFrame, dataset_card: dict[str, Any], methods: Methods
 ) -> dict[str, Cost]:
     """Deployed parameters and multiply-accumulates of the teacher and of every method's model of the median task."""
-    shape, classes = _image_shape(dataset_card), median_task(tasks)
+    shape, classes = image_shape(dataset_card), median_task(tasks)
     students = {method: next(iter(seeds.values())).specialise(classes) for method, seeds in methods.items()}
     return {name: deployed_cost(model, shape) for name, model in {"teacher": teacher, **students}.items()}
 
@@ -136,7 +136,7 @@ def measure_latency(
         {method: next(iter(seeds.values())).specialise for method, seeds in methods.items()},
         tasks=[[int(c) for c in classes] for classes in reported_tasks(tasks, 0)["class_ids"]],
         classes=median_task(tasks),
-        image_shape=_image_shape(dataset_card),
+        image_shape=image_shape(dataset_card),
         config=evaluate.latency,
     )
 
@@ -207,8 +207,3 @@ def write_report(
         dataset_card=dataset_card,
         parameters={"train_projector": train_projector, "evaluate": evaluate},
     )
-
-
-def _image_shape(dataset_card: dict[str, Any]) -> tuple[int, int, int]:
-    height, width = dataset_card["image_size"]
-    return dataset_card["channels"], height, width

@@ -3,6 +3,7 @@
 from kedro.pipeline import Pipeline, node
 
 from projpipe.pipelines.sweep_students import nodes
+from projpipe.training.gather import DATASETS, gather_run_inputs
 
 
 def create_pipeline() -> Pipeline:
@@ -10,19 +11,8 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             node(
-                func=nodes.gather_sweep_inputs,
-                inputs=[
-                    "images",
-                    "index",
-                    "tasks",
-                    "dataset_card",
-                    "teacher",
-                    "source_weights",
-                    "source_statistics",
-                    "teacher_logits",
-                    "params:train_projector",
-                    "params:sweep_students",
-                ],
+                func=gather_run_inputs,
+                inputs=[*DATASETS, "params:train_projector"],
                 outputs="sweep_inputs",
                 name="gather_sweep_inputs_node",
             ),

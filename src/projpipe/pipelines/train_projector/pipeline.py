@@ -3,7 +3,7 @@
 from kedro.pipeline import Pipeline, node
 
 from projpipe.pipelines.train_projector import nodes
-from projpipe.training.gather import gather_run_inputs
+from projpipe.training.gather import DATASETS, gather_run_inputs
 
 
 def create_pipeline() -> Pipeline:
@@ -25,17 +25,7 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 func=gather_run_inputs,
-                inputs=[
-                    "images",
-                    "index",
-                    "tasks",
-                    "dataset_card",
-                    "teacher",
-                    "source_weights",
-                    "source_statistics",
-                    "teacher_logits",
-                    "params:train_projector",
-                ],
+                inputs=[*DATASETS, "params:train_projector"],
                 outputs="run_inputs",
                 name="gather_run_inputs_node",
             ),
