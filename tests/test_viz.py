@@ -20,7 +20,7 @@ import pytest
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 
-from projpipe.pipeline_registry import ORDER
+from projpipe.pipeline_registry import WHOLE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SECONDS_TO_START = 60
@@ -84,7 +84,7 @@ def test_layers_follow_the_data(site: str) -> None:
 def test_each_pipeline_is_one_box_that_opens(site: str) -> None:
     graph = fetch(f"{site}/api/main")
     boxes = graph["modular_pipelines"]["__root__"]["children"]
-    assert {box["id"] for box in boxes if box["type"] == "modularPipeline"} == set(ORDER)
+    assert {box["id"] for box in boxes if box["type"] == "modularPipeline"} == set(WHOLE)
     for node in graph["nodes"]:
         if node["type"] == "task":
             assert node["tags"] == node["modular_pipelines"]

@@ -32,7 +32,9 @@ def source_commit(folder: Path) -> str:
 
 def command() -> str:
     """The command that this process was started with."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    return shlex.join([name, *sys.argv[1:]])
 
 
 def tensors_sha256(tensors: dict[str, Tensor]) -> str:
