@@ -45,7 +45,7 @@ def test_a_projector_is_loaded_without_what_trains_one() -> None:
 def test_listing_the_pipelines_does_not_import_what_only_running_them_needs() -> None:
     statement = (
         "from kedro.framework.startup import bootstrap_project; from kedro.framework.project import pipelines; "
-        f"bootstrap_project(__import__('pathlib').Path({str(ROOT)!r})); assert len(pipelines) == 6"
+        f"bootstrap_project(__import__('pathlib').Path({str(ROOT)!r})); assert len(pipelines) == 7"
     )
     assert not modules_after(statement) & {"timm", "torchvision", "ray", "optuna", "sklearn"}
 

@@ -17,9 +17,6 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-# --- split_tasks -----------------------------------------------------------------------------------------------
-
-
 class DigitsSource(Config):
     """scikit-learn's `load_digits`: 1,797 grey images of 8x8 pixels, 10 classes, shipped inside the package."""
 
@@ -140,9 +137,6 @@ class SplitTasksConfig(Config):
     tasks: Annotated[tuple[TaskDraw, ...], Field(min_length=1)]
 
 
-# --- extract_teacher -------------------------------------------------------------------------------------------
-
-
 class Augmentation(Config):
     """Random affine changes; `copies` of them are stored with their teacher logits for every training image."""
 
@@ -176,9 +170,6 @@ class ExtractTeacherConfig(Config):
     weights: str
     training: TeacherTraining
     augmentation: Augmentation
-
-
-# --- train_projector -------------------------------------------------------------------------------------------
 
 
 class StudentConfig(Config):
@@ -279,9 +270,6 @@ class TrainProjectorConfig(Config):
         return self
 
 
-# --- sweep_students --------------------------------------------------------------------------------------------
-
-
 class StudentSpace(Config):
     """Values that the sweep may choose from; combinations that do not divide into whole heads are not tried."""
 
@@ -306,16 +294,13 @@ class SweepStudentsConfig(Config):
     space: StudentSpace
 
 
-# --- compare_methods -------------------------------------------------------------------------------------------
-
 Method = Literal["projected", "static", "universal", "universal_selected", "scratch", "distilled", "pruned"]
 
 
 class ComparedMethod(Config):
-    """One row of a comparison: a method, and in what it differs from the table's settings.
+    """One row of a comparison. `changes` are parameters of `train_projector`, nested as there.
 
-    `changes` are parameters of `train_projector`, nested as there. `learning_rate` is needed where `train_projector`
-    has none for the method.
+    `learning_rate` is needed where `train_projector` has none for the method.
     """
 
     method: Method
@@ -346,9 +331,6 @@ class CompareMethodsConfig(Config):
 
     sampled_tasks: PositiveInt
     tables: Annotated[tuple[ComparisonTable, ...], Field(min_length=1)]
-
-
-# --- evaluate --------------------------------------------------------------------------------------------------
 
 
 class LatencyConfig(Config):

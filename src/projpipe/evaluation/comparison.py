@@ -72,7 +72,7 @@ def comparison_summary(
             "steps": first.config.optimisation.steps,
             "seeds": sorted({part.seed for part, _ in own}),
             "reference": first.name,
-            "methods": {part.name: _method(part, outcome) for part, outcome in reversed(own)},
+            "methods": {part.name: _method(part, outcome) for part, outcome in own if part.seed == first.seed},
             **summarise(of_table, first.name, bootstrap_samples, seed),
             "break_even": _break_even(first, own),
         }

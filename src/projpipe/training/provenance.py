@@ -32,9 +32,7 @@ def source_commit(folder: Path) -> str:
 
 def command() -> str:
     """The command that this process was started with."""
-    program = Path(sys.argv[0])
-    name = program.parent.name if program.name == "__main__.py" else program.name
-    return shlex.join([name, *sys.argv[1:]])
+    return f"{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}"  # Kedro calls itself `python -m kedro` in places
 
 
 def tensors_sha256(tensors: dict[str, Tensor]) -> str:
