@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from projpipe.baselines.start import random_start
 from projpipe.errors import InputError
-from projpipe.transformer.canonical import Weights
+from projpipe.transformer.canonical import Weights, module_key
 from projpipe.transformer.spec import TransformerSpec
 
 
@@ -33,7 +33,9 @@ class PerTaskModels(nn.Module):
         super().__init__()
         self.spec = spec
         self.tasks = [list(task) for task in tasks]
-        self.weights = nn.ParameterDict({_key(name): nn.Parameter(tensor.clone()) for name, tensor in start.items()})
+        self.weights = nn.ParameterDict(
+            {module_key(name): nn.Parameter(tensor.clone()) for name, tensor in start.items()}
+        )
 
     def forward(self, classes: Tensor, mask: Tensor) -> Weights:
         """The weights for `T` of the tasks, classes `[T, K]` with their `mask`; canonical, with a leading axis `T`.
@@ -72,8 +74,3 @@ def stacked(starts: Sequence[Weights]) -> Weights:
         return F.pad(tensor, (0, 0, 0, missing) if tensor.ndim == 2 else (0, missing))
 
     return {name: torch.stack([filled(name, start[name]) for start in starts]) for name in starts[0]}
-
-
-def _key(name: str) -> str:
-    """Canonical names as keys of a ParameterDict, which may hold no dot."""
-    return name.replace(".", "_")

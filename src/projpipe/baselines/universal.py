@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from projpipe.baselines.start import random_start, selected_start
 from projpipe.projection.source import Source
 from projpipe.projection.task_encoder import TaskEncoder, reset_linears
-from projpipe.transformer.canonical import Weights
+from projpipe.transformer.canonical import Weights, module_key
 from projpipe.transformer.spec import TransformerSpec
 
 _NORMS = {"q": 0, "k": 0, "v": 0, "fc1": 1}  # which of a block's two normalisations a linear map reads
@@ -41,7 +41,7 @@ class UniversalModel(nn.Module):
         start = selected_start(source, student) if selected else random_start(student, generator)
         rows = start.pop("head.weight", torch.zeros(source.num_classes, width))
         bias = start.pop("head.bias", torch.zeros(source.num_classes))
-        self.weights = nn.ParameterDict({_key(name): nn.Parameter(tensor) for name, tensor in start.items()})
+        self.weights = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in start.items()})
 
         self.encoder = TaskEncoder(source.weights["head.weight"], task_embed_dim)
         self.class_rows = nn.Linear(source.spec.embed_dim, width)
@@ -72,7 +72,3 @@ class UniversalModel(nn.Module):
         weights["head.weight"] = rows * (1 + gain[:, -1:])
         weights["head.bias"] = self.own_bias[classes] + (rows @ shift[:, -1, :, None]).squeeze(-1)
         return weights
-
-
-def _key(name: str) -> str:
-    return name.replace(".", "_")

@@ -13,7 +13,7 @@ from projpipe.projection.factors import Conditioning, Factor
 from projpipe.projection.initialisation import initial_factors
 from projpipe.projection.source import Source, block_groups, merge_blocks
 from projpipe.projection.task_encoder import TaskEncoder, reset_linears
-from projpipe.transformer.canonical import Weights
+from projpipe.transformer.canonical import Weights, module_key
 from projpipe.transformer.spec import TransformerSpec
 
 READING = {"q": "attn", "k": "attn", "v": "attn", "fc1": "mlp"}  # linear maps, and the factors they read through
@@ -48,16 +48,16 @@ class ProjectionOperator(nn.Module):
         self.inner: Weights = {}  # see `precompute`
         self.tuned_weights = nn.ParameterDict()
         if tuned:
-            self.tuned_weights.update({_key(name): nn.Parameter(t.clone()) for name, t in source.weights.items()})
+            self.tuned_weights.update({module_key(name): nn.Parameter(t.clone()) for name, t in source.weights.items()})
         else:
             for name, tensor in self._merged(source.weights).items():
-                self.register_buffer(_key(name), tensor, persistent=False)
+                self.register_buffer(module_key(name), tensor, persistent=False)
 
         factors, biases = initial_factors(source, student, self.groups, generator, start)
         self.factors = nn.ModuleDict(
-            {_key(name): Factor(base, conditioning.of(name), generator) for name, base in factors.items()}
+            {module_key(name): Factor(base, conditioning.of(name), generator) for name, base in factors.items()}
         )
-        self.biases = nn.ParameterDict({_key(name): nn.Parameter(bias) for name, bias in biases.items()})
+        self.biases = nn.ParameterDict({module_key(name): nn.Parameter(bias) for name, bias in biases.items()})
         self.embed_bias = nn.Parameter(torch.zeros(student.embed_dim))
         self.encoder: TaskEncoder | None = None
         if not conditioning.is_static:
@@ -75,7 +75,7 @@ class ProjectionOperator(nn.Module):
     def _merged_source(self) -> Weights:
         if self.tuned:
             return self._merged(self.source_weights())
-        return {name: self.get_buffer(_key(name)) for name in self.source.weights}
+        return {name: self.get_buffer(module_key(name)) for name in self.source.weights}
 
     def _merged(self, weights: Weights) -> Weights:
         """The source's weights with the blocks of each group merged."""
@@ -86,7 +86,7 @@ class ProjectionOperator(nn.Module):
         """The source's canonical weights as they are now: as given, or tuned."""
         if not self.tuned:
             return self.source.weights
-        return {name: self.tuned_weights[_key(name)] for name in self.source.weights}
+        return {name: self.tuned_weights[module_key(name)] for name in self.source.weights}
 
     def embed(self, classes: Tensor, mask: Tensor) -> Tensor:
         """Task embeddings `[T, D]` of class ids `[T, K]` with their mask `[T, K]`; static projections have none."""
@@ -114,30 +114,30 @@ class ProjectionOperator(nn.Module):
     def compose(self, coefficients: dict[str, Tensor | None], classes: Tensor) -> Weights:
         """Student weights from the coefficients of every factor (None where it is static)."""
         factor = {name: self.factors[name](value) for name, value in coefficients.items()}
-        source = {_key(name): tensor for name, tensor in self._merged_source().items()}
+        source = self._merged_source()
         inner = self.inner or self._inner(factor, source)
         embed_write, head_read = factor["embed_write"][:, 0], factor["head_read"][:, 0]
         weights = {
-            "patch.weight": embed_write @ source["patch_weight"],
-            "patch.bias": embed_write @ source["patch_bias"] + self.embed_bias,
+            "patch.weight": embed_write @ source["patch.weight"],
+            "patch.bias": embed_write @ source["patch.bias"] + self.embed_bias,
             "prefix": source["prefix"] @ embed_write.mT,
             "pos": source["pos"] @ embed_write.mT,
-            "head.weight": source["head_weight"][classes] @ head_read.mT,
-            "head.bias": source["head_bias"][classes],
+            "head.weight": source["head.weight"][classes] @ head_read.mT,
+            "head.bias": source["head.bias"][classes],
         }
         for name, site in READING.items():
             units, read = factor[f"{name}_units"], factor[f"{site}_read"]
             if name in inner:
                 weights[f"{name}.weight"] = inner[name] @ read.mT
             else:
-                weights[f"{name}.weight"] = units @ (source[f"{name}_weight"] @ read.mT)
+                weights[f"{name}.weight"] = units @ (source[f"{name}.weight"] @ read.mT)
             weights[f"{name}.bias"] = self._bias(units, source, name)
         for name, site in WRITING.items():
             units, write = factor[f"{name}_units"], factor[f"{site}_write"]
             if name in inner:
                 weights[f"{name}.weight"] = write @ inner[name]
             else:
-                weights[f"{name}.weight"] = (write @ source[f"{name}_weight"]) @ units.mT
+                weights[f"{name}.weight"] = (write @ source[f"{name}.weight"]) @ units.mT
             weights[f"{name}.bias"] = self._bias(write, source, name)
         return weights
 
@@ -145,7 +145,7 @@ class ProjectionOperator(nn.Module):
     def precompute(self) -> None:
         """Multiply what no task changes, once for all students that a trained operator will make."""
         factor = {name: factor(None) for name, factor in self.factors.items() if not factor.num_coefficients}
-        self.inner = self._inner(factor, {_key(name): tensor for name, tensor in self._merged_source().items()})
+        self.inner = self._inner(factor, self._merged_source())
 
     def _inner(self, factor: dict[str, Tensor], source: Weights) -> Weights:
         """The source's weights between chosen units and the whole residual stream, where no task changes the choice."""
@@ -153,15 +153,10 @@ class ProjectionOperator(nn.Module):
         for name in (*READING, *WRITING):
             units = factor.get(f"{name}_units")
             if units is not None and len(units) == 1:
-                weight = source[f"{name}_weight"]
+                weight = source[f"{name}.weight"]
                 inner[name] = units @ weight if name in READING else weight @ units.mT
         return inner
 
     def _bias(self, factor: Tensor, source: Weights, name: str) -> Tensor:
-        projected = (factor @ source[f"{name}_bias"][..., None]).squeeze(-1)
+        projected = (factor @ source[f"{name}.bias"][..., None]).squeeze(-1)
         return projected + self.biases[f"{name}_bias"]
-
-
-def _key(name: str) -> str:
-    """Canonical names as names of buffers and parameters, which may hold no dot."""
-    return name.replace(".", "_")

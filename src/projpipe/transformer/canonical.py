@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 Weights = dict[str, Tensor]
 
 
+def module_key(name: str) -> str:
+    """A canonical name as that of a parameter or buffer, which may hold no dot."""
+    return name.replace(".", "_")
+
+
 @torch.no_grad()
 def canonical_weights(model: VisionTransformer) -> Weights:
     """Fold a timm VisionTransformer into canonical weights (float32, on the CPU).

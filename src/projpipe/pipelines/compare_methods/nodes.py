@@ -1,6 +1,6 @@
 """Nodes of the pipeline `compare_methods`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -134,15 +134,11 @@ def draw_differences(summary: dict[str, Any]) -> go.Figure:
     return comparison.differences_figure(summary)
 
 
-def draw_budgets(history: pd.DataFrame, compare_methods: CompareMethodsConfig) -> go.Figure:
+def draw_budgets(history: pd.DataFrame) -> go.Figure:
     """Learning curves of every table."""
-    return comparison.budget_curves_figure(history, _names(compare_methods))
+    return comparison.budget_curves_figure(history, list(history["table"].unique()))
 
 
 def write_markdown(summary: dict[str, Any], timings: dict[str, Any]) -> str:
     """The comparison as a page of Markdown."""
     return comparison.comparison_markdown(summary, timings)
-
-
-def _names(config: CompareMethodsConfig) -> Sequence[str]:
-    return [table.name for table in config.tables]

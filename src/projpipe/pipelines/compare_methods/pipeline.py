@@ -63,7 +63,7 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 func=nodes.draw_budgets,
-                inputs=["comparison_history", "params:compare_methods"],
+                inputs="comparison_history",
                 outputs="budgets_figure",
                 name="draw_budgets_node",
             ),
