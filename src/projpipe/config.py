@@ -249,19 +249,16 @@ class TrainProjectorConfig(Config):
     student: StudentConfig
     start: Literal["principal", "random", "uniform"]
     source: Literal["frozen", "tuned"]
+    free_weights: Annotated[bool, Field(description="adds learned weights, the same for all tasks")]
     conditioning: ConditioningConfig
     optimisation: OptimisationConfig
     learning_rates: LearningRates
     ray: RayConfig
 
     @model_validator(mode="after")
-    def _distinct_seeds(self) -> "TrainProjectorConfig":
+    def _distinct_seeds_and_even_shares(self) -> "TrainProjectorConfig":
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds {list(self.seeds)} repeat a value; give each once")
-        return self
-
-    @model_validator(mode="after")
-    def _even_shares(self) -> "TrainProjectorConfig":
         tasks, workers = self.optimisation.tasks_per_step, self.ray.num_workers
         if tasks % workers:
             raise ValueError(

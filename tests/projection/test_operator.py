@@ -32,6 +32,30 @@ def test_every_conditioning_term_is_inert_at_the_start_and_alive_after_a_step(
     assert (first - second).abs().max() > 1e-6
 
 
+def test_free_weights_are_inert_at_the_start_and_alive_after_a_step(
+    static: Conditioning, source: Source, images: torch.Tensor
+) -> None:
+    student = source.spec.student(12, 2, 2, 1.5)
+    projected_only = ProjectionOperator(source, student, static, seed=0, free_weights=False)
+    operator = ProjectionOperator(source, student, static, seed=0)
+    torch.testing.assert_close(logits(projected_only, images), logits(operator, images))
+
+    logits(operator, images).square().mean().backward()
+    assert {key.replace("_", ".") for key in operator.free} == set(student.weight_shapes(10))
+    for key, tensor in operator.free.items():
+        assert key == "k_bias" or tensor.grad.abs().max() > 0, key  # softmax takes no notice of the bias of keys
+
+
+def test_a_class_without_a_training_task_keeps_the_row_that_is_projected(
+    static: Conditioning, source: Source, images: torch.Tensor
+) -> None:
+    operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), static, seed=0)
+    logits(operator, images).square().mean().backward()
+    seen = set(CLASSES[MASK].tolist())
+    moved = {row for row, grad in enumerate(operator.free["head_weight"].grad.abs().sum(1)) if grad > 0}
+    assert moved == seen and len(seen) < source.num_classes
+
+
 def test_a_student_as_large_as_its_source_is_the_source(
     source: Source, static: Conditioning, teacher, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

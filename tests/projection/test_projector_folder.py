@@ -173,7 +173,7 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "a student of an unknown kind": (lambda m: change(m, student={**m["student"], "colour": 1}), "does not describe"),
     "another student": (
         lambda m: change(m, student={**m["student"], "embed_dim": 14}),
-        r"embed_bias is \[12\] there and \[14\]",
+        r"factors.embed_write.base is \[1, 12, 24\] there and \[1, 14, 24\]",
     ),
     "another conditioning": (lambda m: change(m, conditioning={**m["conditioning"], "rank": 1}), "does not describe"),
     "a conditioning that is a word": (lambda m: change(m, conditioning="on"), "does not describe"),

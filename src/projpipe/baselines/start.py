@@ -12,21 +12,16 @@ from projpipe.transformer.spec import TransformerSpec
 
 def random_start(spec: TransformerSpec, generator: torch.Generator) -> Weights:
     """Canonical weights of one model at random, without a classifier (Glorot and Bengio, 2010; biases are zero)."""
-    width, depth = spec.embed_dim, spec.depth
-    shapes = {
-        "patch.weight": (width, spec.in_chans * spec.patch_size**2),
-        **{f"{name}.weight": (depth, spec.attn_dim, width) for name in "qkv"},
-        "out.weight": (depth, width, spec.attn_dim),
-        "fc1.weight": (depth, spec.mlp_dim, width),
-        "fc2.weight": (depth, width, spec.mlp_dim),
-    }
     weights: Weights = {}
-    for name, shape in shapes.items():
-        bound = (6 / (shape[-1] + shape[-2])) ** 0.5
-        weights[name] = torch.empty(shape).uniform_(-bound, bound, generator=generator)
-        weights[name.replace("weight", "bias")] = torch.zeros(shape[:-1])
-    for name, tokens in (("prefix", spec.num_prefix_tokens), ("pos", spec.num_patches)):
-        weights[name] = torch.randn(tokens, width, generator=generator) * 0.02
+    for name, shape in spec.weight_shapes(num_classes=0).items():
+        if name in ("prefix", "pos"):
+            weights[name] = torch.randn(shape, generator=generator) * 0.02
+        elif name.endswith("bias"):
+            weights[name] = torch.zeros(shape)
+        elif not name.startswith("head"):
+            bound = (6 / (shape[-1] + shape[-2])) ** 0.5
+            weights[name] = torch.empty(shape).uniform_(-bound, bound, generator=generator)
+    del weights["head.bias"]
     return weights
 
 

@@ -30,6 +30,8 @@ class ProjectionOperator(nn.Module):
         seed: fixes the random part of the start.
         start: where the factors start, see `initial_factors`.
         tuned: the source's weights are parameters too, and learn with the rest; else they are frozen.
+        free_weights: learn something to add to every weight of the students, the same for all tasks and zero at the
+            start, and to the classifier's row of every class.
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class ProjectionOperator(nn.Module):
         seed: int,
         start: str = "principal",
         tuned: bool = False,
+        free_weights: bool = True,
     ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.groups = block_groups(source.spec.depth, student.depth)
-        self.spec, self.source, self.conditioning, self.tuned = student, source, conditioning, tuned
+        self.spec, self.source, self.conditioning = student, source, conditioning
+        self.tuned, self.free_weights = tuned, free_weights
         self.inner: Weights = {}  # see `precompute`
         self.tuned_weights = nn.ParameterDict()
         if tuned:
@@ -57,8 +61,11 @@ class ProjectionOperator(nn.Module):
         self.factors = nn.ModuleDict(
             {module_key(name): Factor(base, conditioning.of(name), generator) for name, base in factors.items()}
         )
-        self.biases = nn.ParameterDict({module_key(name): nn.Parameter(bias) for name, bias in biases.items()})
-        self.embed_bias = nn.Parameter(torch.zeros(student.embed_dim))
+        free = {**biases, "patch.bias": torch.zeros(student.embed_dim)}
+        if free_weights:
+            shapes = student.weight_shapes(source.num_classes)
+            free = {name: torch.zeros(shape) for name, shape in shapes.items()} | free
+        self.free = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in free.items()})
         self.encoder: TaskEncoder | None = None
         if not conditioning.is_static:
             self.encoder = TaskEncoder(source.weights["head.weight"], conditioning.task_embed_dim)
@@ -119,7 +126,7 @@ class ProjectionOperator(nn.Module):
         embed_write, head_read = factor["embed_write"][:, 0], factor["head_read"][:, 0]
         weights = {
             "patch.weight": embed_write @ source["patch.weight"],
-            "patch.bias": embed_write @ source["patch.bias"] + self.embed_bias,
+            "patch.bias": embed_write @ source["patch.bias"],
             "prefix": source["prefix"] @ embed_write.mT,
             "pos": source["pos"] @ embed_write.mT,
             "head.weight": source["head.weight"][classes] @ head_read.mT,
@@ -131,14 +138,17 @@ class ProjectionOperator(nn.Module):
                 weights[f"{name}.weight"] = inner[name] @ read.mT
             else:
                 weights[f"{name}.weight"] = units @ (source[f"{name}.weight"] @ read.mT)
-            weights[f"{name}.bias"] = self._bias(units, source, name)
+            weights[f"{name}.bias"] = _project_bias(units, source[f"{name}.bias"])
         for name, site in WRITING.items():
             units, write = factor[f"{name}_units"], factor[f"{site}_write"]
             if name in inner:
                 weights[f"{name}.weight"] = write @ inner[name]
             else:
                 weights[f"{name}.weight"] = (write @ source[f"{name}.weight"]) @ units.mT
-            weights[f"{name}.bias"] = self._bias(write, source, name)
+            weights[f"{name}.bias"] = _project_bias(write, source[f"{name}.bias"])
+        for key, tensor in self.free.items():
+            name = key.replace("_", ".")
+            weights[name] = weights[name] + (tensor[classes] if name.startswith("head") else tensor)
         return weights
 
     @torch.no_grad()
@@ -157,6 +167,6 @@ class ProjectionOperator(nn.Module):
                 inner[name] = units @ weight if name in READING else weight @ units.mT
         return inner
 
-    def _bias(self, factor: Tensor, source: Weights, name: str) -> Tensor:
-        projected = (factor @ source[f"{name}.bias"][..., None]).squeeze(-1)
-        return projected + self.biases[f"{name}_bias"]
+
+def _project_bias(factor: Tensor, bias: Tensor) -> Tensor:
+    return (factor @ bias[..., None]).squeeze(-1)

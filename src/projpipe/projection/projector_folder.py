@@ -142,6 +142,7 @@ class Projector:
             "source": self.operator.source.spec.to_json(),
             "student": self.operator.spec.to_json(),
             "conditioning": asdict(self.operator.conditioning),
+            "free_weights": self.operator.free_weights,
             "data": self.data,
             "provenance": self.provenance,
             "sha256": hashlib.sha256(tensors).hexdigest(),
@@ -191,7 +192,7 @@ def _assemble(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Pro
     source = Source(TransformerSpec.from_json(manifest["source"]), part("source."), part("statistics."))
     student, conditioning = TransformerSpec.from_json(manifest["student"]), Conditioning(**manifest["conditioning"])
     with torch.random.fork_rng():  # what it starts from is replaced, so that nobody should notice the draw
-        operator = ProjectionOperator(source, student, conditioning, seed=0)
+        operator = ProjectionOperator(source, student, conditioning, seed=0, free_weights=manifest["free_weights"])
     load_weights(operator, part("operator."))
     operator.precompute()
     data = manifest["data"] | {key: manifest["data"][key] for key in ("classes", "mean", "std")}  # which it must hold

@@ -15,7 +15,8 @@ from projpipe.training.batches import Batch, LabelledImages, pad_tasks
 from projpipe.training.methods import TaskModel
 
 FORWARD_IMAGES = 1024  # most images in one validation forward pass
-SOURCE_LEARNING_RATE = 0.1  # of a tuned source, as a share of the projector's
+# Of a tuned source, and of the weights that a projector learns freely, as shares of the projector's.
+LEARNING_RATES = {".tuned_weights.": 0.1, ".free.": 5.0}
 SOURCE_MAY_LOSE = 0.005  # of its accuracy, where it is tuned
 
 
@@ -66,8 +67,8 @@ class Trainer:
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name in self.names:
             decay = config.weight_decay if _decays(name) else 0.0
-            peak = learning_rate * (SOURCE_LEARNING_RATE if "tuned_weights" in name else 1.0)
-            groups.setdefault((decay, peak), []).append(parameters[name])
+            share = next((share for part, share in LEARNING_RATES.items() if part in name), 1.0)
+            groups.setdefault((decay, learning_rate * share), []).append(parameters[name])
         self.optimizer = torch.optim.AdamW(
             [{"params": group, "weight_decay": decay, "peak": peak} for (decay, peak), group in groups.items()],
             lr=learning_rate,

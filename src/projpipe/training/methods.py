@@ -101,7 +101,8 @@ def build(method: str, source: Source, config: TrainProjectorConfig, seed: int) 
         return TaskModel(UniversalModel(source, spec, terms.task_embed_dim, seed, method == "universal_selected"))
     if method == "static":
         terms = replace(terms, templates=0, rank=0, gates=False)
-    return TaskModel(ProjectionOperator(source, spec, terms, seed, config.start, tuned=config.source == "tuned"))
+    tuned, free = config.source == "tuned", config.free_weights
+    return TaskModel(ProjectionOperator(source, spec, terms, seed, config.start, tuned, free))
 
 
 def restore(

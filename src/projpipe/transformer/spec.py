@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from projpipe.errors import InputError
@@ -110,12 +111,25 @@ class TransformerSpec:
         """Weights of all blocks, biases left out."""
         return self.depth * self.embed_dim * (4 * self.attn_dim + 2 * self.mlp_dim)
 
+    def weight_shapes(self, num_classes: int) -> dict[str, tuple[int, ...]]:
+        """Shapes of the canonical weights of a model of this shape, by name."""
+        width, depth = self.embed_dim, self.depth
+        matrices = {
+            "patch": (width, self.in_chans * self.patch_size**2),
+            **dict.fromkeys("qkv", (depth, self.attn_dim, width)),
+            "out": (depth, width, self.attn_dim),
+            "fc1": (depth, self.mlp_dim, width),
+            "fc2": (depth, width, self.mlp_dim),
+            "head": (num_classes, width),
+        }
+        return {
+            **{f"{name}.weight": shape for name, shape in matrices.items()},
+            **{f"{name}.bias": shape[:-1] for name, shape in matrices.items()},
+            "prefix": (self.num_prefix_tokens, width),
+            "pos": (self.num_patches, width),
+        }
+
     def deployed_params(self, num_classes: int) -> int:
         """Parameters of the timm model of this shape, as it is exported for a task of `num_classes` classes."""
-        width = self.embed_dim
-        tokens = (self.num_prefix_tokens + self.num_patches) * width
-        patches = (self.in_chans * self.patch_size**2 + 1) * width
-        biases = 3 * self.attn_dim + self.mlp_dim + 2 * width
-        norms = 2 * (2 * width)
-        blocks = self.block_params() + self.depth * (biases + norms)
-        return tokens + patches + blocks + 2 * width + num_classes * (width + 1)
+        norms = 2 * (2 * self.depth + 1) * self.embed_dim
+        return norms + sum(map(prod, self.weight_shapes(num_classes).values()))
