@@ -37,6 +37,7 @@ TRAIN_PROJECTOR = TrainProjectorConfig.model_validate(
         "student": {"embed_dim": 12, "depth": 2, "num_heads": 3, "mlp_ratio": 2.0},
         "start": "principal",
         "source": "frozen",
+        "free_weights": True,
         "conditioning": {"templates": 2, "rank": 0, "gates": True, "units": False, "task_embed_dim": 8},
         "optimisation": {
             "steps": 20,

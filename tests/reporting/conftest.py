@@ -166,6 +166,7 @@ def parameters() -> dict[str, Any]:
                 "student": {"embed_dim": 24, "depth": 1, "num_heads": 2, "mlp_ratio": 4.0},
                 "start": "principal",
                 "source": "frozen",
+                "free_weights": True,
                 "conditioning": {"templates": 4, "rank": 0, "gates": True, "units": False, "task_embed_dim": 8},
                 "optimisation": {
                     "steps": 400,

@@ -18,6 +18,7 @@ SETTINGS: dict[str, Any] = {
     "student": {"embed_dim": 12, "depth": 2, "num_heads": 2, "mlp_ratio": 1.5},
     "start": "principal",
     "source": "frozen",
+    "free_weights": True,
     "conditioning": {"templates": 2, "rank": 0, "gates": True, "units": False, "task_embed_dim": 8},
     "optimisation": {
         "steps": 12,

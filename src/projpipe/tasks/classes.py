@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
 
 from projpipe.config import HeldOutClasses
 from projpipe.errors import InputError
@@ -37,6 +40,11 @@ class Classes:
                 hint = f"did you mean {near[0]!r}?" if len(near) == 1 else f"there are {', '.join(near)} and others"
                 raise InputError(f"{place}: {name!r} is neither a class nor a group of the data; {hint}")
         return tuple(sorted({class_id for name in wanted for class_id in known[name]}))
+
+
+def class_of_image(index: pd.DataFrame) -> Tensor:
+    """Class ids `[N]` in the order of the packed images, whatever the order of the table `schemas.IMAGE_INDEX`."""
+    return torch.tensor(index.sort_values("image_id")["class_id"].to_numpy(copy=True))
 
 
 def hold_out(classes: Classes, held_out: HeldOutClasses, seed: int) -> tuple[int, ...]:

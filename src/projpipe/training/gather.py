@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
 from projpipe.config import TrainProjectorConfig
 from projpipe.projection.source import Source
+from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of
 from projpipe.training.run_inputs import RunInputs
 from projpipe.transformer.spec import TransformerSpec
@@ -44,7 +44,7 @@ def gather_run_inputs(
         config=config,
         source=Source(TransformerSpec.of(teacher), source_weights, source_statistics),
         logits=teacher_logits,
-        labels=torch.tensor(index["class_id"].to_numpy()),
+        labels=class_of_image(index),
         train_tasks=class_ids_of(tasks, "train"),
         validation_tasks=class_ids_of(tasks, "validation"),
         mean=dataset_card["mean"],

@@ -6,67 +6,57 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
-import torch
 from kedro.utils import find_kedro_project
 from torch import Tensor, nn
 
-from projpipe.config import CompareMethodsConfig, EvaluateConfig, TrainProjectorConfig
+from projpipe.config import CompareMethodsConfig, EvaluateConfig
 from projpipe.evaluation.accuracy import masked_accuracies
 from projpipe.evaluation.comparison import comparison_history, comparison_results, comparison_summary
 from projpipe.evaluation.cost import Cost, deployed_cost, image_shape
 from projpipe.evaluation.latency import latencies, machine
 from projpipe.evaluation.metrics import JUDGED_KINDS, median_task
 from projpipe.reporting import comparison
+from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of
-from projpipe.training.comparison import plan, run_comparison
+from projpipe.training.comparison import run_comparison
 from projpipe.training.methods import build
+from projpipe.training.part import Part
 from projpipe.training.provenance import command, package_versions, source_commit
 from projpipe.training.run_inputs import RunInputs
 
+Parts = list[Part]
 Outcomes = list[dict[str, Any]]
 
 
 def train_and_judge(
-    run_inputs: RunInputs,
-    tasks: pd.DataFrame,
-    train_projector: TrainProjectorConfig,
-    compare_methods: CompareMethodsConfig,
-    run_store: Path,
+    parts: Parts, run_inputs: RunInputs, tasks: pd.DataFrame, compare_methods: CompareMethodsConfig, run_store: Path
 ) -> Outcomes:
     """Train and judge every method of every table with every seed; what is finished already is read."""
     judged = {kind: class_ids_of(tasks, kind) for kind in JUDGED_KINDS}
     sampled = judged["new_combination"][: compare_methods.sampled_tasks]
-    return run_comparison(plan(compare_methods, train_projector), run_inputs, judged, sampled, run_store)
+    return run_comparison(parts, run_inputs, judged, sampled, run_store)
 
 
 def tabulate(
+    parts: Parts,
     outcomes: Outcomes,
     tasks: pd.DataFrame,
     index: pd.DataFrame,
     teacher_logits: dict[str, Tensor],
-    train_projector: TrainProjectorConfig,
     compare_methods: CompareMethodsConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Accuracies by table, row, seed and task, those of the teacher among them; and the learning curves."""
-    parts = plan(compare_methods, train_projector)
     judged = pd.concat([tasks[tasks["kind"] == kind] for kind in JUDGED_KINDS])
-    class_ids = torch.tensor(index.sort_values("image_id")["class_id"].to_numpy(copy=True))
-    labels = class_ids[teacher_logits["test_image_ids"]]
+    labels = class_of_image(index)[teacher_logits["test_image_ids"]]
     teacher = masked_accuracies(teacher_logits["test_logits"], labels, judged)
     results = comparison_results(parts, outcomes, teacher, compare_methods.sampled_tasks)
     return results, comparison_history(parts, outcomes)
 
 
-def make_students(
-    teacher: nn.Module,
-    run_inputs: RunInputs,
-    tasks: pd.DataFrame,
-    train_projector: TrainProjectorConfig,
-    compare_methods: CompareMethodsConfig,
-) -> dict[str, nn.Module]:
+def make_students(parts: Parts, teacher: nn.Module, run_inputs: RunInputs, tasks: pd.DataFrame) -> dict[str, nn.Module]:
     """The teacher, and a model for the median task in the shape of every table's students, to be weighed and timed."""
     classes = median_task(tasks)
-    first = {part.table: part for part in reversed(plan(compare_methods, train_projector))}
+    first = {part.table: part for part in reversed(parts)}
     students = {
         table: build("static", run_inputs.source, part.config, part.seed).eval().specialise(classes)
         for table, part in reversed(first.items())
@@ -75,19 +65,18 @@ def make_students(
 
 
 def summarise(
+    parts: Parts,
     outcomes: Outcomes,
     results: pd.DataFrame,
     models: Mapping[str, nn.Module],
     dataset_card: dict[str, Any],
     evaluate: EvaluateConfig,
-    train_projector: TrainProjectorConfig,
     compare_methods: CompareMethodsConfig,
 ) -> dict[str, Any]:
     """Every table with its student, accuracies, paired differences, training costs and break-even."""
     shape = image_shape(dataset_card)
     costs: dict[str, Cost] = {name: deployed_cost(model, shape) for name, model in models.items()}
     by_table = {name: {"teacher": costs["teacher"], "student": cost} for name, cost in costs.items()}
-    parts = plan(compare_methods, train_projector)
     return {
         "dataset": dataset_card["name"],
         "metric": "accuracy",

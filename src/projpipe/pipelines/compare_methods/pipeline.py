@@ -3,15 +3,20 @@
 from kedro.pipeline import Pipeline, node
 
 from projpipe.pipelines.compare_methods import nodes
+from projpipe.training.comparison import plan
 from projpipe.training.gather import DATASETS, gather_run_inputs
-
-PARAMETERS = ["params:train_projector", "params:compare_methods"]
 
 
 def create_pipeline() -> Pipeline:
     """Teacher and tasks in; a summary, figures and a page of Markdown out."""
     return Pipeline(
         [
+            node(
+                func=plan,
+                inputs=["params:compare_methods", "params:train_projector"],
+                outputs="comparison_parts",
+                name="plan_comparison_node",
+            ),
             node(
                 func=gather_run_inputs,
                 inputs=[*DATASETS, "params:train_projector"],
@@ -20,31 +25,39 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 func=nodes.train_and_judge,
-                inputs=["comparison_inputs", "tasks", *PARAMETERS, "run_store"],
+                inputs=["comparison_parts", "comparison_inputs", "tasks", "params:compare_methods", "run_store"],
                 outputs="comparison_outcomes",
                 name="train_and_judge_node",
             ),
             node(
                 func=nodes.tabulate,
-                inputs=["comparison_outcomes", "tasks", "index", "teacher_logits", *PARAMETERS],
+                inputs=[
+                    "comparison_parts",
+                    "comparison_outcomes",
+                    "tasks",
+                    "index",
+                    "teacher_logits",
+                    "params:compare_methods",
+                ],
                 outputs=["comparison_results", "comparison_history"],
                 name="tabulate_comparison_node",
             ),
             node(
                 func=nodes.make_students,
-                inputs=["teacher", "comparison_inputs", "tasks", *PARAMETERS],
+                inputs=["comparison_parts", "teacher", "comparison_inputs", "tasks"],
                 outputs="comparison_models",
                 name="make_students_node",
             ),
             node(
                 func=nodes.summarise,
                 inputs=[
+                    "comparison_parts",
                     "comparison_outcomes",
                     "comparison_results",
                     "comparison_models",
                     "dataset_card",
                     "params:evaluate",
-                    *PARAMETERS,
+                    "params:compare_methods",
                 ],
                 outputs="comparison",
                 name="summarise_comparison_node",

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-import torch
 from torch import Tensor, nn
 
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
@@ -20,6 +19,7 @@ from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
 from projpipe.reporting import figures
 from projpipe.reporting.report import render_report
+from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of
 from projpipe.training.controls import CONTROLS, control_embeddings
 from projpipe.training.methods import TaskModel, restore
@@ -79,9 +79,8 @@ def evaluate_models(
 ) -> pd.DataFrame:
     """Accuracy of the teacher (its cached logits masked), of every method and seed, and of the projector's controls."""
     judged = reported_tasks(tasks, evaluate.train_tasks)
-    class_ids = torch.tensor(index.sort_values("image_id")["class_id"].to_numpy(copy=True))
     test_ids = teacher_logits["test_image_ids"]
-    labels = class_ids[test_ids]
+    labels = class_of_image(index)[test_ids]
     test_images = normalise(images[test_ids.numpy()], dataset_card["mean"], dataset_card["std"])
 
     teacher = masked_accuracies(teacher_logits["test_logits"], labels, judged)
