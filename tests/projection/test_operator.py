@@ -41,20 +41,10 @@ def test_free_weights_are_inert_at_the_start_and_alive_after_a_step(
     torch.testing.assert_close(logits(projected_only, images), logits(operator, images))
 
     logits(operator, images).square().mean().backward()
-    assert {key.replace("_", ".") for key in operator.free} == set(student.weight_shapes(10))
+    own = {name for name in student.weight_shapes(10) if not name.startswith("head")}
+    assert {key.replace("_", ".") for key in operator.free} == own
     for key, tensor in operator.free.items():
         assert key == "k_bias" or tensor.grad.abs().max() > 0, key  # softmax takes no notice of the bias of keys
-
-
-def test_a_class_without_a_training_task_keeps_the_row_that_is_projected(
-    static: Conditioning, source: Source, images: torch.Tensor
-) -> None:
-    operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), static, seed=0)
-    logits(operator, images).square().mean().backward()
-    seen = set(CLASSES[MASK].tolist())
-    moved = {row for row, grad in enumerate(operator.free["head_weight"].grad.abs().sum(1)) if grad > 0}
-    assert moved == seen
-    assert len(seen) < source.num_classes
 
 
 def test_a_student_as_large_as_its_source_is_the_source(

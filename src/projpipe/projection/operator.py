@@ -30,8 +30,8 @@ class ProjectionOperator(nn.Module):
         seed: fixes the random part of the start.
         start: where the factors start, see `initial_factors`.
         tuned: the source's weights are parameters too, and learn with the rest; else they are frozen.
-        free_weights: learn something to add to every weight of the students, the same for all tasks and zero at the
-            start, and to the classifier's row of every class.
+        free_weights: learn something to add to every weight of the students but the classifier's, the same for all
+            tasks and zero at the start.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class ProjectionOperator(nn.Module):
         )
         free = {**biases, "patch.bias": torch.zeros(student.embed_dim)}
         if free_weights:
-            shapes = student.weight_shapes(source.num_classes)
-            free = {name: torch.zeros(shape) for name, shape in shapes.items()} | free
+            shapes = student.weight_shapes(num_classes=0)
+            free = {name: torch.zeros(shape) for name, shape in shapes.items() if "head" not in name} | free
         self.free = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in free.items()})
         self.encoder: TaskEncoder | None = None
         if not conditioning.is_static:
@@ -148,7 +148,7 @@ class ProjectionOperator(nn.Module):
             weights[f"{name}.bias"] = _project_bias(write, source[f"{name}.bias"])
         for key, tensor in self.free.items():
             name = key.replace("_", ".")
-            weights[name] = weights[name] + (tensor[classes] if name.startswith("head") else tensor)
+            weights[name] = weights[name] + tensor
         return weights
 
     @torch.no_grad()
