@@ -41,10 +41,31 @@ def test_free_weights_are_inert_at_the_start_and_alive_after_a_step(
     torch.testing.assert_close(logits(projected_only, images), logits(operator, images))
 
     logits(operator, images).square().mean().backward()
-    own = {name for name in student.weight_shapes(10) if not name.startswith("head")}
-    assert {key.replace("_", ".") for key in operator.free} == own
+    assert {key.replace("_", ".") for key in operator.free} == set(student.weight_shapes(10))
     for key, tensor in operator.free.items():
         assert key == "k_bias" or tensor.grad.abs().max() > 0, key  # softmax takes no notice of the bias of keys
+
+
+def test_a_class_without_a_training_task_keeps_the_row_that_is_projected(
+    static: Conditioning, source: Source, images: torch.Tensor
+) -> None:
+    operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), static, seed=0)
+    logits(operator, images).square().mean().backward()
+    moved = {row for row, grad in enumerate(operator.free["head_weight"].grad.abs().sum(1)) if grad > 0}
+    assert moved == {0, 1, 2, 7, 8, 9}
+
+
+def test_a_class_that_is_not_familiar_is_taken_for_a_new_one(static: Conditioning, source: Source) -> None:
+    operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), static, seed=0)
+    new = operator(CLASSES, MASK)
+    with torch.no_grad():
+        operator.free["head_weight"] += 1.0
+        operator.free["head_bias"] += 1.0
+    familiar = torch.tensor([[True, False, True], [False, False, True]])
+    rows = operator(CLASSES, MASK, familiar)
+    for name in ("head.weight", "head.bias"):
+        added = rows[name] - new[name]
+        torch.testing.assert_close(added, familiar.view(2, 3, *(1,) * (added.ndim - 2)).expand_as(added).float())
 
 
 def test_a_student_as_large_as_its_source_is_the_source(
@@ -94,7 +115,7 @@ def test_an_embedding_that_is_given_takes_the_place_of_the_tasks_own(
 ) -> None:
     operator = alive(source, every_term)
     swapped = operator.embed(CLASSES, MASK).flip(0)
-    own, told = operator(CLASSES, MASK)["q.weight"], operator(CLASSES, MASK, swapped)["q.weight"]
+    own, told = operator(CLASSES, MASK)["q.weight"], operator(CLASSES, MASK, embedding=swapped)["q.weight"]
     torch.testing.assert_close(own, told.flip(0))
     assert (own - told).abs().max() > 1e-6
 

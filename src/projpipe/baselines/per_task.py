@@ -37,8 +37,10 @@ class PerTaskModels(nn.Module):
             {module_key(name): nn.Parameter(tensor.clone()) for name, tensor in start.items()}
         )
 
-    def forward(self, classes: Tensor, mask: Tensor) -> Weights:
+    def forward(self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None) -> Weights:
         """The weights for `T` of the tasks, classes `[T, K]` with their `mask`; canonical, with a leading axis `T`.
+
+        `familiar` is there for the loop that trains all models; these know no other classes.
 
         Raises:
             InputError: a task has no model here.

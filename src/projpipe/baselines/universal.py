@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from projpipe.baselines.start import random_start, selected_start
 from projpipe.projection.source import Source
-from projpipe.projection.task_encoder import TaskEncoder, reset_linears
+from projpipe.projection.task_encoder import TaskEncoder, own_rows, reset_linears
 from projpipe.transformer.canonical import Weights, module_key
 from projpipe.transformer.spec import TransformerSpec
 
@@ -52,8 +52,11 @@ class UniversalModel(nn.Module):
         nn.init.zeros_(self.film.weight)
         nn.init.zeros_(self.film.bias)
 
-    def forward(self, classes: Tensor, mask: Tensor) -> Weights:
-        """The weights for `T` tasks of classes `[T, K]`, `mask` `[T, K]`; canonical, with a leading axis `T`."""
+    def forward(self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None) -> Weights:
+        """The weights for `T` tasks of classes `[T, K]`, `mask` `[T, K]`; canonical, with a leading axis `T`.
+
+        Classes whose `familiar` `[T, K]` is False are taken for new ones; None for none.
+        """
         task = self.encoder(classes, mask)
         tasks, depth, width = len(task), self.spec.depth, self.spec.embed_dim
         gain, shift = self.film(task).view(tasks, 2 * depth + 1, 2, width).unbind(2)
@@ -68,7 +71,9 @@ class UniversalModel(nn.Module):
             weights[f"{name}.weight"] = plain * (1 + gain[:, site, None])
             weights[f"{name}.bias"] = weights[f"{name}.bias"] + (plain @ shift[:, site, :, None]).squeeze(-1)
 
-        rows = self.class_rows(self.encoder.features[classes]) / width**0.5 + self.own_rows[classes]
+        rows = self.class_rows(self.encoder.features[classes]) / width**0.5
+        rows = rows + own_rows(self.own_rows, classes, familiar)
         weights["head.weight"] = rows * (1 + gain[:, -1:])
-        weights["head.bias"] = self.own_bias[classes] + (rows @ shift[:, -1, :, None]).squeeze(-1)
+        shifted = (rows @ shift[:, -1, :, None]).squeeze(-1)
+        weights["head.bias"] = own_rows(self.own_bias, classes, familiar) + shifted
         return weights

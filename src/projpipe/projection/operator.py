@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from projpipe.projection.factors import Conditioning, Factor
 from projpipe.projection.initialisation import initial_factors
 from projpipe.projection.source import Source, block_groups, merge_blocks
-from projpipe.projection.task_encoder import TaskEncoder, reset_linears
+from projpipe.projection.task_encoder import TaskEncoder, own_rows, reset_linears
 from projpipe.transformer.canonical import Weights, module_key
 from projpipe.transformer.spec import TransformerSpec
 
@@ -30,8 +30,8 @@ class ProjectionOperator(nn.Module):
         seed: fixes the random part of the start.
         start: where the factors start, see `initial_factors`.
         tuned: the source's weights are parameters too, and learn with the rest; else they are frozen.
-        free_weights: learn something to add to every weight of the students but the classifier's, the same for all
-            tasks and zero at the start.
+        free_weights: learn something to add to every weight of the students, the same for all tasks and zero at the
+            start, and to the classifier's row of every class.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class ProjectionOperator(nn.Module):
         )
         free = {**biases, "patch.bias": torch.zeros(student.embed_dim)}
         if free_weights:
-            shapes = student.weight_shapes(num_classes=0)
-            free = {name: torch.zeros(shape) for name, shape in shapes.items() if "head" not in name} | free
+            shapes = student.weight_shapes(source.num_classes)
+            free = {name: torch.zeros(shape) for name, shape in shapes.items()} | free
         self.free = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in free.items()})
         self.encoder: TaskEncoder | None = None
         if not conditioning.is_static:
@@ -100,11 +100,18 @@ class ProjectionOperator(nn.Module):
         assert self.encoder is not None
         return self.encoder(classes, mask)
 
-    def forward(self, classes: Tensor, mask: Tensor, embedding: Tensor | None = None) -> Weights:
+    def forward(
+        self,
+        classes: Tensor,
+        mask: Tensor,
+        familiar: Tensor | None = None,
+        embedding: Tensor | None = None,
+    ) -> Weights:
         """Project for `T` tasks.
 
         Args:
             classes: class ids of each task `[T, K]`, filled up with any id where `mask` `[T, K]` is False.
+            familiar: `[T, K]`, False where a class is to be taken for one that no training task had; None for none.
             embedding: `[T, D]`, to be taken for the embedding of the tasks; their own if None.
 
         Returns:
@@ -112,13 +119,15 @@ class ProjectionOperator(nn.Module):
             depends on the task.
         """
         if self.encoder is None:
-            return self.compose(dict.fromkeys(self.factors), classes)
+            return self.compose(dict.fromkeys(self.factors), classes, familiar)
         coefficients = self.coefficients(self.embed(classes, mask) if embedding is None else embedding)
         sizes = [factor.num_coefficients for factor in self._factors()]
         split = zip(self.factors, coefficients.split(sizes, dim=1), strict=True)
-        return self.compose({name: part if part.shape[1] else None for name, part in split}, classes)
+        return self.compose({name: part if part.shape[1] else None for name, part in split}, classes, familiar)
 
-    def compose(self, coefficients: dict[str, Tensor | None], classes: Tensor) -> Weights:
+    def compose(
+        self, coefficients: dict[str, Tensor | None], classes: Tensor, familiar: Tensor | None = None
+    ) -> Weights:
         """Student weights from the coefficients of every factor (None where it is static)."""
         factor = {name: self.factors[name](value) for name, value in coefficients.items()}
         source = self._merged_source()
@@ -148,7 +157,8 @@ class ProjectionOperator(nn.Module):
             weights[f"{name}.bias"] = _project_bias(write, source[f"{name}.bias"])
         for key, tensor in self.free.items():
             name = key.replace("_", ".")
-            weights[name] = weights[name] + tensor
+            added = own_rows(tensor, classes, familiar) if name.startswith("head") else tensor
+            weights[name] = weights[name] + added
         return weights
 
     @torch.no_grad()

@@ -42,6 +42,15 @@ class TaskEncoder(nn.Module):
         return self.whole(each.sum(1) / mask.sum(1, keepdim=True))
 
 
+def own_rows(table: Tensor, classes: Tensor, familiar: Tensor | None) -> Tensor:
+    """What a model has learned for each class, `table` `[K_all, ...]`, for class ids `[T, K]`: `[T, K, ...]`.
+
+    It is zero where `familiar` `[T, K]` is False, as it is for a class that no training task had.
+    """
+    rows = table[classes]
+    return rows if familiar is None else rows * familiar.view(*familiar.shape, *(1,) * (rows.ndim - 2))
+
+
 def reset_linears(module: nn.Module, generator: torch.Generator) -> None:
     """Start every linear layer again from the given random generator, so that a seed fixes a model."""
     for layer in module.modules():

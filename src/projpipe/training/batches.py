@@ -12,13 +12,17 @@ from torch import Tensor
 from projpipe.images.augmentation import warp
 from projpipe.images.normalisation import normalise
 
+FAMILIAR = 0.5  # share of a task's classes that keep what was learned for them alone
+
 
 @dataclass(frozen=True)
 class Batch:
     """`T` tasks with `B` images each; `K` is the largest number of classes of a task in the batch.
 
     `images` [T, B, C, H, W], `labels` [T, B] (positions within the task's classes), `teacher_logits` [T, B, K],
-    `classes` [T, K] (class ids), `mask` [T, K] (False where a row is only filled up). Where the source learns too,
+    `classes` [T, K] (class ids), `mask` [T, K] (False where a row is only filled up), `familiar` [T, K] (False where a
+    class is to be taken for one that no training task has, so that a model learns to do without a row of its own for
+    it). Where the source learns too,
     `source_images` [S, C, H, W] and `source_labels` [S] (class ids) are of all classes.
     """
 
@@ -27,6 +31,7 @@ class Batch:
     teacher_logits: Tensor
     classes: Tensor
     mask: Tensor
+    familiar: Tensor
     source_images: Tensor | None = None
     source_labels: Tensor | None = None
 
@@ -108,6 +113,7 @@ def draw_batch(
     drawn = [tasks[i] for i in picked]
     labels = np.stack([_balanced_labels(rng, len(task), images_per_task) for task in drawn])
     places, views = rng.random(labels.shape), rng.integers(len(data.logits), size=labels.shape)
+    familiar = torch.from_numpy(rng.random((len(drawn), max(map(len, drawn)))) < FAMILIAR)
 
     classes, mask = pad_tasks(drawn[share])
     own_labels, own_places, own_views = (torch.from_numpy(all_tasks[share]) for all_tasks in (labels, places, views))
@@ -124,6 +130,7 @@ def draw_batch(
         teacher_logits=data.logits[own_views, rows].gather(2, classes[:, None].expand(-1, images_per_task, -1)),
         classes=classes,
         mask=mask,
+        familiar=familiar[share, : classes.shape[1]],
         **for_source,
     )
 

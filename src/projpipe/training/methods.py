@@ -43,14 +43,16 @@ class TaskModel(nn.Module):
         mask: Tensor,
         embedding: Tensor | None = None,
         source_images: Tensor | None = None,
+        familiar: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Images `[T, B, C, H, W]` of `T` tasks to logits `[T, B, K]`, `MASKED` where `mask` is False.
 
-        `embedding` `[T, D]` replaces the projector's embedding of the tasks. Second come the source's own logits for
+        `embedding` `[T, D]` replaces the projector's embedding of the tasks; `familiar` `[T, K]` is False where a class
+        is to be taken for a new one. Second come the source's own logits for
         `source_images`, where there are any; the two in one call is what data-parallel training asks for.
         """
-        told = () if embedding is None else (embedding,)
-        logits = forward_students(self.generator.spec, self.generator(classes, mask, *told), images)
+        told = {} if embedding is None else {"embedding": embedding}
+        logits = forward_students(self.generator.spec, self.generator(classes, mask, familiar, **told), images)
         source_logits = None if source_images is None else self.source_logits(source_images)
         return logits.masked_fill(~mask[:, None], MASKED), source_logits
 
@@ -80,8 +82,8 @@ class TaskModel(nn.Module):
         """
         device = next(self.parameters()).device
         ids = torch.tensor([list(classes)], device=device)
-        told = () if embedding is None else (embedding[None].to(device),)
-        weights = self.generator(ids, torch.ones_like(ids, dtype=torch.bool), *told)
+        told = {} if embedding is None else {"embedding": embedding[None].to(device)}
+        weights = self.generator(ids, torch.ones_like(ids, dtype=torch.bool), **told)
         return export_student(self.generator.spec, {name: value[0].cpu() for name, value in weights.items()})
 
 
