@@ -38,6 +38,14 @@ def test_workers_share_one_batch_between_them(data: TrainingData) -> None:
     parts = [draw_batch(data.train, data.train_tasks, 2, 6, seed=(1, 0), share=slice(i, None, 2)) for i in (0, 1)]
     assert torch.equal(whole.images, torch.cat([part.images for part in parts]))
     assert torch.equal(whole.labels, torch.cat([part.labels for part in parts]))
+    for task, part in enumerate(parts):
+        assert torch.equal(part.familiar[0], whole.familiar[task, : part.familiar.shape[1]])
+
+
+def test_half_of_the_classes_are_taken_for_new_ones(data: TrainingData) -> None:
+    drawn = [draw_batch(data.train, data.train_tasks, 2, 6, seed=(1, step)) for step in range(100)]
+    share = torch.cat([batch.familiar[batch.mask] for batch in drawn]).double().mean()
+    assert abs(share - 0.5) < 0.1
 
 
 def test_the_seed_fixes_the_batch(data: TrainingData) -> None:
