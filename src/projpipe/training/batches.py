@@ -22,8 +22,8 @@ class Batch:
     `images` [T, B, C, H, W], `labels` [T, B] (positions within the task's classes), `teacher_logits` [T, B, K],
     `classes` [T, K] (class ids), `mask` [T, K] (False where a row is only filled up), `familiar` [T, K] (False where a
     class is to be taken for one that no training task has, so that a model learns to do without a row of its own for
-    it). Where the source learns too,
-    `source_images` [S, C, H, W] and `source_labels` [S] (class ids) are of all classes.
+    it). Where the source learns too, `source_images` [S, C, H, W] and `source_labels` [S] (class ids) are of all
+    classes.
     """
 
     images: Tensor

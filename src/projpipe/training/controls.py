@@ -38,7 +38,7 @@ def control_embeddings(
     if control == "mean":
         return [known.mean(0)] * len(tasks)
     noise = torch.randn(len(tasks), known.shape[1], generator=torch.Generator().manual_seed(seed))
-    return list(known.mean(0) + known.std(0) * noise)
+    return list(known.mean(0) + known.std(0) * noise.to(known.device))
 
 
 def derangement(count: int, seed: int) -> list[int]:

@@ -165,7 +165,7 @@ class Trainer:
         moments = part("optimizer.")
         for name, parameter in self.plain.named_parameters():
             self.optimizer.state[parameter] = {
-                "step": torch.tensor(float(step)),
+                "step": torch.tensor(float(step), device=self.device),  # where the fused optimiser keeps it
                 "exp_avg": moments[f"{name}.exp_avg"],
                 "exp_avg_sq": moments[f"{name}.exp_avg_sq"],
             }

@@ -48,8 +48,8 @@ class TaskModel(nn.Module):
         """Images `[T, B, C, H, W]` of `T` tasks to logits `[T, B, K]`, `MASKED` where `mask` is False.
 
         `embedding` `[T, D]` replaces the projector's embedding of the tasks; `familiar` `[T, K]` is False where a class
-        is to be taken for a new one. Second come the source's own logits for
-        `source_images`, where there are any; the two in one call is what data-parallel training asks for.
+        is to be taken for a new one. Second come the source's own logits for `source_images`, where there are any; the
+        two in one call is what data-parallel training asks for.
         """
         told = {} if embedding is None else {"embedding": embedding}
         logits = forward_students(self.generator.spec, self.generator(classes, mask, familiar, **told), images)
