@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from projpipe.baselines.start import selected_start
 from projpipe.baselines.universal import UniversalModel
 from projpipe.projection.source import Source
 from projpipe.transformer.export import export_student
@@ -82,6 +83,29 @@ def test_at_the_start_film_is_inert(source: Source) -> None:
     first, second = weights["prefix"]
     assert torch.equal(first[:1], second[:1])
     assert (first[1] - second[1]).abs().max() > 1e-3  # the task token alone tells the tasks apart
+
+
+def test_selected_weights_start_with_the_selected_classifier_for_new_classes_too(source: Source) -> None:
+    spec = source.spec.student(12, 2, 2, 1.5)
+    model = UniversalModel(source, spec, 8, seed=0, selected=True)
+    expected = selected_start(source, spec)
+    for familiar in (None, torch.zeros(2, 3, dtype=torch.bool), MASK):
+        weights = model(TASKS, MASK, familiar)
+        for name in ("head.weight", "head.bias"):
+            torch.testing.assert_close(weights[name], expected[name][TASKS])
+
+
+def test_a_class_that_is_not_familiar_is_taken_for_a_new_one(source: Source) -> None:
+    model = make_model(source)
+    new = model(TASKS, MASK)
+    with torch.no_grad():
+        model.own_rows += 1.0
+        model.own_bias += 1.0
+    familiar = torch.tensor([[True, False, True], [False, False, True]])
+    weights = model(TASKS, MASK, familiar)
+    for name in ("head.weight", "head.bias"):
+        added = weights[name] - new[name]
+        torch.testing.assert_close(added, familiar.view(2, 3, *(1,) * (added.ndim - 2)).expand_as(added).float())
 
 
 def test_a_class_that_was_never_seen_has_a_classifier_row_and_learns_nothing_of_its_own(

@@ -3,7 +3,8 @@
 It knows the task by a task token and by FiLM (Perez et al., 2018, arXiv 1709.07871): a gain and a shift, both linear
 in the task embedding, after every LayerNorm. Both are folded into the weights that read them, so that it shares the
 forward pass and the export of the projected models, and its size: only the task token is one token more.
-Its classifier rows are a learned map of the class features plus, for classes seen in training, a row of their own.
+Its classifier rows are a learned map of the class features plus, for classes seen in training, a row of their own;
+where its weights are selected from the source's, the source's own selected rows besides.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ class UniversalModel(nn.Module):
         selected: start with weights selected from the source's; else at random.
     """
 
+    selected_rows: Tensor
+    selected_bias: Tensor
+
     def __init__(
         self, source: Source, student: TransformerSpec, task_embed_dim: int, seed: int, selected: bool = False
     ) -> None:
@@ -39,15 +43,21 @@ class UniversalModel(nn.Module):
         self.spec = student
         width, depth = student.embed_dim, student.depth
         start = selected_start(source, student) if selected else random_start(student, generator)
-        rows = start.pop("head.weight", torch.zeros(source.num_classes, width))
-        bias = start.pop("head.bias", torch.zeros(source.num_classes))
+        # Rows that were selected hold for every class, new ones too; those that are learned start at zero.
+        self.register_buffer("selected_rows", start.pop("head.weight", torch.zeros(source.num_classes, width)))
+        self.register_buffer("selected_bias", start.pop("head.bias", torch.zeros(source.num_classes)))
         self.weights = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in start.items()})
 
         self.encoder = TaskEncoder(source.weights["head.weight"], task_embed_dim)
         self.class_rows = nn.Linear(source.spec.embed_dim, width)
         self.task_token = nn.Linear(task_embed_dim, width)
         reset_linears(self, generator)
-        self.own_rows, self.own_bias = nn.Parameter(rows), nn.Parameter(bias)
+        if selected:
+            nn.init.zeros_(self.class_rows.weight)
+            nn.init.zeros_(self.class_rows.bias)
+        self.own_rows, self.own_bias = (
+            nn.Parameter(torch.zeros_like(given)) for given in (self.selected_rows, self.selected_bias)
+        )
         self.film = nn.Linear(task_embed_dim, (2 * depth + 1) * 2 * width)
         nn.init.zeros_(self.film.weight)
         nn.init.zeros_(self.film.bias)
@@ -71,9 +81,9 @@ class UniversalModel(nn.Module):
             weights[f"{name}.weight"] = plain * (1 + gain[:, site, None])
             weights[f"{name}.bias"] = weights[f"{name}.bias"] + (plain @ shift[:, site, :, None]).squeeze(-1)
 
-        rows = self.class_rows(self.encoder.features[classes]) / width**0.5
-        rows = rows + own_rows(self.own_rows, classes, familiar)
+        mapped = self.class_rows(self.encoder.features[classes]) / width**0.5
+        rows = self.selected_rows[classes] + mapped + own_rows(self.own_rows, classes, familiar)
         weights["head.weight"] = rows * (1 + gain[:, -1:])
         shifted = (rows @ shift[:, -1, :, None]).squeeze(-1)
-        weights["head.bias"] = own_rows(self.own_bias, classes, familiar) + shifted
+        weights["head.bias"] = self.selected_bias[classes] + own_rows(self.own_bias, classes, familiar) + shifted
         return weights
