@@ -45,6 +45,7 @@ HISTORY = pa.DataFrameSchema(
         "loss": pa.Column("float64", nullable=True),
         "validation_accuracy": pa.Column("float64", pa.Check.in_range(0, 1)),
         "source_accuracy": pa.Column("float64", pa.Check.in_range(0, 1), nullable=True),
+        "kept": pa.Column("bool"),  # whether the model was the best so far
     },
     strict=True,
     name="history",

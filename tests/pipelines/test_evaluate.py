@@ -81,7 +81,7 @@ def projector_of(source: Source, config: TrainProjectorConfig) -> Projector:
 
 
 def history(method: str) -> pd.DataFrame:
-    rows = [(method, seed, step, 1.0, 0.5 + step / 100, None) for seed in SEEDS for step in (0, 10, 20)]
+    rows = [(method, seed, step, 1.0, 0.5 + step / 100, None, True) for seed in SEEDS for step in (0, 10, 20)]
     return pd.DataFrame(rows, columns=list(schemas.HISTORY.columns))
 
 

@@ -98,7 +98,7 @@ def test_omniglot_gives_what_its_parameter_file_promises(tmp_path: Path) -> None
     card = outputs["dataset_card"]
     assert outputs["images"].shape == (136 * 3, 28, 28, 1)
     assert {card["groups"][class_id] for class_id in card["held_out_classes"]} == {"Greek"}
-    assert counts(outputs["tasks"]) == {"train": 200, "validation": 24, "new_combination": 84, "new_class": 41}
+    assert counts(outputs["tasks"]) == {"train": 2000, "validation": 24, "new_combination": 84, "new_class": 41}
 
 
 def test_a_folder_of_images_gives_what_its_parameter_file_promises(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from projpipe.baselines.per_task import PerTaskModels, random_starts
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
+from projpipe.training.loop import Trainer
 from projpipe.training.methods import TaskModel, build
 from projpipe.training.run_inputs import RunInputs, load_staged
 from projpipe.training.session import Place, train_seeds
@@ -57,10 +58,21 @@ def test_a_tuned_source_is_resumed_too_and_keeps_its_accuracy(run_inputs: RunInp
     weights = whole[-1][1]["finished.0.generator.tuned_weights.fc1_weight"]
     assert not torch.equal(weights, run_inputs.source.weights["fc1.weight"])
     history = whole[-1][0]["history"]
-    kept = {
-        seed: max((r for r in history if r["seed"] == seed), key=lambda r: r["validation_accuracy"]) for seed in (0, 1)
-    }
-    assert all(isinstance(row["source_accuracy"], float) for row in kept.values())
+    assert all(isinstance(row["source_accuracy"], float) for row in history)
+
+
+def test_a_model_that_cost_its_source_too_much_is_not_kept(
+    run_inputs: RunInputs, tmp_path: Path, settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoilt = iter([0.9, 0.8949, 0.5])
+    monkeypatch.setattr(Trainer, "_judge_source", lambda *_: next(spoilt))
+    config = settings(seeds=[0], source="tuned", optimisation={"steps": 60, "validate_every": 30})
+    inputs = RunInputs(**{**vars(run_inputs), "config": config})
+    state, tensors = train(inputs, tmp_path, "projected")[-1]
+    assert [row["kept"] for row in state["history"]] == [True, False, False]
+    assert state["history"][-1]["validation_accuracy"] > state["history"][0]["validation_accuracy"]
+    start = run_inputs.source.weights["fc1.weight"]
+    assert torch.equal(tensors["finished.0.generator.tuned_weights.fc1_weight"], start)
 
 
 def test_training_lowers_the_loss_and_keeps_one_model_a_seed(run_inputs: RunInputs, tmp_path: Path, settings) -> None:

@@ -81,7 +81,7 @@ def comparison_summary(
 
 def _method(part: Part, outcome: Mapping[str, Any]) -> dict[str, Any]:
     history = outcome["history"]
-    best = max(history, key=lambda row: row["validation_accuracy"])
+    best = [row for row in history if row["kept"]][-1]
     source = {"before": history[0]["source_accuracy"], "after": best["source_accuracy"]}
     return {
         "method": part.method,

@@ -121,7 +121,7 @@ def _train_on_ray(
         with write_atomically(folder / part.file()) as temporary:
             temporary.write_text(json.dumps(outcome))
         done += 1
-        best = max(row["validation_accuracy"] for row in outcome["history"])
+        best = max(row["validation_accuracy"] for row in outcome["history"] if row["kept"])
         logger.info(
             "%d of %d: %s, %s, seed %d: %.1f %% on validation tasks",
             done,

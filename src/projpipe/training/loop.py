@@ -104,8 +104,10 @@ class Trainer:
         return loss.item()
 
     @torch.no_grad()
-    def judge(self, data: LabelledImages, tasks: Sequence[Sequence[int]]) -> dict[str, float | None]:
+    def judge(self, data: LabelledImages, tasks: Sequence[Sequence[int]]) -> dict[str, float | bool | None]:
         """Mean accuracy of the averaged model over tasks, each on all images of its classes; keeps the best model.
+
+        `kept` says whether this model is the best so far.
 
         Where the source is tuned, its own accuracy is measured too, and a model that has cost it more than
         `SOURCE_MAY_LOSE` since the start is not kept.
@@ -124,10 +126,11 @@ class Trainer:
             and self.source_accuracy is not None
             and (source < self.source_accuracy - SOURCE_MAY_LOSE)
         )
-        if accuracy > self.best_accuracy and not spoilt:
+        kept = accuracy > self.best_accuracy and not spoilt
+        if kept:
             self.best_accuracy = accuracy
             self.best = {name: value.clone() for name, value in self.average.items()}
-        return {"validation_accuracy": accuracy, "source_accuracy": source}
+        return {"validation_accuracy": accuracy, "source_accuracy": source, "kept": kept}
 
     def _judge_source(self, data: LabelledImages) -> float:
         """Share of all images that the averaged source puts in the right class."""

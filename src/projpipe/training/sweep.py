@@ -190,7 +190,7 @@ def _train_trial(folder: str, settings: dict[str, Any], student: dict[str, Any])
     device = torch.device("cuda" if config.ray.use_gpu else "cpu")
     make, rate = partial(build, "projected", source, config), config.learning_rates.projected
     train_seeds(make, data, config, rate, Place(device=device), None, lambda *_: None, rows.append)
-    return max(row["validation_accuracy"] for row in rows)
+    return max(row["validation_accuracy"] for row in rows if row["kept"])
 
 
 def _dominates(one: dict[str, Any], other: dict[str, Any]) -> bool:

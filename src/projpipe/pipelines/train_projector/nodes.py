@@ -46,7 +46,7 @@ def assemble_projector(
     config: TrainProjectorConfig,
 ) -> Projector:
     """Make the projector folder from the seed that was best on the validation tasks."""
-    best = history.nlargest(1, "validation_accuracy").iloc[0]
+    best = history[history["kept"]].nlargest(1, "validation_accuracy").iloc[0]
     seed = int(best["seed"])
     operator = restore("projected", models, seed, run_inputs.source, config).generator
     assert isinstance(operator, ProjectionOperator)
