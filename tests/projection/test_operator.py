@@ -41,9 +41,9 @@ def test_free_weights_are_inert_at_the_start_and_alive_after_a_step(
     torch.testing.assert_close(logits(projected_only, images), logits(operator, images))
 
     logits(operator, images).square().mean().backward()
-    assert {key.replace("_", ".") for key in operator.free} == set(student.weight_shapes(10))
+    assert {key.replace("_", ".") for key in operator.free} == set(student.weight_shapes(10)) - {"k.bias"}
     for key, tensor in operator.free.items():
-        assert key == "k_bias" or tensor.grad.abs().max() > 0, key  # softmax takes no notice of the bias of keys
+        assert tensor.grad.abs().max() > 0, key
 
 
 def test_a_class_without_a_training_task_keeps_the_row_that_is_projected(

@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from projpipe.training.batches import Batch
-from projpipe.training.loop import distillation_loss, one_cycle
-from projpipe.training.methods import MASKED
+from projpipe.training.loop import Trainer, distillation_loss, one_cycle
+from projpipe.training.methods import MASKED, build
+from projpipe.training.run_inputs import RunInputs
 
 
 def batch(teacher_logits: torch.Tensor, mask: list[list[bool]]) -> Batch:
@@ -40,6 +41,17 @@ def test_the_loss_is_the_mean_over_tasks_of_what_each_gives_alone() -> None:
 def test_distillation_vanishes_where_the_student_is_its_teacher() -> None:
     logits = torch.randn(1, 4, 3)
     assert distillation_loss(logits, batch(logits, [[True] * 3]), 1.0, 2.0).abs() < 1e-6
+
+
+def test_free_weights_learn_faster_and_a_tuned_source_slower(run_inputs: RunInputs, settings) -> None:
+    config = settings(source="tuned")
+    model = build("projected", run_inputs.source, config, seed=0)
+    trainer = Trainer(model, model, config.optimisation, 0.01)
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    peaks = {names[p]: group["peak"] for group in trainer.optimizer.param_groups for p in group["params"]}
+    assert peaks["generator.free.fc1_weight"] == pytest.approx(0.05)
+    assert peaks["generator.tuned_weights.fc1_weight"] == pytest.approx(0.001)
+    assert peaks["generator.factors.attn_read.base"] == pytest.approx(0.01)
 
 
 def test_one_cycle_warms_up_to_its_peak_and_ends_near_zero() -> None:

@@ -14,14 +14,15 @@ def random_start(spec: TransformerSpec, generator: torch.Generator) -> Weights:
     """Canonical weights of one model at random, without a classifier (Glorot and Bengio, 2010; biases are zero)."""
     weights: Weights = {}
     for name, shape in spec.weight_shapes(num_classes=0).items():
+        if name.startswith("head"):
+            continue
         if name in ("prefix", "pos"):
             weights[name] = torch.randn(shape, generator=generator) * 0.02
         elif name.endswith("bias"):
             weights[name] = torch.zeros(shape)
-        elif not name.startswith("head"):
+        else:
             bound = (6 / (shape[-1] + shape[-2])) ** 0.5
             weights[name] = torch.empty(shape).uniform_(-bound, bound, generator=generator)
-    del weights["head.bias"]
     return weights
 
 

@@ -20,7 +20,7 @@ NOISE = 0.1  # norm of the noise on a row of a selection, whose entry is one
 def initial_factors(
     source: Source, student: TransformerSpec, groups: list[range], generator: torch.Generator, start: str = "principal"
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Factors and free biases such that a student starts near its source.
+    """Factors and biases such that a student starts near its source.
 
     Residual stream: `E = P U^T` writes and `R = sqrt(d/d_s) U P^T` reads, where `U` holds the leading principal
     directions of what the source's blocks read, and `P` is an orthonormal basis of the vectors whose entries sum to
@@ -30,7 +30,7 @@ def initial_factors(
     two above that replace basis and choice.
 
     Returns:
-        Factors `[L_s, student, source]` by name, and free biases `[L_s, units]` by canonical name.
+        Factors `[L_s, student, source]` by name, and by canonical name the biases `[L_s, d_s]` that do not start at zero.
     """
     spec = source.spec
     merged = merge_blocks(source.weights, groups)
@@ -80,7 +80,7 @@ def initial_factors(
         noise = torch.randn(chosen[kind].shape, generator=generator) * NOISE * chosen[kind].shape[-1] ** -0.5
         factors[f"{name}.units"] = (chosen[kind] + noise) * scale
 
-    biases = {f"{name}.bias": torch.zeros(blocks, chosen[kind].shape[1]) for name, kind in kinds.items()}
+    biases = {}
     for name, kind in (("out", "heads"), ("fc2", "hidden")):
         dropped = statistics[f"{kind}.mean"] * (1 - chosen[kind].sum(1))
         biases[f"{name}.bias"] = torch.einsum("sd,bdu,bu->bs", write, merged[f"{name}.weight"], dropped)

@@ -31,7 +31,7 @@ class ProjectionOperator(nn.Module):
         start: where the factors start, see `initial_factors`.
         tuned: the source's weights are parameters too, and learn with the rest; else they are frozen.
         free_weights: learn something to add to every weight of the students, the same for all tasks and zero at the
-            start, and to the classifier's row of every class.
+            start, and to the classifier's row of every class; else to biases alone, and not to the classifier's.
     """
 
     def __init__(
@@ -61,10 +61,12 @@ class ProjectionOperator(nn.Module):
         self.factors = nn.ModuleDict(
             {module_key(name): Factor(base, conditioning.of(name), generator) for name, base in factors.items()}
         )
-        free = {**biases, "patch.bias": torch.zeros(student.embed_dim)}
-        if free_weights:
-            shapes = student.weight_shapes(source.num_classes)
-            free = {name: torch.zeros(shape) for name, shape in shapes.items()} | free
+        free = {
+            name: torch.zeros(shape)
+            for name, shape in student.weight_shapes(source.num_classes).items()
+            if free_weights or (name.endswith("bias") and name != "head.bias")
+        } | biases
+        del free["k.bias"]  # softmax takes no notice of it, so that it would follow rounding
         self.free = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in free.items()})
         self.encoder: TaskEncoder | None = None
         if not conditioning.is_static:

@@ -35,6 +35,12 @@ class Batch:
     source_images: Tensor | None = None
     source_labels: Tensor | None = None
 
+    @property
+    def inputs(self) -> dict[str, Tensor | None]:
+        """What a `TaskModel` is called with."""
+        names = ("images", "classes", "mask", "source_images", "familiar")
+        return {name: getattr(self, name) for name in names}
+
     def to(self, device: torch.device) -> Batch:
         there = {name: value for name, value in vars(self).items() if value is not None}
         return Batch(**{name: value.to(device, non_blocking=True) for name, value in there.items()})

@@ -86,9 +86,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * one_cycle(self.step, self.config.steps, self.config.warmup_fraction)
         self.model.train()
-        logits, source_logits = self.model(
-            batch.images, batch.classes, batch.mask, source_images=batch.source_images, familiar=batch.familiar
-        )
+        logits, source_logits = self.model(**batch.inputs)
         loss = distillation_loss(logits, batch, self.config.distillation_weight, self.config.distillation_temperature)
         if source_logits is not None and batch.source_labels is not None:
             loss = loss + F.cross_entropy(source_logits, batch.source_labels)

@@ -167,9 +167,7 @@ def flops_per_step(model: TaskModel, data: TrainingData, config: TrainProjectorC
         source_images=SOURCE_IMAGES if model.tunes_source else 0,
     ).to(device)
     with FlopCounterMode(display=False) as counter:
-        outputs = model(
-            batch.images, batch.classes, batch.mask, source_images=batch.source_images, familiar=batch.familiar
-        )
+        outputs = model(**batch.inputs)
         sum(logits.sum() for logits in outputs if logits is not None).backward()
     model.zero_grad()
     return counter.get_total_flops()
