@@ -30,7 +30,7 @@ def initial_factors(
     two above that replace basis and choice.
 
     Returns:
-        Factors `[L_s, student, source]` by name, and by canonical name the biases `[L_s, d_s]` that do not start at zero.
+        Factors `[L_s, student, source]` by name, and biases `[L_s, d_s]` that do not start at zero by canonical name.
     """
     spec = source.spec
     merged = merge_blocks(source.weights, groups)
