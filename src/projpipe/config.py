@@ -233,11 +233,15 @@ class LearningRates(Config):
 
 
 class RayConfig(Config):
-    """Where training runs. `address: null` starts a cluster on this machine; `auto` or a host joins one."""
+    """Where training runs.
+
+    `address: null` starts a cluster on this machine; `auto` or a host joins one. `use_gpu: null` uses GPUs where the
+    cluster has one for every worker.
+    """
 
     address: str | None = None
     num_workers: PositiveInt = 1
-    use_gpu: bool = False
+    use_gpu: bool | None = None
     cpus_per_worker: PositiveInt = 1
     max_failures: Annotated[int, Field(ge=0)] = 1
 

@@ -118,10 +118,10 @@ def _check_machine(config: RayConfig) -> None:
     """Refuse workers for which this machine has no room, where they are to run on it."""
     from torch.cuda import device_count
 
-    from projpipe.training.distributed import check_room
+    from projpipe.training.distributed import place_workers
 
     if config.address is None:
-        check_room(config, {"CPU": os.cpu_count() or 1, "GPU": device_count()})
+        place_workers(config, {"CPU": os.cpu_count() or 1, "GPU": device_count()})
 
 
 def _missing(pipeline: Pipeline, catalog: CatalogProtocol) -> set[str]:

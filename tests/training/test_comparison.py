@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from projpipe.config import CompareMethodsConfig
 from projpipe.errors import InputError
@@ -14,6 +15,7 @@ from projpipe.training.run_inputs import RunInputs
 
 JUDGED = {"new_combination": [[0, 2], [1, 5, 6]], "new_class": [[7, 8]]}
 SAMPLED = JUDGED["new_combination"]
+CPU = torch.device("cpu")
 
 
 def compared(*methods: dict[str, Any], **table: Any) -> CompareMethodsConfig:
@@ -50,6 +52,7 @@ def test_a_plan_has_a_part_a_method_and_seed_with_the_tables_and_its_own_changes
         ([{"method": "scratch"}], {}, "scratch has no learning_rate; give it one"),
         ([{"method": "projected"}, {"method": "projected"}], {}, "'projected' stands there twice"),
         ([{"method": "projected", "name": "teacher"}], {}, "'teacher' is the name of a row that is added"),
+        ([{"method": "static"}], {"controls": True}, r"controls: 'static' does not look at the task"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_place(
@@ -57,6 +60,13 @@ def test_what_cannot_be_is_refused_with_its_place(
 ) -> None:
     with pytest.raises(InputError, match=rf"compare_methods\.tables \('small'\).*{message}"):
         plan(compared(*methods, **table), settings())
+
+
+def test_tables_of_one_name_are_refused(settings: Any) -> None:
+    config = compared({"method": "projected"})
+    twice = config.model_copy(update={"tables": config.tables * 2})
+    with pytest.raises(InputError, match=r"compare_methods\.tables: 'small' stands there twice"):
+        plan(twice, settings())
 
 
 def test_a_student_as_large_as_the_teacher_is_refused_before_work_starts(
@@ -77,7 +87,7 @@ def test_every_method_is_trained_judged_and_weighed(
     method: str, run_inputs: RunInputs, tmp_path: Path, settings: Any
 ) -> None:
     folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
-    outcome = train_part(folder, one_part(method, settings), JUDGED, SAMPLED)
+    outcome = train_part(folder, one_part(method, settings), JUDGED, SAMPLED, CPU)
     per_task = method in ("scratch", "distilled", "pruned")
     assert [row["step"] for row in outcome["history"]] == [0, 6, 12]
     assert set(outcome["accuracies"]) == ({"pruned_only", "method"} if method == "pruned" else {"method"})
@@ -94,7 +104,7 @@ def test_controls_are_told_wrong_tasks_and_judged_on_the_same_ones(
 ) -> None:
     folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
     part = one_part("projected", settings, controls=True)
-    accuracies = train_part(folder, part, JUDGED, SAMPLED)["accuracies"]
+    accuracies = train_part(folder, part, JUDGED, SAMPLED, CPU)["accuracies"]
     assert {name: len(found) for name, found in accuracies.items()} == dict.fromkeys(
         ("method", "shuffled", "mean", "random"), 3
     )
@@ -102,8 +112,8 @@ def test_controls_are_told_wrong_tasks_and_judged_on_the_same_ones(
 
 def test_a_tuned_source_is_weighed_with_its_own_objective(run_inputs: RunInputs, tmp_path: Path, settings: Any) -> None:
     folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
-    frozen = train_part(folder, one_part("projected", settings), JUDGED, SAMPLED)
-    tuned = train_part(folder, one_part("projected", settings, source="tuned"), JUDGED, SAMPLED)
+    frozen = train_part(folder, one_part("projected", settings), JUDGED, SAMPLED, CPU)
+    tuned = train_part(folder, one_part("projected", settings, source="tuned"), JUDGED, SAMPLED, CPU)
     assert tuned["flops_per_step"] > 2 * frozen["flops_per_step"]
     kept = [row for row in tuned["history"] if row["kept"]]
     assert kept[-1]["source_accuracy"] >= tuned["history"][0]["source_accuracy"] - 0.005

@@ -16,6 +16,7 @@ import psutil
 import pytest
 import torch
 
+from projpipe.config import RayConfig
 from projpipe.errors import InputError
 from projpipe.training import distributed
 from projpipe.training.checkpoint import TENSORS, write_checkpoint
@@ -43,8 +44,8 @@ def stop_ray():
 
 def test_two_workers_learn_what_one_learns(run_inputs: RunInputs, tmp_path: Path, settings) -> None:
     two = replace(run_inputs, config=settings(ray={"num_workers": 2}))
-    models, history = distributed.train_method("static", two, tmp_path)
-    alone, _ = distributed.train_method("static", run_inputs, tmp_path)
+    models, history = distributed.train_method("projected", two, tmp_path)
+    alone, _ = distributed.train_method("projected", run_inputs, tmp_path)
     assert {row["seed"] for row in history} == {0, 1}
     assert models.keys() == alone.keys()
     for name, tensor in models.items():
@@ -142,6 +143,19 @@ def test_more_workers_than_the_cluster_holds_are_refused_at_once(
     crowd = replace(run_inputs, config=settings(ray={"num_workers": 500}, optimisation={"tasks_per_step": 500}))
     with pytest.raises(InputError, match=r"500 workers ask for 500 CPUs, the cluster has"):
         distributed.train_method("static", crowd, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpus", "used"), [(None, 0, False), (None, 1, False), (None, 2, True), (False, 2, False)]
+)
+def test_gpus_are_used_where_every_worker_has_one(asked: bool | None, gpus: int, used: bool) -> None:
+    config = RayConfig(num_workers=2, use_gpu=asked)
+    assert distributed.place_workers(config, {"CPU": 2, "GPU": gpus}).use_gpu is used
+
+
+def test_a_gpu_that_is_asked_for_and_is_not_there_is_refused() -> None:
+    with pytest.raises(InputError, match=r"1 workers ask for 1 GPUs, the cluster has 0; .* set use_gpu to false"):
+        distributed.place_workers(RayConfig(use_gpu=True), {"CPU": 2})
 
 
 def staged(inputs: RunInputs, runs: Path) -> str:

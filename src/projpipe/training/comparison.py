@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 
 from projpipe.atomic import write_atomically
@@ -58,10 +59,13 @@ def plan(config: CompareMethodsConfig, base: TrainProjectorConfig) -> list[Part]
     """All parts of a comparison, table by table.
 
     Raises:
-        InputError: a change is no parameter of `train_projector` or out of range, a learning rate is missing, or two
-            rows of a table have one name.
+        InputError: a change is no parameter of `train_projector` or out of range, a learning rate is missing, two
+            tables or two rows of a table have one name, or controls are asked of what does not look at the task.
     """
     parts: list[Part] = []
+    tables = [table.name for table in config.tables]
+    if repeated := {name for name in tables if tables.count(name) > 1}:
+        raise InputError(f"compare_methods.tables: {min(repeated)!r} stands there twice; give one of them another name")
     for table in config.tables:
         place = f"compare_methods.tables ({table.name!r})"
         names = [method.name or method.method for method in table.methods]
@@ -75,6 +79,8 @@ def plan(config: CompareMethodsConfig, base: TrainProjectorConfig) -> list[Part]
             if rate is None:
                 raise InputError(f"{place}.methods ({name!r}): {method.method} has no learning_rate; give it one")
             controls = table.controls and position == 0
+            if controls and method.method != "projected":
+                raise InputError(f"{place}.controls: {name!r} does not look at the task; put a projected row first")
             parts += [
                 Part(table.name, name, method.method, resolved.model_copy(update={"seeds": (seed,)}), rate, controls)
                 for seed in table.seeds
@@ -111,9 +117,10 @@ def _train_on_ray(
     """Train parts as Ray tasks and write the outcome of each as soon as it is there."""
     import ray
 
-    connect(config)
-    train = ray.remote(num_cpus=1, num_gpus=int(config.use_gpu), max_retries=1)(train_part)
-    running = {train.remote(folder, part, judged, sampled): part for part in parts}
+    use_gpu = bool(connect(config).use_gpu)
+    device = torch.device("cuda" if use_gpu else "cpu")
+    train = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(train_part)
+    running = {train.remote(folder, part, judged, sampled, device): part for part in parts}
     done = 0
     while running:
         (ready,), _ = ray.wait(list(running))

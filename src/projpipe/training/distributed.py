@@ -53,7 +53,7 @@ def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, 
     name = inputs.stage(runs, method, deciding(config, rate))
     folder = runs / name
     if not (folder / RESULT).exists():
-        connect(config.ray)
+        config = config.model_copy(update={"ray": connect(config.ray)})
         _check_checkpoints(folder)
         fit_run(method, name, folder.resolve(), config)
     else:
@@ -70,8 +70,11 @@ def _check_checkpoints(folder: Path) -> None:
         read_checkpoint(checkpoint, folder.name, run_folder=folder)
 
 
-def connect(config: RayConfig) -> None:
+def connect(config: RayConfig) -> RayConfig:
     """Join the cluster of the config, or start one on this machine; once a process.
+
+    Returns:
+        The config with `use_gpu` decided.
 
     Raises:
         InputError: no cluster answers, or it has no room for the workers.
@@ -94,7 +97,7 @@ def connect(config: RayConfig) -> None:
             )
         except (ConnectionError, ValueError) as error:
             raise _no_cluster(config.address, error) from error
-    check_room(config, ray.cluster_resources())
+    return place_workers(config, ray.cluster_resources())
 
 
 def find_cluster(address: str | None) -> None:
@@ -118,15 +121,17 @@ def _no_cluster(address: str | None, error: Exception) -> InputError:
     )
 
 
-def check_room(config: RayConfig, has: Mapping[str, float]) -> None:
-    """Refuse workers that ask for more CPUs or GPUs than there are, for which Ray would wait for ever.
+def place_workers(config: RayConfig, has: Mapping[str, float]) -> RayConfig:
+    """Decide on GPUs where the config does not, by what a cluster has of each resource.
 
     Raises:
-        InputError: names what is asked for and what there is.
+        InputError: there are fewer CPUs or GPUs than the workers ask for, and Ray would wait for ever; names both.
     """
+    if config.use_gpu is None:
+        config = config.model_copy(update={"use_gpu": has.get("GPU", 0) >= config.num_workers})
     asked = (
         ("CPU", config.num_workers * config.cpus_per_worker, "lower num_workers or cpus_per_worker"),
-        ("GPU", config.num_workers * config.use_gpu, "lower num_workers or set use_gpu to false"),
+        ("GPU", config.num_workers * bool(config.use_gpu), "lower num_workers or set use_gpu to false"),
     )
     for kind, amount, mend in asked:
         if amount > has.get(kind, 0):
@@ -134,6 +139,7 @@ def check_room(config: RayConfig, has: Mapping[str, float]) -> None:
                 f"train_projector.ray: {config.num_workers} workers ask for {amount} {kind}s, the cluster has "
                 f"{has.get(kind, 0):g}; {mend}"
             )
+    return config
 
 
 def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) -> None:
@@ -148,7 +154,7 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
         torch_config=TorchConfig(backend="nccl" if placement.use_gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=placement.num_workers,
-            use_gpu=placement.use_gpu,
+            use_gpu=bool(placement.use_gpu),
             resources_per_worker={"CPU": placement.cpus_per_worker, **({"GPU": 1} if placement.use_gpu else {})},
         ),
         run_config=ray.train.RunConfig(
@@ -200,7 +206,8 @@ def _worker(settings: dict[str, Any]) -> None:
         rank=rank,
         workers=context.get_world_size(),
         device=ray.train.torch.get_device(),
-        wrap=ray.train.torch.prepare_model,
+        # Buffers hold the frozen source, the same everywhere: DDP would send it anew at every step.
+        wrap=partial(ray.train.torch.prepare_model, parallel_strategy_kwargs={"broadcast_buffers": False}),
     )
     method = settings["method"]
     make, rate = partial(build, method, source, config), getattr(config.learning_rates, method)

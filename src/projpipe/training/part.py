@@ -56,7 +56,9 @@ class Part:
         return f"{self.method}-{digest_of(content.encode())}.json"
 
 
-def train_part(folder: Path, part: Part, judged: Judged, sampled: list[list[int]]) -> dict[str, Any]:
+def train_part(
+    folder: Path, part: Part, judged: Judged, sampled: list[list[int]], device: torch.device
+) -> dict[str, Any]:
     """Train one method with one seed on what was staged in a folder, and judge it.
 
     Args:
@@ -78,7 +80,6 @@ def train_part(folder: Path, part: Part, judged: Judged, sampled: list[list[int]
         data = replace(data, train_tasks=sampled, validation_tasks=sampled)
         schedule = {"tasks_per_step": len(sampled)} | ({"distillation_weight": 0.0} if part.method == "scratch" else {})
         config = config.model_copy(update={"optimisation": config.optimisation.model_copy(update=schedule)})
-    device = torch.device("cuda" if config.ray.use_gpu else "cpu")
     make = partial(_start, part, source, sampled, data.train)
     history: list[dict[str, Any]] = []
     kept: dict[str, Tensor] = {}

@@ -70,9 +70,8 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
 
     count = min(config.trials, len(sizes(config.space)))
     num_classes = int(median(len(task) for task in inputs.validation_tasks))
-    use_gpu = inputs.config.ray.use_gpu
     while (left := count - len(finished())) > 0:
-        connect(inputs.config.ray)
+        use_gpu = bool(connect(inputs.config.ray).use_gpu)
         resources = ray.cluster_resources()
         at_once = config.trials_at_once or int(resources.get("GPU" if use_gpu else "CPU", 1))
         study.sampler = make_sampler(config.sampler, config.seed + len(finished()), config.trials)
@@ -80,7 +79,9 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
         asked = ask_new(study, config.space, tried, min(at_once, left))
         train = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(_train_trial)
         settings = inputs.config.model_dump(mode="json")
-        accuracies = ray.get([train.remote(str(folder), settings, student.model_dump()) for _, student in asked])
+        device = torch.device("cuda" if use_gpu else "cpu")
+        trials = [train.remote(str(folder), settings, student.model_dump(), device) for _, student in asked]
+        accuracies = ray.get(trials)
         for (trial, student), accuracy in zip(asked, accuracies, strict=True):
             params = inputs.source.spec.student(**student.model_dump()).deployed_params(num_classes)
             trial.set_user_attr("student", student.model_dump())
@@ -181,13 +182,12 @@ def make_sampler(name: str, seed: int, trials: int) -> optuna.samplers.BaseSampl
     return {"nsga2": NSGAIISampler, "random": RandomSampler}[name](seed=seed)
 
 
-def _train_trial(folder: str, settings: dict[str, Any], student: dict[str, Any]) -> float:
+def _train_trial(folder: str, settings: dict[str, Any], student: dict[str, Any], device: torch.device) -> float:
     """Train a projector for one student size, and return its best validation accuracy."""
     config = TrainProjectorConfig(**{**settings, "student": student})
     torch.set_num_threads(1)
     data, source = load_staged(Path(folder))
     rows: list[dict[str, Any]] = []
-    device = torch.device("cuda" if config.ray.use_gpu else "cpu")
     make, rate = partial(build, "projected", source, config), config.learning_rates.projected
     train_seeds(make, data, config, rate, Place(device=device), None, lambda *_: None, rows.append)
     return max(row["validation_accuracy"] for row in rows if row["kept"])
