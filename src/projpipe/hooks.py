@@ -41,14 +41,17 @@ class ProgressHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
-        """Close a run that wrote the report with its table."""
-        if "report" in pipeline.all_outputs():
-            from rich.console import Console
+        """Close a run that wrote the report or a comparison with its tables."""
+        from rich.console import Console
 
-            from projpipe.reporting.table import print_closing_table
+        from projpipe.reporting.table import print_closing_table, print_comparison
 
+        made = pipeline.all_outputs()
+        if "report" in made:
             metrics, costs, timings = (catalog.load(name) for name in ("metrics", "costs", "timings"))
             print_closing_table(metrics, costs, timings, catalog["report"].filepath, Console())
+        if "comparison_page" in made:
+            print_comparison(catalog.load("comparison"), catalog["comparison_page"].filepath, Console())
 
 
 class InputHooks:

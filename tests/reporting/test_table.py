@@ -4,8 +4,9 @@ from typing import Any
 from rich.console import Console
 
 from projpipe.reporting.formats import count, percent
-from projpipe.reporting.table import print_closing_table
+from projpipe.reporting.table import print_closing_table, print_comparison
 
+NONE = "\N{EN DASH}"
 REPORT = Path("a folder/" + "deep/" * 30 + "report.html")
 
 
@@ -50,3 +51,40 @@ def test_the_name_of_the_data_set_is_printed_as_it_is(evaluation: dict[str, Any]
 
 def test_the_path_of_the_report_stays_on_one_line(evaluation: dict[str, Any]) -> None:
     assert f"Report: {REPORT}" in printed(evaluation, width=80).splitlines()
+
+
+def cell(mean: float, below: float = 0.01) -> dict[str, Any]:
+    return {"mean": mean, "ci95": [mean - below, mean + 0.02]}
+
+
+def test_a_comparison_is_printed_with_the_lead_of_its_first_row_within_80_columns() -> None:
+    table = {
+        "reference": "projected",
+        "seeds": [0],
+        "methods": {"projected": {"method": "projected"}, "[red]": {"method": "distilled"}},
+        "results": {
+            "teacher": {"new_combination": cell(0.95), "new_class": cell(0.97)},
+            "projected": {"new_combination": cell(0.9), "new_class": cell(0.8)},
+            "[red]": {"new_combination": cell(0.7)},
+        },
+        "differences": {
+            "projected-teacher": {"new_combination": cell(-0.05), "new_class": cell(-0.17)},
+            "projected-[red]": {"new_combination": cell(0.2)},
+        },
+    }
+    console = Console(width=80)
+    with console.capture() as captured:
+        print_comparison({"dataset": "shapes", "tables": {"12 x 2": table}}, REPORT, console)
+    lines = captured.get().splitlines()
+
+    assert lines[0].startswith("shapes, 12 x 2, 1 seed: ")
+    teacher, projected, distilled = (
+        next(i for i, line in enumerate(lines) if line.split()[:1] == [name])
+        for name in ("Teacher", "Projected", "[red]")
+    )
+    assert lines[teacher].split() == ["Teacher", "95.0", "−5.0", "97.0", "−17.0"]
+    assert "[94.0, 97.0]  [−6.0, −3.0]" in lines[teacher + 1]
+    assert lines[projected].split() == ["Projected", "90.0", NONE, "80.0", NONE]
+    assert lines[distilled].split() == ["[red]", "70.0", "+20.0", NONE, NONE]
+    assert "[19.0, 22.0]" in lines[distilled + 1]
+    assert f"Comparison: {REPORT}" in lines

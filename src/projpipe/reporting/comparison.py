@@ -153,6 +153,8 @@ def _setting(table: Mapping[str, Any], teacher: Mapping[str, Any]) -> str:
         f"mlp_ratio {student['mlp_ratio']:g}; {student['params']:,} parameters ({percent(reduction['params'])} % fewer "
         f"than the teacher), {count(student['macs'])} multiply-accumulates an image ({percent(reduction['macs'])} % "
         f"fewer). {table['steps']:,} training steps; seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}."
+        + " With one seed, intervals hold the spread of tasks alone."
+        * (len(seeds) == 1)
     )
 
 

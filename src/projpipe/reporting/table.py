@@ -1,6 +1,6 @@
-"""The closing table: what a run prints when the report is written."""
+"""Closing tables: what a run prints when the report or a comparison is written."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,11 @@ from rich.text import Text
 
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.latency import Timings
+from projpipe.reporting.comparison import row_name
 from projpipe.reporting.figures import METHOD_NAMES
-from projpipe.reporting.formats import count, percent
+from projpipe.reporting.formats import count, percent, points
+
+SHOWN_KINDS = ("new_combination", "new_class")
 
 
 def print_closing_table(
@@ -25,7 +28,7 @@ def print_closing_table(
 
 def closing_table(metrics: Mapping[str, Any], costs: Mapping[str, Cost], timings: Timings) -> Table:
     """Accuracy with 95 % intervals, parameters, compute and latency of every method, as a table for the terminal."""
-    kinds = [kind for kind in ("new_combination", "new_class") if kind in metrics["results"]["teacher"]]
+    kinds = [kind for kind in SHOWN_KINDS if kind in metrics["results"]["teacher"]]
     sizes = list(timings["latency"]["teacher"])
     # Text, as a name may hold rich's markup. Cells of two lines keep the table within 80 columns.
     title = Text(f"{metrics['dataset']}: accuracy in % [95 % interval], latency in ms (times faster)")
@@ -39,9 +42,44 @@ def closing_table(metrics: Mapping[str, Any], costs: Mapping[str, Cost], timings
         measured = [timings["latency"][method][size] for size in sizes]
         table.add_row(
             METHOD_NAMES[method].replace(" ", "\n"),
-            *(Text(f"{percent(c['mean'])}\n[{percent(c['ci95'][0])}, {percent(c['ci95'][1])}]") for c in cells),
+            *(_measured(percent, cell) for cell in cells),
             count(cost["params"]),
             count(cost["macs"]),
             *(f"{m['median_ms']:.2f}\n({m['speedup']:.1f}x)" for m in measured),
         )
     return table
+
+
+def print_comparison(summary: Mapping[str, Any], page: Path, console: Console) -> None:
+    """Print a table of accuracies and differences for every table of a comparison, and where its page is."""
+    for name, table in summary["tables"].items():
+        console.print(comparison_table(f"{summary['dataset']}, {name}", table))
+    console.print(Text(f"Comparison: {page}"), soft_wrap=True)
+
+
+def comparison_table(title: str, compared: Mapping[str, Any]) -> Table:
+    """Accuracy of every row with its 95 % interval, and by how much the reference is above it, for the terminal."""
+    results, reference = compared["results"], compared["reference"]
+    kinds = [kind for kind in SHOWN_KINDS if any(kind in cells for cells in results.values())]
+    seeds = f"{len(compared['seeds'])} seed{'s' * (len(compared['seeds']) > 1)}"
+    caption = f"{title}, {seeds}: accuracy in % [95 % interval]; lead of {row_name(reference, compared)}, in points"
+    table = Table(title=Text(caption), title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("method", max_width=20)
+    for kind in kinds:
+        table.add_column(kind.replace("_", "\n"), justify="right", no_wrap=True)
+        table.add_column("lead", justify="right", no_wrap=True)
+    for name, cells in results.items():
+        differences = compared["differences"].get(f"{reference}-{name}", {})
+        columns = [
+            _measured(write, found[kind]) if kind in found else Text("\N{EN DASH}")
+            for kind in kinds
+            for write, found in ((percent, cells), (points, differences))
+        ]
+        table.add_row(Text(row_name(name, compared)), *columns)
+    return table
+
+
+def _measured(write: Callable[[float], str], cell: Mapping[str, Any]) -> Text:
+    """A mean, and its interval below it."""
+    low, high = (write(bound).lstrip("+") for bound in cell["ci95"])
+    return Text(f"{write(cell['mean'])}\n[{low}, {high}]")
