@@ -243,13 +243,17 @@ def test_support_images_stand_for_the_classes_that_the_source_sees_in_them(
         varied.head.bias -= varied(images).mean(0)
         varied.head.weight *= 5
         varied.head.bias *= 5
-        seen = varied(images[:4]).softmax(-1).sum(0)
+        seen = varied(images).argmax(-1).tolist()
     projector = make_projector(Source(source.spec, canonical_weights(varied), source.statistics))
-    expected = [name for name, evidence in zip(CLASSES, seen.tolist(), strict=True) if evidence >= 0.5]
+    expected = [name for class_id, name in enumerate(CLASSES) if class_id in seen[:4]]
     assert 2 <= len(expected) < len(CLASSES)
     assert projector.recognise(images[:4]) == expected
     found, named = projector.generate(support_images=images[:4]), projector.generate(expected)
     assert torch.equal(found(images), named(images))
+
+    mistaken = next(image for image, class_id in zip(images, seen, strict=True) if class_id not in seen[:4])
+    assert projector.recognise(torch.stack([*images[:4], mistaken])) != expected
+    assert projector.recognise(torch.stack([*images[:4]] * 25 + [mistaken])) == expected
 
 
 @pytest.mark.parametrize(

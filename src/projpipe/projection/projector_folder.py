@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
 
 FORMAT = 1
-EVIDENCE = 0.5  # probability, summed over support images, from which on a class counts as seen
+SEEN = 0.02  # share of the support images from which on a class counts; that of a lone image always does
 MANIFEST, TENSORS = "manifest.json", "projector.safetensors"
 
 
@@ -94,7 +94,8 @@ class Projector:
     def recognise(self, support_images: torch.Tensor) -> list[str]:
         """Names of the classes that the source sees in images `[N, C, H, W]`, in its own order.
 
-        A class counts from half an image's worth of probability on, summed over the images.
+        A class counts if it is the likeliest one of at least one image, and of one in fifty where there are many, so
+        that single mistakes of the source add no classes.
 
         Raises:
             InputError: the images have another shape than the source's, or show fewer than two classes.
@@ -107,7 +108,8 @@ class Projector:
                 "resize them and give one axis for channels"
             )
         weights = {name: tensor[None] for name, tensor in self.operator.source_weights().items()}
-        seen = forward_students(spec, weights, support_images[None])[0].softmax(-1).sum(0) >= EVIDENCE
+        likeliest = forward_students(spec, weights, support_images[None])[0].argmax(-1)
+        seen = likeliest.bincount(minlength=len(self.classes)) >= max(1, SEEN * len(support_images))
         names = [name for name, there in zip(self.data["classes"], seen.tolist(), strict=True) if there]
         if len(names) < 2:
             raise InputError(f"support_images: show {names or 'no class'}; give images of two or more classes")
