@@ -33,7 +33,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	touch $@
 
 lock: $(INSTALLED)
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra train --extra dev \
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra train --extra onnx --extra dev \
 	  --no-annotate --no-header --output-file requirements.lock
 
 clean:

@@ -80,6 +80,7 @@ def test_the_card_says_what_later_steps_need() -> None:
         "name": "pets",
         "image_size": [2, 3],
         "channels": 1,
+        "inverted": False,
         "classes": ["class 0", "class 1"],
         "groups": ["low", "high"],
         "held_out_classes": [1],

@@ -4,8 +4,10 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -16,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 NAMED_IN_LOG = 20
 MAX_THREADS = 8
+# Pillow would hand an EPS file to Ghostscript, which runs it as a program.
+NOT_READ = frozenset({"EPS"})
 
 
 def pack(
@@ -39,15 +43,13 @@ def pack(
 
     def decode_row(row: int) -> bool:
         try:
-            images[row] = decode(read(names[row]), image_size, grey)
+            images[row] = decode(read(names[row]), (image_size, image_size), grey)
         except Exception as error:  # noqa: BLE001 - Pillow's decoders raise nearly anything on broken bytes
             logger.debug("%s: %s", names[row], error)
             return False
         return True
 
-    with warnings.catch_warnings(), ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads:
-        # Pillow only warns of a decompression bomb up to twice its limit; such a picture is not decoded either.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with no_bombs(), ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads:
         readable = np.fromiter(threads.map(decode_row, range(len(names))), bool, len(names))
     if invert:
         np.subtract(255, images, out=images)
@@ -69,20 +71,39 @@ def pack(
         classes=tuple(name for _, name in kinds),
         groups=tuple(group for group, _ in kinds),
         unreadable=unreadable,
+        inverted=invert,
     )
 
 
-def decode(content: bytes, image_size: int, grey: bool) -> np.ndarray:
-    """One picture as uint8 [image_size, image_size, 1 or 3].
+@cache
+def image_extensions() -> frozenset[str]:
+    """Endings of the files that are read as pictures, such as '.png'."""
+    extensions = Image.registered_extensions()
+    return frozenset(end for end, form in extensions.items() if form in Image.OPEN and form not in NOT_READ)
+
+
+@contextmanager
+def no_bombs() -> Iterator[None]:
+    """While the body runs, a picture too large to be meant well is an error.
+
+    Pillow itself only warns of a decompression bomb up to twice its limit.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def decode(content: bytes, image_size: tuple[int, int], grey: bool) -> np.ndarray:
+    """One picture as uint8 [H, W, 1 or 3], where `image_size` is (H, W).
 
     Turned upright by its EXIF orientation; of an animation the first frame; transparent parts on white; 16-bit and
-    floating point (0..1) greys brought to 0..255. The shorter side is resized to `image_size` with antialiasing
-    (bicubic) and the centre is cut out.
+    floating point (0..1) greys brought to 0..255. It is resized with antialiasing (bicubic) so that it covers
+    `image_size`, and the centre is cut out.
     """
     with Image.open(io.BytesIO(content)) as picture:
         upright = ImageOps.exif_transpose(picture)
-    square = ImageOps.fit(_to_bytes(upright, grey), (image_size, image_size), Image.Resampling.BICUBIC)
-    return np.asarray(square).reshape(image_size, image_size, -1)
+    fitted = ImageOps.fit(_to_bytes(upright, grey), image_size[::-1], Image.Resampling.BICUBIC)
+    return np.asarray(fitted).reshape(*image_size, -1)
 
 
 def _to_bytes(picture: Image.Image, grey: bool) -> Image.Image:

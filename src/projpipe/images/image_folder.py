@@ -1,19 +1,14 @@
 """Anyone's own images: `<root>/<class>/*` or `<root>/<group>/<class>/*`."""
 
 import os
-from functools import cache
 from pathlib import Path
 
-from PIL import Image
-
 from projpipe.errors import InputError
-from projpipe.images.decode import pack
+from projpipe.images.decode import image_extensions, pack
 from projpipe.images.raw import RawImages
 
 PLACE = "split_tasks.source.root"
 FORMS = "<class>/<image> or <group>/<class>/<image>"
-# Pillow would hand an EPS file to Ghostscript, which runs it as a program.
-NOT_READ = frozenset({"EPS"})
 
 
 def read_image_folder(root: Path, image_size: int, grey: bool) -> RawImages:
@@ -52,14 +47,8 @@ def _image_paths(root: Path) -> list[Path]:
         # Links may make a circle; nothing below the deepest level is wanted anyway, save to complain of it.
         subfolders[:] = [name for name in subfolders if not name.startswith(".") and len(here.parts) < 3]
         folders += [here / name for name in subfolders]
-        paths += [here / n for n in files if not n.startswith(".") and Path(n).suffix.lower() in _extensions()]
+        paths += [here / n for n in files if not n.startswith(".") and Path(n).suffix.lower() in image_extensions()]
     with_images = {parent for path in paths for parent in path.parents}
     if paths and (empty := sorted(folder for folder in folders if folder not in with_images)):
         raise InputError(f"{PLACE}: the folder {root / empty[0]} holds no image that Pillow reads; fill or remove it")
     return sorted(paths)
-
-
-@cache
-def _extensions() -> frozenset[str]:
-    extensions = Image.registered_extensions()
-    return frozenset(end for end, form in extensions.items() if form in Image.OPEN and form not in NOT_READ)

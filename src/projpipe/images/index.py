@@ -41,7 +41,8 @@ def build_index(raw: RawImages, fractions: SplitFractions, seed: int) -> pd.Data
 def describe(name: str, raw: RawImages, index: pd.DataFrame, held_out: Sequence[int]) -> dict[str, Any]:
     """The data set card: what later steps need to know of the images without reading them, ready for JSON.
 
-    `mean` and `std` are those of the train split, in 0..1; `sha256` covers the images and their index.
+    `mean` and `std` are those of the train split, in 0..1, black and white swapped if `inverted`;
+    `sha256` covers the images and their index.
     """
     images = raw.images
     mean, std = channel_statistics(images, np.flatnonzero(index["split"] == "train"))
@@ -50,6 +51,7 @@ def describe(name: str, raw: RawImages, index: pd.DataFrame, held_out: Sequence[
         "name": name,
         "image_size": list(images.shape[1:3]),
         "channels": images.shape[3],
+        "inverted": raw.inverted,
         "mean": mean,
         "std": std,
         "classes": list(raw.classes),

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from projpipe.errors import InputError
-from projpipe.schemas import SPLITS
+
+LEAST_IMAGES = 3  # of a class: one each to train, validate and test on
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,8 @@ class RawImages:
     """Packed images and what is known of them; row i of `images` is image i of the source.
 
     `images` [N, H, W, C] uint8, C is 1 or 3; `class_ids` [N] int64 point into `classes`, the class names; `groups`
-    holds the group of each class, "" where the source has none; `unreadable` names the images that were skipped.
+    holds the group of each class, "" where the source has none; `unreadable` names the images that were skipped;
+    `inverted` says that black and white are swapped against the pictures of the source.
 
     Raises InputError if a class has fewer than three images: there must be one each to train, validate and test on.
     """
@@ -23,12 +25,13 @@ class RawImages:
     classes: tuple[str, ...]
     groups: tuple[str, ...]
     unreadable: tuple[str, ...] = ()
+    inverted: bool = False
 
     def __post_init__(self) -> None:
         counts = np.bincount(self.class_ids, minlength=len(self.classes))
-        if len(few := np.flatnonzero(counts < len(SPLITS))):
+        if len(few := np.flatnonzero(counts < LEAST_IMAGES)):
             more = f" (and {len(few) - 1} more classes)" if len(few) > 1 else ""
             raise InputError(
                 f"class {self.classes[few[0]]!r} has {counts[few[0]]} readable images{more}, too few to train, "
-                f"validate and test on; add images until there are at least {len(SPLITS)}, or remove the class"
+                f"validate and test on; add images until there are at least {LEAST_IMAGES}, or remove the class"
             )

@@ -22,9 +22,9 @@ from projpipe.errors import InputError
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
-from projpipe.transformer.export import export_student
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.student import Student
 from projpipe.transformer.timm_folder import load_weights
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ MANIFEST, TENSORS = "manifest.json", "projector.safetensors"
 class Projector:
     """A trained projection operator with the names and settings of its data.
 
-    `data` holds `classes` (names, in the order of the source's classifier), `held_out_classes` (those that no training
-    task had, for which less is to be expected), `mean` and `std` (one value a channel, of images scaled to 0..1).
-    `provenance` says what made it.
+    `data` holds `classes` (names, in the order of the source's classifier), `groups` (of each class, "" for none),
+    `held_out_classes` (those that no training task had, for which less is to be expected), `mean` and `std` (one value
+    a channel, of images scaled to 0..1, with black and white swapped if `inverted`). `provenance` says what made it.
     """
 
     operator: ProjectionOperator
@@ -53,10 +53,26 @@ class Projector:
         """Names of the classes that a task may hold."""
         return list(self.data["classes"])
 
-    @torch.no_grad()
     def generate(
         self, classes: Sequence[str] | None = None, support_images: torch.Tensor | None = None
     ) -> VisionTransformer:
+        """Make a small model that tells the given classes apart, in one shot: `student` as a model of timm.
+
+        Returns:
+            A stock timm VisionTransformer in eval mode; `model.pretrained_cfg` holds `label_names`, `mean`, `std`.
+
+        Raises:
+            InputError: as `student` does.
+
+        Example:
+            >>> from projpipe import load_projector
+            >>> projector = load_projector("data/06_models/projector")  # doctest: +SKIP
+            >>> student = projector.generate(classes=["3", "5", "8"])  # doctest: +SKIP
+        """
+        return self.student(classes, support_images).to_timm()
+
+    @torch.no_grad()
+    def student(self, classes: Sequence[str] | None = None, support_images: torch.Tensor | None = None) -> Student:
         """Make a small model that tells the given classes apart, in one shot.
 
         Args:
@@ -64,16 +80,8 @@ class Projector:
             support_images: a few unlabelled images of the task in place of its classes, `[N, C, H, W]`, normalised with
                 `data["mean"]` and `data["std"]`; the task is then what the source sees in them, see `recognise`.
 
-        Returns:
-            A stock timm VisionTransformer in eval mode; `model.pretrained_cfg` holds `label_names`, `mean`, `std`.
-
         Raises:
             InputError: an unknown class, a class given twice, or fewer than two; classes and images both, or neither.
-
-        Example:
-            >>> from projpipe import load_projector
-            >>> projector = load_projector("data/06_models/projector")  # doctest: +SKIP
-            >>> student = projector.generate(classes=["3", "5", "8"])  # doctest: +SKIP
         """
         if (classes is None) == (support_images is None):
             raise InputError("generate: give either classes or support_images")
@@ -82,13 +90,34 @@ class Projector:
         assert classes is not None
         ids = torch.tensor([self.class_ids(classes)])
         weights = self.operator(ids, torch.ones_like(ids, dtype=torch.bool))
-        return export_student(
+        mean, std = self.data["mean"], self.data["std"]
+        if self.data.get("inverted"):  # of a picture as it is: ((1 - x) - mean) / std
+            mean, std = [1 - value for value in mean], [-value for value in std]
+        return Student(
             self.operator.spec,
             {name: tensor[0] for name, tensor in weights.items()},
-            label_names=list(classes),
-            mean=self.data["mean"],
-            std=self.data["std"],
+            list(classes),
+            mean,
+            std,
+            provenance={
+                "dataset": self.data.get("name"),
+                "held_out_classes": self.data.get("held_out_classes", []),
+                **{key: value for key, value in self.provenance.items() if key != "parameters"},
+            },
         )
+
+    def group(self, name: str) -> list[str]:
+        """Names of all classes of a group.
+
+        Raises:
+            InputError: there is no such group; names the nearest ones.
+        """
+        groups = self.data.get("groups", [])
+        members = [one for one, group in zip(self.classes, groups, strict=False) if group == name != ""]
+        if not members:
+            known = sorted(set(groups) - {""})
+            raise InputError(f"group: {name!r} is not a group of this projector; {_nearest(name, known)}")
+        return members
 
     @torch.no_grad()
     def recognise(self, support_images: torch.Tensor) -> list[str]:
@@ -122,11 +151,7 @@ class Projector:
         known = {name: position for position, name in enumerate(self.data["classes"])}
         for name in classes:
             if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=3)
-                hint = (
-                    f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(list(known)[:10])}"
-                )
-                raise InputError(f"classes: {name!r} is not a class of this projector; {hint}")
+                raise InputError(f"classes: {name!r} is not a class of this projector; {_nearest(name, list(known))}")
         if len(classes) < 2 or len(set(classes)) < len(classes):
             raise InputError(f"classes: {list(classes)} must be two or more different names")
         return [known[name] for name in classes]
@@ -155,6 +180,11 @@ class Projector:
             (temporary / MANIFEST).write_text(
                 json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
             )
+
+
+def _nearest(name: object, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(name), known, n=3)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known[:10]) or 'none'}"
 
 
 def load_projector(folder: Path | str) -> Projector:

@@ -1,10 +1,10 @@
-"""Student weights as a stock timm VisionTransformer."""
+"""Student weights as those of a stock timm VisionTransformer, and back."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -34,45 +34,48 @@ def export_student(
             become register tokens.
         label_names, mean, std: what to store in the model's `pretrained_cfg`.
     """
-    prefix = weights["prefix"]
-    mlp_ratio = spec.mlp_dim / spec.embed_dim
-    if int(mlp_ratio * spec.embed_dim) < spec.mlp_dim:
-        mlp_ratio = math.nextafter(mlp_ratio, math.inf)
     with torch.random.fork_rng(devices=[]):  # what it starts from is replaced, so that nobody should notice the draw
         model = create_vit(
             ARCHITECTURE,
-            {
-                "img_size": list(spec.image_size),
-                "patch_size": spec.patch_size,
-                "embed_dim": spec.embed_dim,
-                "depth": spec.depth,
-                "num_heads": spec.num_heads,
-                "mlp_ratio": mlp_ratio,
-                "class_token": spec.class_token,
-                "reg_tokens": len(prefix) - int(spec.class_token),
-                "no_embed_class": True,
-                "global_pool": spec.pool,
-                "fc_norm": spec.norm_after_pool,
-                "weight_init": "skip",
-            },
+            timm_arguments(spec, len(weights["prefix"])),
             in_chans=spec.in_chans,
             num_classes=len(weights["head.bias"]),
             mean=mean,
             std=std,
             label_names=label_names,
         )
-    model.load_state_dict(_timm_state(spec, weights, model.state_dict()))
+    model.load_state_dict(timm_state(spec, weights))
     return model.eval()
 
 
-def _timm_state(spec: TransformerSpec, weights: Weights, state: Weights) -> Weights:
-    """Canonical weights under timm's names; normalisations get gain 1 and bias 0."""
-    state = {
-        name: torch.ones_like(value) if name.endswith("weight") else torch.zeros_like(value)
-        for name, value in state.items()
-        if "norm" in name
+def timm_arguments(spec: TransformerSpec, num_prefix_tokens: int) -> dict[str, Any]:
+    """What makes `ARCHITECTURE` a model of this shape."""
+    mlp_ratio = spec.mlp_dim / spec.embed_dim
+    if int(mlp_ratio * spec.embed_dim) < spec.mlp_dim:
+        mlp_ratio = math.nextafter(mlp_ratio, math.inf)
+    return {
+        "img_size": list(spec.image_size),
+        "patch_size": spec.patch_size,
+        "embed_dim": spec.embed_dim,
+        "depth": spec.depth,
+        "num_heads": spec.num_heads,
+        "mlp_ratio": mlp_ratio,
+        "class_token": spec.class_token,
+        "reg_tokens": num_prefix_tokens - int(spec.class_token),
+        "no_embed_class": True,
+        "global_pool": spec.pool,
+        "fc_norm": spec.norm_after_pool,
+        "weight_init": "skip",
     }
+
+
+def timm_state(spec: TransformerSpec, weights: Weights) -> Weights:
+    """Canonical weights under timm's names; normalisations get gain 1 and bias 0."""
     prefix = weights["prefix"]
+    state = {}
+    for norm in _norms(spec):
+        state[f"{norm}.weight"] = prefix.new_ones(spec.embed_dim)
+        state[f"{norm}.bias"] = prefix.new_zeros(spec.embed_dim)
     if spec.class_token:
         state["cls_token"] = prefix[None, :1]
     if len(prefix) > int(spec.class_token):
@@ -86,8 +89,40 @@ def _timm_state(spec: TransformerSpec, weights: Weights, state: Weights) -> Weig
         for part in ("weight", "bias"):
             block = f"blocks.{layer}"
             state[f"{block}.attn.qkv.{part}"] = torch.cat([weights[f"{name}.{part}"][layer] for name in "qkv"])
-            state[f"{block}.attn.proj.{part}"] = weights[f"out.{part}"][layer]
-            state[f"{block}.mlp.fc1.{part}"] = weights[f"fc1.{part}"][layer]
-            state[f"{block}.mlp.fc2.{part}"] = weights[f"fc2.{part}"][layer]
+            for name, place in _IN_A_BLOCK.items():
+                state[f"{block}.{place}.{part}"] = weights[f"{name}.{part}"][layer]
     state["head.weight"], state["head.bias"] = weights["head.weight"], weights["head.bias"]
     return state
+
+
+def from_timm_state(spec: TransformerSpec, state: Weights) -> Weights:
+    """The canonical weights of which `timm_state` made a state dict.
+
+    Raises:
+        KeyError: a tensor is missing.
+    """
+    tokens = [state[name][0] for name in ("cls_token", "reg_token") if name in state]
+    weights = {
+        "prefix": torch.cat(tokens) if tokens else torch.zeros(0, spec.embed_dim),
+        "pos": state["pos_embed"][0],
+        "patch.weight": state["patch_embed.proj.weight"].flatten(1),
+        "patch.bias": state["patch_embed.proj.bias"],
+        "head.weight": state["head.weight"],
+        "head.bias": state["head.bias"],
+    }
+    for part in ("weight", "bias"):
+        qkv = torch.stack([state[f"blocks.{layer}.attn.qkv.{part}"] for layer in range(spec.depth)])
+        weights |= {f"{name}.{part}": third for name, third in zip("qkv", qkv.chunk(3, dim=1), strict=True)}
+        for name, place in _IN_A_BLOCK.items():
+            blocks = [state[f"blocks.{layer}.{place}.{part}"] for layer in range(spec.depth)]
+            weights[f"{name}.{part}"] = torch.stack(blocks)
+    return weights
+
+
+_IN_A_BLOCK = {"out": "attn.proj", "fc1": "mlp.fc1", "fc2": "mlp.fc2"}
+
+
+def _norms(spec: TransformerSpec) -> list[str]:
+    """timm's names for the normalisations that have parameters."""
+    of_blocks = [f"blocks.{layer}.norm{which}" for layer in range(spec.depth) for which in (1, 2)]
+    return [*of_blocks, "fc_norm" if spec.norm_after_pool else "norm"]

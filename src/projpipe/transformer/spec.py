@@ -133,3 +133,10 @@ class TransformerSpec:
         """Parameters of the timm model of this shape, as it is exported for a task of `num_classes` classes."""
         norms = 2 * (2 * self.depth + 1) * self.embed_dim
         return norms + sum(map(prod, self.weight_shapes(num_classes).values()))
+
+    def deployed_macs(self, num_classes: int) -> int:
+        """Multiply-accumulates of one image in matrix products, as of `deployed_params`."""
+        tokens, width = self.num_patches + self.num_prefix_tokens, self.embed_dim
+        linear = tokens * self.block_params()
+        attention = 2 * self.depth * tokens**2 * self.attn_dim
+        return self.num_patches * width * self.in_chans * self.patch_size**2 + linear + attention + num_classes * width

@@ -37,6 +37,7 @@ def train_teacher(
         "architecture": config.architecture,
         "arguments": dict(config.arguments),
         "weights": config.weights,
+        "license": model.pretrained_cfg.get("license"),
         "params": sum(parameter.numel() for parameter in model.parameters()),
         "accuracy": accuracy,
         "data": {key: dataset_card[key] for key in ("name", "mean", "std", "image_size", "channels", "classes")},

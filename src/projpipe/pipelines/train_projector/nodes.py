@@ -51,12 +51,15 @@ def assemble_projector(
     operator = restore("projected", models, seed, run_inputs.source, config).generator
     assert isinstance(operator, ProjectionOperator)
     held_out = [dataset_card["classes"][class_id] for class_id in dataset_card["held_out_classes"]]
-    described = {key: dataset_card[key] for key in ("name", "classes", "mean", "std", "image_size", "channels")}
+    kept = ("name", "classes", "groups", "mean", "std", "inverted", "image_size", "channels")
+    described = {key: dataset_card[key] for key in kept}
     return Projector(
         operator=operator,
         data={**described, "held_out_classes": held_out},
         provenance={
-            "teacher": {key: teacher_card[key] for key in ("architecture", "arguments", "params", "accuracy")},
+            "teacher": {
+                key: teacher_card[key] for key in ("architecture", "arguments", "params", "accuracy", "license")
+            },
             "teacher_sha256": tensors_sha256(run_inputs.source.weights),
             "dataset_sha256": dataset_card["sha256"],
             "parameters": config.model_dump(mode="json"),

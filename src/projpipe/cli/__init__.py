@@ -1,0 +1,1 @@
+"""The command `projpipe`: small models out of a trained projector, without any of what trains one."""

@@ -1,0 +1,54 @@
+"""`projpipe evaluate`: how often a model is right on pictures whose classes are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("image_folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
+def evaluate(model: Path, image_folder: Path, as_json: bool) -> None:
+    """Measure MODEL's accuracy on the pictures of its classes, IMAGE_FOLDER/<class>/* or .../<group>/<class>/*.
+
+    Folders of other classes are left out.
+    """
+    from projpipe.cli.output import show
+    from projpipe.cli.predict import probabilities_of
+    from projpipe.errors import InputError
+    from projpipe.images.pictures import find_pictures
+    from projpipe.transformer.student import load_student
+
+    student = load_student(model)
+    class_ids = {name: class_id for class_id, name in enumerate(student.classes)}
+    pictures = find_pictures([str(image_folder)])
+    labelled = [(path, path.parent.relative_to(image_folder).as_posix()) for path in pictures]
+    known = [(path, class_ids[name]) for path, name in labelled if name in class_ids]
+    if not known:
+        raise InputError(
+            f"{image_folder}: has no folder named after a class of the model ({', '.join(student.classes[:5])}); "
+            f"it has {', '.join(sorted({name for _, name in labelled})[:5])}"
+        )
+    right = dict.fromkeys(student.classes, 0)
+    images = dict.fromkeys(student.classes, 0)
+    for (_, class_id), probabilities in zip(known, probabilities_of(student, [path for path, _ in known]), strict=True):
+        name = student.classes[class_id]
+        images[name] += 1
+        right[name] += int(probabilities.argmax()) == class_id
+    accuracy = {name: right[name] / images[name] for name in student.classes if images[name]}
+    overall = sum(right.values()) / len(known)
+    found = {
+        "images": len(known),
+        "accuracy": round(overall, 6),
+        "classes": {name: {"images": images[name], "accuracy": round(share, 6)} for name, share in accuracy.items()},
+        "left_out": len(labelled) - len(known),
+    }
+    rows = [["class", "images", "accuracy"]]
+    rows += [[name, str(images[name]), f"{100 * share:.1f} %"] for name, share in accuracy.items()]
+    rows += [["all", str(len(known)), f"{100 * overall:.1f} %"]]
+    show(found, as_json, rows)
+    if missing := [name for name in student.classes if not images[name]]:
+        click.echo(f"No picture of {', '.join(missing)}.", err=True)

@@ -1,0 +1,41 @@
+"""The command `projpipe` and how it refuses bad input."""
+
+import click
+
+from projpipe.cli.evaluate import evaluate
+from projpipe.cli.generate import generate
+from projpipe.cli.inspect import inspect
+from projpipe.cli.predict import predict
+from projpipe.errors import InputError
+
+
+class Refusal(click.ClickException):
+    """Bad input, as one line on standard error."""
+
+    exit_code = 2
+
+
+class Commands(click.Group):
+    """Commands whose `InputError` ends the program with its message and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            raise Refusal(str(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="projpipe")
+def main() -> None:
+    """Small Vision Transformers for any task, in one shot, out of a trained projector.
+
+    \b
+    projpipe generate data/06_models/projector --classes 3,5,7 --out model
+    projpipe predict model image.png
+    """
+
+
+for command in (generate, predict, inspect, evaluate):
+    main.add_command(command)

@@ -1,0 +1,93 @@
+"""A projector's folder with classes that are awkward to name, and pictures of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from projpipe.cli.main import main
+from projpipe.projection.factors import Conditioning
+from projpipe.projection.operator import ProjectionOperator
+from projpipe.projection.projector_folder import Projector
+from projpipe.projection.source import Source
+
+CLASSES = [
+    "Sneaker",
+    "Bag",
+    "Bags, small",
+    'a "quote"',
+    "<b>bold</b>",
+    "Größe",
+    "T-shirt",
+    "Coat",
+    "Greek/alpha",
+    "Greek/beta",
+]
+
+
+@pytest.fixture(scope="session")
+def projector(source: Source) -> Projector:
+    """A projector with every parameter off its start, trained on inverted pictures."""
+    conditioning = Conditioning(templates=2, rank=0, gates=True, units=False, task_embed_dim=8)
+    operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), conditioning, seed=0)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in operator.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
+    data = {
+        "name": "shop",
+        "classes": CLASSES,
+        "groups": [""] * 8 + ["Greek"] * 2,
+        "held_out_classes": ["Coat"],
+        "mean": [0.3],
+        "std": [0.35],
+        "inverted": True,
+    }
+    teacher = {
+        "architecture": "vit_tiny_patch16_224",
+        "arguments": {"depth": 4},
+        "params": 20_314,
+        "accuracy": {"test": 0.96},
+        "license": "apache-2.0",
+    }
+    return Projector(operator.eval(), data, {"teacher": teacher, "seed": 0, "validation_accuracy": 0.978})
+
+
+@pytest.fixture
+def folder(projector: Projector, tmp_path: Path) -> Path:
+    """The folder of the projector."""
+    projector.save(tmp_path / "projector")
+    return tmp_path / "projector"
+
+
+@pytest.fixture
+def model(projector: Projector, tmp_path: Path) -> Path:
+    """The folder of a model for three classes."""
+    projector.student(["Sneaker", "Bag", "Greek/alpha"]).save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """`<class>/<n>.png` of two classes of the model, one with a group, and of one that it does not know."""
+    rng = np.random.default_rng(0)
+    for name in ("Sneaker", "Greek/alpha", "Coat"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(3):
+            Image.fromarray(rng.integers(0, 256, (11, 9, 3), dtype=np.uint8)).save(
+                tmp_path / "pictures" / name / f"{number}.png"
+            )
+    return tmp_path / "pictures"
+
+
+def projpipe(*arguments: object) -> Result:
+    """Run the command with these arguments."""
+    return CliRunner().invoke(main, list(map(str, arguments)))
+
+
+@pytest.fixture(name="projpipe")
+def command() -> object:
+    return projpipe

@@ -1,0 +1,184 @@
+"""`projpipe generate` writes a folder that timm reads, or says what is wrong and writes nothing."""
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from click.testing import Result
+
+from projpipe.cli.task_list import parse_names
+from projpipe.projection.projector_folder import MANIFEST, TENSORS, Projector
+
+Command = Callable[..., Result]
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("asked", "classes"),
+    [
+        (["--classes", 'Sneaker,"Bags, small",Größe'], ["Sneaker", "Bags, small", "Größe"]),
+        (["--classes", 'a "quote",<b>bold</b>'], ['a "quote"', "<b>bold</b>"]),
+        (["--group", "Greek"], ["Greek/alpha", "Greek/beta"]),
+    ],
+)
+def test_the_model_is_what_the_projector_makes_and_timm_reads_it(
+    asked: list[str], classes: list[str], folder: Path, projector: Projector, images: torch.Tensor, projpipe: Command
+) -> None:
+    out = folder.parent / "models" / "one"
+    result = projpipe("generate", folder, *asked, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert f"{len(classes)} classes, " in result.output
+
+    loaded = timm.create_model(f"local-dir:{out}", pretrained=True).eval()
+    assert torch.allclose(loaded(images), projector.generate(classes)(images), atol=1e-6)
+    assert loaded.pretrained_cfg["label_names"] == classes
+    assert set(files_below(out)) == {"README.md", "config.json", "manifest.json", "model.safetensors"}
+
+
+def test_classes_may_stand_in_a_file(folder: Path, projpipe: Command) -> None:
+    names = folder.parent / "names.txt"
+    names.write_text("Bags, small\n\n  Coat \n", encoding="utf-8-sig")
+    assert projpipe("generate", folder, "--classes-file", names, "--out", folder.parent / "one").exit_code == 0
+    manifest = json.loads((folder.parent / "one/manifest.json").read_text(encoding="utf-8"))
+    assert manifest["classes"] == ["Bags, small", "Coat"]
+
+
+def test_a_table_of_tasks_makes_a_folder_each_and_a_list(
+    folder: Path, projector: Projector, images: torch.Tensor, projpipe: Command
+) -> None:
+    table, out = folder.parent / "tasks.csv", folder.parent / "models"
+    table.write_text('name,classes\nshoes & bags,"Sneaker,Bag"\na/b,"""Bags, small"",Coat"\n')
+    result = projpipe("generate", folder, "--tasks", table, "--out", out)
+    assert result.exit_code == 0, result.output
+    with (out / "models.csv").open(encoding="utf-8", newline="") as file:
+        listed = list(csv.DictReader(file))
+    assert [row["name"] for row in listed] == ["shoes & bags", "a/b"]
+    for row in listed:
+        loaded = timm.create_model(f"local-dir:{out / row['folder']}", pretrained=True).eval()
+        expected = projector.generate(parse_names(row["classes"]))
+        assert torch.allclose(loaded(images), expected(images), atol=1e-6)
+
+
+def test_the_same_command_gives_the_same_bytes(folder: Path, projpipe: Command) -> None:
+    for name in ("one", "two"):
+        projpipe("generate", folder, "--classes", "Sneaker,Bag", "--out", folder.parent / name)
+    assert files_below(folder.parent / "one") == files_below(folder.parent / "two")
+
+
+def test_onnx_is_written_and_computes_the_same(folder: Path, images: torch.Tensor, projpipe: Command) -> None:
+    import onnxruntime
+
+    out = folder.parent / "one"
+    result = projpipe("generate", folder, "--classes", "Sneaker,Bag", "--out", out, "--onnx")
+    assert result.exit_code == 0, result.output
+    session = onnxruntime.InferenceSession(str(out / "model.onnx"))
+    model = timm.create_model(f"local-dir:{out}", pretrained=True).eval()
+    for batch in (images[:1], images):
+        (logits,) = session.run(["logits"], {"image": batch.numpy()})
+        assert (torch.from_numpy(logits) - model(batch)).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (["--classes", "Sneaker,Bagg"], "'Bagg' is not a class of this projector; did you mean 'Bag'"),
+        (["--classes", "Sneaker,Sneaker"], "must be two or more different names"),
+        (["--classes", "Sneaker"], "must be two or more different names"),
+        (["--classes", ""], "must be two or more different names"),
+        (["--group", "Grek"], "'Grek' is not a group of this projector; did you mean 'Greek'"),
+        (["--group", ""], "'' is not a group of this projector; known: Greek"),
+        (["--group", "../.."], "'../..' is not a group"),
+        ([], "give one of --classes, --classes-file, --group and --tasks"),
+        (["--classes", "Sneaker,Bag", "--group", "Greek"], "give one of"),
+    ],
+)
+def test_a_task_that_cannot_be_is_refused_and_nothing_is_written(
+    asked: list[str], message: str, folder: Path, projpipe: Command
+) -> None:
+    before = files_below(folder.parent)
+    result = projpipe("generate", folder, *asked, "--out", folder.parent / "one")
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert files_below(folder.parent) == before
+
+
+def test_one_bad_task_of_many_leaves_nothing_behind(folder: Path, projpipe: Command) -> None:
+    table = folder.parent / "tasks.csv"
+    for second in ('two,"Sneaker,Bagg"', '../two,"Sneaker,Bag"'):
+        table.write_text(f'name,classes\none,"Sneaker,Bag"\n{second}\n')
+        result = projpipe("generate", folder, "--tasks", table, "--out", folder.parent / "models")
+        assert result.exit_code == 2
+        assert {path.name for path in folder.parent.iterdir()} == {"projector", "tasks.csv"}
+
+
+def test_a_folder_that_is_there_is_replaced_only_if_asked_and_only_if_it_holds_models(
+    folder: Path, model: Path, projpipe: Command
+) -> None:
+    asked = ["generate", folder, "--classes", "Coat,Bag", "--out"]
+    before = files_below(model)
+    result = projpipe(*asked, model)
+    assert (result.exit_code, files_below(model)) == (2, before)
+    assert "exists; choose another folder, or replace it with --force" in result.stderr
+    assert projpipe("generate", folder, "--classes", "Coat,Bagg", "--out", model, "--force").exit_code == 2
+    assert files_below(model) == before
+    assert projpipe(*asked, model, "--force").exit_code == 0
+    assert json.loads((model / "manifest.json").read_text())["classes"] == ["Coat", "Bag"]
+
+    own = folder.parent / "own"
+    own.mkdir()
+    (own / "thesis.txt").write_text("mine")
+    (folder.parent / "link").symlink_to(own)
+    for place in (own, own / "thesis.txt", folder.parent / "link"):
+        result = projpipe(*asked, place, "--force")
+        assert result.exit_code == 2
+        assert "holds no models of projpipe" in result.stderr
+    assert files_below(own) == {"thesis.txt": b"mine"}
+
+
+@pytest.mark.parametrize("damage", ["no projector", "truncated", "tampered", "no manifest"])
+def test_a_projector_that_is_damaged_is_refused(damage: str, folder: Path, projpipe: Command) -> None:
+    stored = (folder / TENSORS).read_bytes()
+    if damage == "no projector":
+        folder = folder.parent
+    elif damage == "no manifest":
+        (folder / MANIFEST).unlink()
+    else:
+        (folder / TENSORS).write_bytes(stored[:-5] if damage == "truncated" else stored[:-1] + b"\x07")
+    result = projpipe("generate", folder, "--classes", "Sneaker,Bag", "--out", folder / "one")
+    assert result.exit_code == 2
+    assert "is no projector" in result.stderr or "its checksum differs" in result.stderr
+    assert not (folder / "one").exists()
+
+
+def test_generating_imports_torch_and_none_of_what_trains(folder: Path) -> None:
+    arguments = ["generate", str(folder), "--classes", "Sneaker,Bag", "--out", str(folder.parent / "one")]
+    program = f"""
+import sys
+from projpipe.cli.main import main
+main({arguments!r}, standalone_mode=False)
+print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(ran.stdout.splitlines()[-1].split())
+    assert "torch" in loaded
+    assert not loaded & {
+        "timm",
+        "torchvision",
+        "pandas",
+        "pydantic",
+        "kedro",
+        "ray",
+        "dvc",
+        "optuna",
+        "sklearn",
+        "rich",
+    }

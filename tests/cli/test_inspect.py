@@ -1,0 +1,38 @@
+"""`projpipe inspect` says what is in a folder."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import timm
+from click.testing import Result
+
+from projpipe.evaluation.cost import deployed_cost
+
+Command = Callable[..., Result]
+
+
+def test_a_projector_says_what_it_can_do(folder: Path, projpipe: Command) -> None:
+    found = json.loads(projpipe("inspect", folder, "--json").output)
+    assert found["kind"] == "projector"
+    assert found["classes"][2] == "Bags, small"
+    assert found["groups"] == ["Greek"]
+    assert found["held_out_classes"] == ["Coat"]
+    assert found["accuracy_on_validation_tasks"] == 0.978
+    assert "seed  " in projpipe("inspect", folder).output
+
+
+def test_a_model_says_how_large_it_is(model: Path, projpipe: Command) -> None:
+    found = json.loads(projpipe("inspect", model, "--json").output)
+    cost = deployed_cost(timm.create_model(f"local-dir:{model}").eval(), (1, 8, 8))
+    assert found["kind"] == "model"
+    assert found["classes"] == ["Sneaker", "Bag", "Greek/alpha"]
+    assert (found["parameters"], found["multiply_accumulates_an_image"]) == (cost["params"], cost["macs"])
+    lines = projpipe("inspect", model).output.splitlines()
+    assert any(line.split() == ["licence", "of", "the", "teacher", "apache-2.0"] for line in lines)
+
+
+def test_another_folder_is_refused(tmp_path: Path, projpipe: Command) -> None:
+    result = projpipe("inspect", tmp_path)
+    assert result.exit_code == 2
+    assert "is no model of projpipe" in result.stderr

@@ -1,0 +1,83 @@
+"""Tasks as people write them."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from projpipe.cli.task_list import NamedTask, format_names, parse_names, read_tasks
+from projpipe.errors import InputError
+
+NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), min_size=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Sneaker,Bag", ["Sneaker", "Bag"]),
+        (' Sneaker , "Bags, small" , Größe,', ["Sneaker", "Bags, small", "Größe"]),
+        ('"a ""quote""",b', ['a "quote"', "b"]),
+        ("", []),
+    ],
+)
+def test_names_stand_between_commas(text: str, names: list[str]) -> None:
+    assert parse_names(text) == names
+
+
+@given(st.lists(NAMES, min_size=1))
+def test_names_are_read_as_they_were_written(names: list[str]) -> None:
+    assert parse_names(format_names(names)) == names
+
+
+def test_a_csv_file_holds_a_task_a_row(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.csv"
+    path.write_text(
+        'name,note,classes\nshoes,x,"Sneaker,Boot"\nÄÖ: a/b,,"""Bags, small"",Coat"\n', encoding="utf-8-sig"
+    )
+    assert read_tasks(path, []) == [
+        NamedTask("shoes", "shoes", ["Sneaker", "Boot"]),
+        NamedTask("ÄÖ: a/b", "ÄÖ_ a_b", ["Bags, small", "Coat"]),
+    ]
+
+
+@pytest.mark.parametrize("column", [{"class_ids": [[0, 2], [1, 2]]}, {"classes": [["a", "c"], ["b", "c"]]}])
+def test_a_parquet_file_names_classes_or_counts_them(column: dict, tmp_path: Path) -> None:
+    path = tmp_path / "tasks.parquet"
+    pd.DataFrame({"task_id": [0, 1], "name": ["one", "two"], **column}).to_parquet(path)
+    assert read_tasks(path, ["a", "b", "c"]) == [
+        NamedTask("one", "one", ["a", "c"]),
+        NamedTask("two", "two", ["b", "c"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,classes\n", "holds no task"),
+        ("", "lacks the column 'classes'; it has none"),
+        ('title,classes\na,"b,c"\n', "lacks the column 'name'; it has title, classes"),
+        ('name,classes\n../../evil,"b,c"\n', r"task 1: name '../../evil' makes no folder"),
+        ('name,classes\n.hidden,"b,c"\n', "task 1: name '.hidden' makes no folder"),
+        ('name,classes\n,"b,c"\n', "task 1: name '' makes no folder"),
+        (f'name,classes\n{"a" * 200},"b,c"\n', "makes no folder; give 1 to 120 characters"),
+        ('name,classes\na/b,"b,c"\nA:B,"b,c"\n', "task 2: 'A:B' makes the folder 'A_B', which is taken"),
+        ('name,classes\n"a,b\n', "is no CSV file in UTF-8"),
+    ],
+)
+def test_a_table_that_cannot_be_is_refused_with_its_place(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "tasks.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        read_tasks(path, [])
+
+
+def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
+    for name, message in (("tasks.parquet", "is no Parquet file"), ("tasks.csv", "is no CSV file in UTF-8")):
+        (tmp_path / name).write_bytes(b"\xff\xfe\x00 nothing")
+        with pytest.raises(InputError, match=message):
+            read_tasks(tmp_path / name, [])
+    pd.DataFrame({"name": ["a"], "class_ids": [[0, 7]]}).to_parquet(tmp_path / "tasks.parquet")
+    with pytest.raises(InputError, match="class_ids: 7 is not a class of this projector; it has 0 to 2"):
+        read_tasks(tmp_path / "tasks.parquet", ["a", "b", "c"])

@@ -1,0 +1,114 @@
+"""A model's folder is what timm itself would have written, and comes back as it was."""
+
+import json
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file
+
+from projpipe.errors import InputError
+from projpipe.evaluation.cost import deployed_cost
+from projpipe.transformer.canonical import canonical_weights
+from projpipe.transformer.export import from_timm_state, timm_state
+from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.student import CARD, MANIFEST, Student, load_student
+from projpipe.transformer.timm_folder import CONFIG, WEIGHTS, save_timm_folder
+
+LAYOUTS = {
+    "class token": {},
+    "average pooling": {"global_pool": "avg", "class_token": False},
+    "average pooling after the norm": {"global_pool": "avg", "fc_norm": False},
+    "registers": {"reg_tokens": 2, "mlp_ratio": 1.7},
+}
+CLASSES = ["<b>bag</b>", "Größe", "a, b"]
+
+
+@pytest.fixture(params=LAYOUTS.values(), ids=LAYOUTS.keys())
+def student(request: pytest.FixtureRequest) -> Student:
+    sizes = {"img_size": (8, 12), "patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 3, "num_classes": 3}
+    model = timm.create_model("vit_tiny_patch16_224", **{**sizes, **request.param}).eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
+    spec, weights = TransformerSpec.of(model), canonical_weights(model)
+    provenance = {"teacher": {"architecture": "vit_*", "params": 10**6}, "held_out_classes": ["Größe"]}
+    return Student(spec, weights, CLASSES, [0.1, 0.2, 0.3], [0.4, 0.5, -0.6], provenance)
+
+
+def test_the_folder_is_the_one_that_timm_writes(student: Student, tmp_path: Path) -> None:
+    student.save(tmp_path / "own")
+    save_timm_folder(student.to_timm(), tmp_path / "timm")
+    own, by_timm = (json.loads((tmp_path / name / CONFIG).read_text(encoding="utf-8")) for name in ("own", "timm"))
+    assert own == by_timm
+    tensors, expected = (load_file(tmp_path / name / WEIGHTS) for name in ("own", "timm"))
+    assert tensors.keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in tensors.items())
+
+
+def test_a_model_comes_back_as_it_was_and_computes_what_timm_computes(student: Student, tmp_path: Path) -> None:
+    student.save(tmp_path / "model")
+    loaded = load_student(tmp_path / "model")
+    assert (loaded.spec, loaded.classes, loaded.provenance) == (student.spec, student.classes, student.provenance)
+    assert (loaded.mean, loaded.std) == (student.mean, student.std)
+    images = torch.randn(5, 3, 8, 12)
+    by_timm = timm.create_model(f"local-dir:{tmp_path / 'model'}", pretrained=True).eval()
+    assert torch.equal(loaded.logits(images), student.logits(images))
+    torch.testing.assert_close(loaded.logits(images), by_timm(images), atol=1e-5, rtol=1e-5)
+
+
+def test_the_names_of_timm_lead_back_to_canonical_weights(student: Student) -> None:
+    weights = from_timm_state(student.spec, timm_state(student.spec, student.weights))
+    assert weights.keys() == student.weights.keys()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in student.weights.items())
+
+
+def test_the_counted_multiply_accumulates_are_those_of_torchs_counter(student: Student) -> None:
+    cost = deployed_cost(student.to_timm(), (3, 8, 12))
+    assert student.spec.deployed_macs(len(CLASSES)) == cost["macs"]
+
+
+def test_the_card_says_what_the_model_is_and_escapes_names(student: Student, tmp_path: Path) -> None:
+    student.save(tmp_path / "model")
+    card = (tmp_path / "model" / CARD).read_text(encoding="utf-8")
+    assert card.startswith("---\nlibrary_name: timm\n")
+    assert "license" not in card.split("---")[1]
+    assert "| licence of the teacher's weights | not known |" in card
+    assert f"| parameters | {student.spec.deployed_params(3):,}, " in card
+    assert "1. \\<b\\>bag\\</b\\>\n2. Größe\n3. a, b" in card
+    assert "No training task of the projector had Größe" in card
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (WEIGHTS, None, "is no model of projpipe"),
+        (MANIFEST, None, "is no model of projpipe"),
+        (MANIFEST, b"{", "is no model of projpipe"),
+        (MANIFEST, b"[]", "is not that of a model of format 1"),
+        (MANIFEST, b'{"format": 2, "student": {}}', "is not that of a model of format 1"),
+        (MANIFEST, b'{"format": 1, "student": {}}', "does not describe model.safetensors"),
+        (WEIGHTS, b"", "truncated or was changed"),
+        (CONFIG, b"{}", "truncated or was changed"),
+    ],
+)
+def test_a_damaged_folder_is_refused(
+    name: str, content: bytes | None, message: str, student: Student, tmp_path: Path
+) -> None:
+    student.save(tmp_path / "model")
+    path = tmp_path / "model" / name
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        load_student(tmp_path / "model")
+
+
+def test_a_manifest_that_belongs_to_other_weights_is_refused(student: Student, tmp_path: Path) -> None:
+    student.save(tmp_path / "model")
+    path = tmp_path / "model" / MANIFEST
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["student"]["depth"] = 3
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(InputError, match="does not describe model.safetensors: 'blocks.2"):
+        load_student(tmp_path / "model")
