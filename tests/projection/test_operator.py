@@ -1,13 +1,17 @@
 """The projection operator: what holds at its start, and what its parts do."""
 
 import pytest
+import timm
 import torch
 
 from projpipe.projection import initialisation
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source, merge_blocks
+from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.forward import forward_students
+from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.statistics import activation_statistics
 
 CLASSES = torch.tensor([[0, 1, 2], [7, 8, 9]])
 MASK = torch.ones(2, 3, dtype=torch.bool)
@@ -154,6 +158,25 @@ def test_a_tuned_source_starts_as_the_frozen_one_and_learns(
     grads = {name: parameter.grad for name, parameter in tuned.tuned_weights.items()}
     assert all(grad is not None and grad.abs().max() > 0 for grad in grads.values())
     assert not any("tuned" in name for name, _ in frozen.named_parameters())
+
+
+def test_tokens_that_are_normalised_before_the_blocks_reach_a_student_of_the_same_size_nearly_as_they_were(
+    images: torch.Tensor, static: Conditioning
+) -> None:
+    torch.manual_seed(0)
+    sizes = {"img_size": 8, "patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 3, "in_chans": 1}
+    teacher = timm.create_model("vit_tiny_patch16_224", num_classes=10, pre_norm=True, **sizes).eval()
+    with torch.no_grad():
+        for parameter in teacher.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    statistics = activation_statistics(teacher, [images])
+    source = Source(TransformerSpec.of(teacher), canonical_weights(teacher), statistics)
+    same_size = ProjectionOperator(source, source.spec, static, seed=0, free_weights=False)
+    with torch.no_grad():
+        found = forward_students(source.spec, same_size(torch.arange(10)[None], torch.ones(1, 10) > 0), images[None])[0]
+        expected = teacher(images)
+    both = torch.stack([(each - each.mean(0)).flatten() for each in (found, expected)])
+    assert torch.corrcoef(both)[0, 1] > 0.9
 
 
 def alive(source: Source, conditioning: Conditioning) -> ProjectionOperator:

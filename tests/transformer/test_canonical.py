@@ -1,5 +1,7 @@
 """Folding keeps what the source computes, whatever its token layout."""
 
+from functools import partial
+
 import pytest
 import timm
 import torch
@@ -18,6 +20,9 @@ LAYOUTS = {
     "LayerScale": {"init_values": 0.5},
     "no qkv bias": {"qkv_bias": False},
     "no position": {"pos_embed": "none"},
+    "a normalisation before the blocks": {"pre_norm": True, "norm_layer": partial(torch.nn.LayerNorm, eps=1e-5)},
+    "QuickGELU": {"act_layer": "quick_gelu"},
+    "GELU by tanh": {"act_layer": "gelu_tanh"},
 }
 
 

@@ -18,6 +18,7 @@ LAYOUTS = [
     {"global_pool": "avg", "class_token": False},
     {"reg_tokens": 2},
     {"global_pool": "avg", "fc_norm": False},
+    {"pre_norm": True, "act_layer": "quick_gelu"},
 ]
 
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from projpipe.errors import InputError
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.export import export_student
-from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.spec import STUDENT_NORM_EPS, TransformerSpec
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
@@ -75,7 +75,8 @@ def pruned_spec(teacher: TransformerSpec, num_classes: int, params: int) -> Tran
     """
 
     def shape(head_dim: int, mlp_dim: int) -> TransformerSpec:
-        return replace(teacher, embed_dim=teacher.num_heads * head_dim, head_dim=head_dim, mlp_dim=mlp_dim)
+        width = teacher.num_heads * head_dim
+        return replace(teacher, embed_dim=width, head_dim=head_dim, mlp_dim=mlp_dim, norm_eps=STUDENT_NORM_EPS)
 
     def change_of_ratio(spec: TransformerSpec) -> float:
         return abs(math.log(spec.mlp_dim / spec.embed_dim * teacher.embed_dim / teacher.mlp_dim))

@@ -16,7 +16,9 @@ def random_start(spec: TransformerSpec, generator: torch.Generator) -> Weights:
     for name, shape in spec.weight_shapes(num_classes=0).items():
         if name.startswith("head"):
             continue
-        if name in ("prefix", "pos"):
+        if name == "pre.weight":
+            weights[name] = torch.ones(shape)
+        elif name in ("prefix", "pos"):
             weights[name] = torch.randn(shape, generator=generator) * 0.02
         elif name.endswith("bias"):
             weights[name] = torch.zeros(shape)
@@ -40,6 +42,7 @@ def selected_start(source: Source, spec: TransformerSpec) -> Weights:
     given = source.weights
     weights = {name: given[name][..., residual] for name in ("prefix", "pos", "head.weight")}
     weights |= {name: given[name][residual] for name in ("patch.weight", "patch.bias")}
+    weights |= {name: given[name][residual] for name in ("pre.weight", "pre.bias") if name in given}
     weights["head.bias"] = given["head.bias"]
     for name, rows in (("q", units), ("k", units), ("v", units), ("fc1", hidden)):
         weights[f"{name}.weight"] = given[f"{name}.weight"][layers, rows][..., residual]

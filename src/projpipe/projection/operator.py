@@ -88,8 +88,13 @@ class ProjectionOperator(nn.Module):
 
     def _merged(self, weights: Weights) -> Weights:
         """The source's weights with the blocks of each group merged."""
-        whole = ("patch.weight", "patch.bias", "prefix", "pos", "head.weight", "head.bias")
-        return {**{name: weights[name] for name in whole}, **merge_blocks(weights, self.groups)}
+        whole = {
+            name: weights[name] for name in ("patch.weight", "patch.bias", "prefix", "pos", "head.weight", "head.bias")
+        }
+        if self.source.spec.pre_norm:
+            whole |= {name: weights[name] for name in ("pre.weight", "pre.bias")}
+            whole |= _before_the_norm(weights)
+        return {**whole, **merge_blocks(weights, self.groups)}
 
     def source_weights(self) -> Weights:
         """The source's canonical weights as they are now: as given, or tuned."""
@@ -143,6 +148,11 @@ class ProjectionOperator(nn.Module):
             "head.weight": source["head.weight"][classes] @ head_read.mT,
             "head.bias": source["head.bias"][classes],
         }
+        if self.spec.pre_norm:
+            # The student's own normalisation makes the root mean square one; about this is what it was.
+            scale = (embed_write * source["pre.weight"]).square().sum((1, 2), keepdim=True) / self.spec.embed_dim
+            weights["pre.weight"] = scale.sqrt().squeeze(-1).expand(-1, self.spec.embed_dim)
+            weights["pre.bias"] = embed_write @ source["pre.bias"]
         for name, site in READING.items():
             units, read = factor[f"{name}_units"], factor[f"{site}_read"]
             if name in inner:
@@ -178,6 +188,19 @@ class ProjectionOperator(nn.Module):
                 weight = source[f"{name}.weight"]
                 inner[name] = units @ weight if name in READING else weight @ units.mT
         return inner
+
+
+def _before_the_norm(weights: Weights) -> Weights:
+    """What makes the tokens, as the normalisation before the blocks centres it and scales its coordinates."""
+    gain = weights["pre.weight"]
+
+    def centred(tokens: Tensor) -> Tensor:
+        return (tokens - tokens.mean(-1, keepdim=True)) * gain
+
+    return {
+        "patch.weight": centred(weights["patch.weight"].mT).mT,
+        **{name: centred(weights[name]) for name in ("patch.bias", "prefix", "pos")},
+    }
 
 
 def _project_bias(factor: Tensor, bias: Tensor) -> Tensor:

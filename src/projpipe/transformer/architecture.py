@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from projpipe.errors import InputError
-from projpipe.transformer.forward import LAYER_NORM_EPS
+from projpipe.transformer.spec import activation_of
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import Block, VisionTransformer
@@ -45,9 +45,10 @@ def check_architecture(name: str) -> None:
 def check_supported(model: nn.Module) -> None:
     """Refuse a model that is not a plain Vision Transformer, as `canonical_weights` folds it.
 
-    Plain is: square patches; class token, registers or neither; learned positions or none; blocks of LayerNorm,
-    attention, LayerNorm and a GELU MLP, with or without biases and LayerScale; a final LayerNorm before or after taking
-    the class token or the average of the patches; one linear classifier.
+    Plain is: square patches; class token, registers or neither; learned positions or none; with or without a LayerNorm
+    before the blocks; blocks of LayerNorm, attention, LayerNorm and an MLP with a GELU (exact, by tanh or QuickGELU),
+    with or without biases and LayerScale; a final LayerNorm before or after taking the class token or the average of
+    the patches; one linear classifier.
 
     Raises:
         InputError: says in one sentence what the model has that cannot be projected.
@@ -81,8 +82,6 @@ def _obstacles(model: VisionTransformer) -> Iterator[str]:
         yield "patches that are not embedded by one convolution"
     elif len(set(model.patch_embed.patch_size)) > 1:
         yield f"patches of {model.patch_embed.patch_size} that are not square"
-    if not _absent(model.norm_pre):
-        yield "a normalisation before the blocks (pre_norm)"
     if not _absent(model.patch_drop):
         yield "dropped patches (patch_drop_rate)"
     if model.global_pool not in ("token", "avg") or model.attn_pool is not None:
@@ -91,12 +90,19 @@ def _obstacles(model: VisionTransformer) -> Iterator[str]:
         yield "prefix tokens in its average (pool_include_prefix)"
     if not isinstance(model.head, nn.Linear):
         yield "no linear classifier"
-    norms = [norm for norm in (model.norm, model.fc_norm) if not _absent(norm)]
-    if len(norms) != 1:
-        yield f"{len(norms) or 'no'} final normalisation{'s' if norms else ''} (final_norm)"
-    yield from _norm_obstacles(*norms)
+    yield from _outer_norm_obstacles(model)
     for block in model.blocks:
         yield from _block_obstacles(block)
+
+
+def _outer_norm_obstacles(model: VisionTransformer) -> Iterator[str]:
+    """Of the normalisations before and after the blocks."""
+    final = [norm for norm in (model.norm, model.fc_norm) if not _absent(norm)]
+    if len(final) != 1:
+        yield f"{len(final) or 'no'} final normalisation{'s' if final else ''} (final_norm)"
+    yield from _norm_obstacles(*final, *([] if _absent(model.norm_pre) else [model.norm_pre]))
+    if len({module.eps for module in model.modules() if isinstance(module, nn.LayerNorm)}) > 1:
+        yield "LayerNorms of different eps (norm_layer)"
 
 
 def _block_obstacles(block: Block) -> Iterator[str]:
@@ -116,16 +122,14 @@ def _block_obstacles(block: Block) -> Iterator[str]:
         return
     if not _absent(block.mlp.norm):
         yield "a normalisation inside its MLPs (scale_mlp_norm)"
-    if not isinstance(block.mlp.act, nn.GELU) or block.mlp.act.approximate != "none":
-        yield f"the activation {type(block.mlp.act).__name__} in place of the exact GELU (act_layer)"
+    if activation_of(block.mlp.act) is None:
+        yield f"the activation {type(block.mlp.act).__name__} in place of a GELU (act_layer)"
 
 
 def _norm_obstacles(*norms: nn.Module) -> Iterator[str]:
     for norm in norms:
         if not isinstance(norm, nn.LayerNorm):
             yield f"normalisations of kind {type(norm).__name__} in place of LayerNorm (norm_layer)"
-        elif norm.eps != LAYER_NORM_EPS:
-            yield f"LayerNorms with eps {norm.eps:g} in place of {LAYER_NORM_EPS:g} (norm_layer)"
 
 
 def _absent(module: nn.Module | None) -> bool:

@@ -12,6 +12,7 @@ Names and shapes, for `L` blocks of width `d` with `H` heads of size `e`, `m` hi
     fc1.weight [L, m, d]      fc1.bias [L, m]
     fc2.weight [L, d, m]      fc2.bias [L, d]
     head.weight [K, d]        head.bias [K]
+    pre.weight [d]            pre.bias [d]       where tokens are normalised before the first block: what comes after
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ def canonical_weights(model: VisionTransformer) -> Weights:
         "head.weight": head_weight,
         "head.bias": head_bias,
     }
+    if isinstance(model.norm_pre, nn.LayerNorm):
+        folded |= {"pre.weight": model.norm_pre.weight, "pre.bias": model.norm_pre.bias}
     return {name: tensor.detach().to("cpu", torch.float32, copy=True).contiguous() for name, tensor in folded.items()}
 
 

@@ -66,6 +66,8 @@ def timm_arguments(spec: TransformerSpec, num_prefix_tokens: int) -> dict[str, A
         "global_pool": spec.pool,
         "fc_norm": spec.norm_after_pool,
         "weight_init": "skip",
+        **({"pre_norm": True} if spec.pre_norm else {}),
+        **({"act_layer": spec.activation} if spec.activation != "gelu" else {}),
     }
 
 
@@ -81,10 +83,14 @@ def timm_state(spec: TransformerSpec, weights: Weights) -> Weights:
     if len(prefix) > int(spec.class_token):
         state["reg_token"] = prefix[None, int(spec.class_token) :]
     state["pos_embed"] = weights["pos"][None]
+    if spec.pre_norm:  # where timm embeds patches without a bias
+        state["pos_embed"] = state["pos_embed"] + weights["patch.bias"]
+        state["norm_pre.weight"], state["norm_pre.bias"] = weights["pre.weight"], weights["pre.bias"]
+    else:
+        state["patch_embed.proj.bias"] = weights["patch.bias"]
     state["patch_embed.proj.weight"] = weights["patch.weight"].view(
         spec.embed_dim, spec.in_chans, spec.patch_size, spec.patch_size
     )
-    state["patch_embed.proj.bias"] = weights["patch.bias"]
     for layer in range(spec.depth):
         for part in ("weight", "bias"):
             block = f"blocks.{layer}"
@@ -96,7 +102,7 @@ def timm_state(spec: TransformerSpec, weights: Weights) -> Weights:
 
 
 def from_timm_state(spec: TransformerSpec, state: Weights) -> Weights:
-    """The canonical weights of which `timm_state` made a state dict.
+    """Canonical weights of a state dict that `timm_state` made.
 
     Raises:
         KeyError: a tensor is missing.
@@ -106,10 +112,14 @@ def from_timm_state(spec: TransformerSpec, state: Weights) -> Weights:
         "prefix": torch.cat(tokens) if tokens else torch.zeros(0, spec.embed_dim),
         "pos": state["pos_embed"][0],
         "patch.weight": state["patch_embed.proj.weight"].flatten(1),
-        "patch.bias": state["patch_embed.proj.bias"],
         "head.weight": state["head.weight"],
         "head.bias": state["head.bias"],
     }
+    if spec.pre_norm:
+        weights["patch.bias"] = torch.zeros(spec.embed_dim)
+        weights |= {"pre.weight": state["norm_pre.weight"], "pre.bias": state["norm_pre.bias"]}
+    else:
+        weights["patch.bias"] = state["patch_embed.proj.bias"]
     for part in ("weight", "bias"):
         qkv = torch.stack([state[f"blocks.{layer}.attn.qkv.{part}"] for layer in range(spec.depth)])
         weights |= {f"{name}.{part}": third for name, third in zip("qkv", qkv.chunk(3, dim=1), strict=True)}

@@ -6,6 +6,9 @@ the output of the exported timm model.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,7 +16,11 @@ from torch import Tensor
 from projpipe.transformer.canonical import Weights
 from projpipe.transformer.spec import TransformerSpec
 
-LAYER_NORM_EPS = 1e-6
+ACTIVATE: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+    "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
+}
 
 
 def forward_students(spec: TransformerSpec, weights: Weights, images: Tensor) -> Tensor:
@@ -35,15 +42,18 @@ def forward_students(spec: TransformerSpec, weights: Weights, images: Tensor) ->
     tokens = tokens.view(tasks, batch, spec.num_patches, -1) + weights["pos"][:, None]
     prefix = weights["prefix"][:, None].expand(tasks, batch, -1, -1)
     x = torch.cat([prefix, tokens], dim=2).flatten(1, 2)  # [T, B*(P+N), d]
+    if spec.pre_norm:
+        x = _normalise(spec, x) * weights["pre.weight"][:, None] + weights["pre.bias"][:, None]
 
+    activate = ACTIVATE[spec.activation]
     for layer in range(spec.depth):
         block = {name: weights[name][:, layer] for name in _BLOCK}
-        y = _normalise(x)
+        y = _normalise(spec, x)
         q, k, v = (_heads(_linear(y, block[f"{n}.weight"], block[f"{n}.bias"]), tasks * batch, spec) for n in "qkv")
         attended = F.scaled_dot_product_attention(q, k, v)  # [T*B, H, P+N, e]
         attended = attended.transpose(1, 2).reshape(tasks, -1, spec.attn_dim)
         x = x + _linear(attended, block["out.weight"], block["out.bias"])
-        hidden = F.gelu(_linear(_normalise(x), block["fc1.weight"], block["fc1.bias"]))
+        hidden = activate(_linear(_normalise(spec, x), block["fc1.weight"], block["fc1.bias"]))
         x = x + _linear(hidden, block["fc2.weight"], block["fc2.bias"])
 
     pooled = _pool(spec, x.view(tasks, batch, -1, spec.embed_dim), weights["prefix"].shape[1])
@@ -60,8 +70,8 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
 
 
-def _normalise(x: Tensor) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:], eps=LAYER_NORM_EPS)
+def _normalise(spec: TransformerSpec, x: Tensor) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:], eps=spec.norm_eps)
 
 
 def _heads(x: Tensor, batch: int, spec: TransformerSpec) -> Tensor:
@@ -72,6 +82,6 @@ def _heads(x: Tensor, batch: int, spec: TransformerSpec) -> Tensor:
 def _pool(spec: TransformerSpec, x: Tensor, num_prefix_tokens: int) -> Tensor:
     """`[T, B, N, d]` to the normalised pooled token `[T, B, d]`."""
     if spec.pool == "token":
-        return _normalise(x[:, :, 0])
+        return _normalise(spec, x[:, :, 0])
     patches = x[:, :, num_prefix_tokens:]
-    return _normalise(patches.mean(2)) if spec.norm_after_pool else _normalise(patches).mean(2)
+    return _normalise(spec, patches.mean(2)) if spec.norm_after_pool else _normalise(spec, patches).mean(2)

@@ -12,13 +12,19 @@ if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
 
 
+STUDENT_NORM_EPS = 1e-6  # timm's own for plain Vision Transformers
+ACTIVATIONS = {"GELU": "gelu", "GELUTanh": "gelu_tanh", "QuickGELU": "quick_gelu"}  # timm's classes and names
+
+
 @dataclass(frozen=True)
 class TransformerSpec:
     """Sizes and token layout of a Vision Transformer.
 
     `head_dim` is the width of one attention head and `mlp_dim` the number of hidden units of an MLP. Prefix tokens
     (class token first, then registers) carry their position inside themselves, so `pos_embed` is for patches alone.
-    `norm_after_pool` says whether the final LayerNorm reads the pooled token (timm's `fc_norm`) or every token.
+    `norm_after_pool` says whether the final LayerNorm reads the pooled token (timm's `fc_norm`) or every token,
+    `pre_norm` whether tokens are normalised before the first block, as in CLIP. `activation` is that of the MLPs by
+    timm's name: `gelu`, `gelu_tanh` or `quick_gelu`.
     """
 
     image_size: tuple[int, int]
@@ -33,6 +39,9 @@ class TransformerSpec:
     reg_tokens: int
     pool: str
     norm_after_pool: bool
+    pre_norm: bool = False
+    activation: str = "gelu"
+    norm_eps: float = STUDENT_NORM_EPS
 
     @property
     def num_patches(self) -> int:
@@ -71,6 +80,9 @@ class TransformerSpec:
             reg_tokens=model.num_reg_tokens,
             pool=model.global_pool,
             norm_after_pool=not isinstance(model.norm, type(model.blocks[0].norm1)),
+            pre_norm=isinstance(model.norm_pre, type(model.blocks[0].norm1)),
+            activation=activation_of(mlp.act) or "",
+            norm_eps=model.blocks[0].norm1.eps,
         )
 
     def student(
@@ -97,6 +109,7 @@ class TransformerSpec:
             num_heads=num_heads,
             head_dim=embed_dim // num_heads,
             mlp_dim=int(embed_dim * mlp_ratio),
+            norm_eps=STUDENT_NORM_EPS,
         )
         if student.mlp_dim < 1:
             raise InputError(f"{asked}: leaves no hidden unit in the MLP; raise mlp_ratio")
@@ -127,11 +140,13 @@ class TransformerSpec:
             **{f"{name}.bias": shape[:-1] for name, shape in matrices.items()},
             "prefix": (self.num_prefix_tokens, width),
             "pos": (self.num_patches, width),
+            **({"pre.weight": (width,), "pre.bias": (width,)} if self.pre_norm else {}),
         }
 
     def deployed_params(self, num_classes: int) -> int:
         """Parameters of the timm model of this shape, as it is exported for a task of `num_classes` classes."""
         norms = 2 * (2 * self.depth + 1) * self.embed_dim
+        norms -= self.embed_dim * self.pre_norm  # timm embeds patches without a bias there
         return norms + sum(map(prod, self.weight_shapes(num_classes).values()))
 
     def deployed_macs(self, num_classes: int) -> int:
@@ -140,3 +155,10 @@ class TransformerSpec:
         linear = tokens * self.block_params()
         attention = 2 * self.depth * tokens**2 * self.attn_dim
         return self.num_patches * width * self.in_chans * self.patch_size**2 + linear + attention + num_classes * width
+
+
+def activation_of(module: object) -> str | None:
+    """timm's name for an activation that students can have too; None for any other."""
+    if getattr(module, "approximate", "none") == "tanh":
+        return "gelu_tanh"
+    return ACTIVATIONS.get(type(module).__name__)
