@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -17,7 +17,20 @@ def write_atomically(path: Path) -> Iterator[Path]:
     mode that new files have here, whatever a library gave them (safetensors keeps others from reading).
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made = [parent for parent in path.parents if not parent.exists()]  # the deepest first
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _replacing(path) as written:
+            yield written
+    except BaseException:
+        for parent in made:
+            with suppress(OSError):  # it was not made after all, or holds something else by now
+                parent.rmdir()
+        raise
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
         written = Path(scratch) / path.name
         yield written

@@ -13,7 +13,8 @@ import torch
 from click.testing import Result
 
 from projpipe.cli.task_list import parse_names
-from projpipe.projection.projector_folder import MANIFEST, TENSORS, Projector
+from projpipe.projection.projector_folder import TENSORS, Projector
+from projpipe.sealed import MANIFEST
 
 Command = Callable[..., Result]
 
@@ -64,7 +65,7 @@ def test_a_table_of_tasks_makes_a_folder_each_and_a_list(
     assert [row["name"] for row in listed] == ["shoes & bags", "a/b"]
     for row in listed:
         loaded = timm.create_model(f"local-dir:{out / row['folder']}", pretrained=True).eval()
-        expected = projector.generate(parse_names(row["classes"]))
+        expected = projector.generate(parse_names(row["classes"], "models.csv"))
         assert torch.allclose(loaded(images), expected(images), atol=1e-6)
 
 
@@ -91,9 +92,10 @@ def test_onnx_is_written_and_computes_the_same(folder: Path, images: torch.Tenso
     ("asked", "message"),
     [
         (["--classes", "Sneaker,Bagg"], "'Bagg' is not a class of this projector; did you mean 'Bag'"),
-        (["--classes", "Sneaker,Sneaker"], "must be two or more different names"),
-        (["--classes", "Sneaker"], "must be two or more different names"),
-        (["--classes", ""], "must be two or more different names"),
+        (["--classes", "Sneaker,Sneaker"], "'Sneaker' stands there twice; name it once"),
+        (["--classes", "Sneaker"], "must be two or more; add what to tell apart"),
+        (["--classes", ""], "must be two or more; add what to tell apart"),
+        (["--classes", '"Sneaker,Bag'], "is no list of names"),
         (["--group", "Grek"], "'Grek' is not a group of this projector; did you mean 'Greek'"),
         (["--group", ""], "'' is not a group of this projector; known: Greek"),
         (["--group", "../.."], "'../..' is not a group"),
@@ -104,11 +106,28 @@ def test_onnx_is_written_and_computes_the_same(folder: Path, images: torch.Tenso
 def test_a_task_that_cannot_be_is_refused_and_nothing_is_written(
     asked: list[str], message: str, folder: Path, projpipe: Command
 ) -> None:
-    before = files_below(folder.parent)
-    result = projpipe("generate", folder, *asked, "--out", folder.parent / "one")
+    result = projpipe("generate", folder, *asked, "--out", folder.parent / "deep" / "one")
     assert result.exit_code == 2
     assert message in result.stderr
-    assert files_below(folder.parent) == before
+    assert [path.name for path in folder.parent.iterdir()] == ["projector"]
+
+
+def test_a_file_of_names_that_is_no_text_is_refused(folder: Path, projpipe: Command) -> None:
+    names = folder.parent / "names.txt"
+    names.write_bytes("Größe\nBag".encode("latin-1"))
+    result = projpipe("generate", folder, "--classes-file", names, "--out", folder.parent / "one")
+    assert result.exit_code == 2
+    assert "names.txt is no text in UTF-8" in result.stderr
+
+
+@pytest.mark.parametrize("out", ["projector/manifest.json/one", "a" * 300, " "])
+def test_a_place_that_cannot_be_written_is_refused(out: str, folder: Path, projpipe: Command) -> None:
+    result = projpipe(
+        "generate", folder, "--classes", "Sneaker,Bag", "--out", folder.parent / out if out.strip() else out
+    )
+    assert result.exit_code == 2
+    assert "--out: " in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_one_bad_task_of_many_leaves_nothing_behind(folder: Path, projpipe: Command) -> None:
@@ -133,15 +152,29 @@ def test_a_folder_that_is_there_is_replaced_only_if_asked_and_only_if_it_holds_m
     assert projpipe(*asked, model, "--force").exit_code == 0
     assert json.loads((model / "manifest.json").read_text())["classes"] == ["Coat", "Bag"]
 
-    own = folder.parent / "own"
+    assert projpipe(*asked, model / ".." / model.name, "--force").exit_code == 0
+    assert sorted(path.name for path in model.parent.iterdir()) == ["model", "projector"]
+
+
+def test_force_replaces_nothing_that_generate_did_not_write(folder: Path, model: Path, projpipe: Command) -> None:
+    asked = ["generate", folder, "--classes", "Coat,Bag", "--force", "--out"]
+    table, many, own = folder.parent / "tasks.csv", folder.parent / "many", folder.parent / "own"
+    table.write_text('name,classes\none,"Sneaker,Bag"\n')
+    assert projpipe("generate", folder, "--tasks", table, "--out", many).exit_code == 0
     own.mkdir()
-    (own / "thesis.txt").write_text("mine")
-    (folder.parent / "link").symlink_to(own)
-    for place in (own, own / "thesis.txt", folder.parent / "link"):
-        result = projpipe(*asked, place, "--force")
+    (own / "manifest.json").write_text('{"kind": "extension"}')
+    (folder.parent / "link").symlink_to(model)
+    assert projpipe(*asked, many).exit_code == 0
+    assert projpipe("generate", folder, "--tasks", table, "--out", many, "--force").exit_code == 0
+
+    (many / "thesis.txt").write_text("mine")
+    (model / "notes.txt").write_text("mine")
+    before = files_below(folder.parent)
+    for place in (folder, many, model, own, table, folder.parent / "link"):
+        result = projpipe(*asked, place)
         assert result.exit_code == 2
-        assert "holds no models of projpipe" in result.stderr
-    assert files_below(own) == {"thesis.txt": b"mine"}
+        assert "holds more than what `projpipe generate` wrote" in result.stderr
+    assert files_below(folder.parent) == before
 
 
 @pytest.mark.parametrize("damage", ["no projector", "truncated", "tampered", "no manifest"])
@@ -157,6 +190,24 @@ def test_a_projector_that_is_damaged_is_refused(damage: str, folder: Path, projp
     assert result.exit_code == 2
     assert "is no projector" in result.stderr or "its checksum differs" in result.stderr
     assert not (folder / "one").exists()
+
+
+def test_a_model_of_inverted_pictures_reads_them_as_they_are(projector: Projector) -> None:
+    student, picture = projector.student(["Sneaker", "Bag"]), torch.rand(1, 1, 8, 8)
+    as_trained = ((1 - picture) - projector.data["mean"][0]) / projector.data["std"][0]
+    torch.testing.assert_close((picture - student.mean[0]) / student.std[0], as_trained, atol=1e-5, rtol=1e-5)
+
+
+def test_the_card_loads_the_model(folder: Path, projector: Projector, images: torch.Tensor, projpipe: Command) -> None:
+    out = folder.parent / "one"
+    projpipe("generate", folder, "--classes", "Sneaker,Bag", "--out", out)
+    card = (out / "README.md").read_text(encoding="utf-8")
+    found: dict = {}
+    exec(card.partition("```python\n")[2].partition("```")[0].replace("FOLDER", str(out)), found)
+    torch.testing.assert_close(found["model"](images), projector.generate(["Sneaker", "Bag"])(images))
+    assert 'license: "apache-2.0"' in card.split("---")[1]
+    assert "| accuracy of the teacher on test images, all classes | 96.0 % |" in card
+    assert "| mean accuracy of the projector's models on validation tasks | 97.8 % |" in card
 
 
 def test_generating_imports_torch_and_none_of_what_trains(folder: Path) -> None:

@@ -19,7 +19,11 @@ def test_a_projector_says_what_it_can_do(folder: Path, projpipe: Command) -> Non
     assert found["groups"] == ["Greek"]
     assert found["held_out_classes"] == ["Coat"]
     assert found["accuracy_on_validation_tasks"] == 0.978
-    assert "seed  " in projpipe("inspect", folder).output
+    shown = dict(line.split("  ", 1) for line in projpipe("inspect", folder).output.splitlines())
+    assert shown["seed"].strip() == "0"
+    assert shown["arguments of the teacher"].strip() == '{"depth": 4}'
+    assert shown["accuracy on validation tasks"].strip() == "97.8 %"
+    assert '"Bags, small"' in shown["classes"]
 
 
 def test_a_model_says_how_large_it_is(model: Path, projpipe: Command) -> None:
@@ -35,4 +39,4 @@ def test_a_model_says_how_large_it_is(model: Path, projpipe: Command) -> None:
 def test_another_folder_is_refused(tmp_path: Path, projpipe: Command) -> None:
     result = projpipe("inspect", tmp_path)
     assert result.exit_code == 2
-    assert "is no model of projpipe" in result.stderr
+    assert "is no model" in result.stderr

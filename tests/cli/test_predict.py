@@ -74,6 +74,10 @@ def test_accuracy_is_the_share_that_predict_gets_right(model: Path, pictures: Pa
         {name: count / 3 for name, count in right.items()}, abs=1e-6
     )
     assert "No picture of Bag." in result.stderr
+    assert "Left out 3 pictures of other classes." in result.stderr
+
+
+EPS = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n"
 
 
 def bomb(path: Path) -> None:
@@ -83,12 +87,14 @@ def bomb(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "make", "message"),
     [
-        ("not.png", lambda path: path.write_text("no image"), "is no image that can be read"),
-        ("cut.png", lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"), "is no image that can be read"),
+        ("not.png", lambda path: path.write_text("no image"), "is no image of a known format"),
+        ("program.png", lambda path: path.write_text(EPS), "is no image of a known format"),
+        ("cut.png", lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"), "is no image"),
         ("bomb.png", bomb, "decompression bomb"),
         ("none.png", lambda path: None, "there is no such file or folder"),
         ("empty", lambda path: path.mkdir(), "holds no image that Pillow reads"),
-        ("x*.png", lambda path: None, "holds no image that Pillow reads"),
+        ("x*.png", lambda path: None, "there is no such file or folder"),
+        ("a" * 300, lambda path: None, "cannot be read"),
     ],
 )
 def test_what_is_no_picture_is_refused(
@@ -105,7 +111,7 @@ def test_what_is_no_picture_is_refused(
 def test_a_projector_is_no_model(folder: Path, pictures: Path, projpipe: Command) -> None:
     result = projpipe("predict", folder, pictures)
     assert result.exit_code == 2
-    assert "is no model of projpipe" in result.stderr
+    assert "is not that of a model" in result.stderr or "is no model" in result.stderr
 
 
 def test_a_model_that_was_changed_is_refused(model: Path, pictures: Path, projpipe: Command) -> None:

@@ -1,5 +1,6 @@
 """Tasks as people write them."""
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,17 @@ from hypothesis import strategies as st
 
 from projpipe.cli.task_list import NamedTask, format_names, parse_names, read_tasks
 from projpipe.errors import InputError
+from projpipe.projection.projector_folder import Projector
+
+
+class knows:  # noqa: N801 - reads as a word
+    """As much of a projector as knows its classes."""
+
+    def __init__(self, *classes: str) -> None:
+        self.classes = list(classes)
+        self.data = {"classes": self.classes}
+        self.class_ids = partial(Projector.class_ids, self)
+
 
 NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), min_size=1)
 
@@ -17,18 +29,18 @@ NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"])
     ("text", "names"),
     [
         ("Sneaker,Bag", ["Sneaker", "Bag"]),
-        (' Sneaker , "Bags, small" , Größe,', ["Sneaker", "Bags, small", "Größe"]),
+        (' Sneaker , "Bags, small", Größe,', ["Sneaker", "Bags, small", "Größe"]),
         ('"a ""quote""",b', ['a "quote"', "b"]),
         ("", []),
     ],
 )
 def test_names_stand_between_commas(text: str, names: list[str]) -> None:
-    assert parse_names(text) == names
+    assert parse_names(text, "--classes") == names
 
 
 @given(st.lists(NAMES, min_size=1))
 def test_names_are_read_as_they_were_written(names: list[str]) -> None:
-    assert parse_names(format_names(names)) == names
+    assert parse_names(format_names(names), "here") == names
 
 
 def test_a_csv_file_holds_a_task_a_row(tmp_path: Path) -> None:
@@ -36,7 +48,7 @@ def test_a_csv_file_holds_a_task_a_row(tmp_path: Path) -> None:
     path.write_text(
         'name,note,classes\nshoes,x,"Sneaker,Boot"\nÄÖ: a/b,,"""Bags, small"",Coat"\n', encoding="utf-8-sig"
     )
-    assert read_tasks(path, []) == [
+    assert read_tasks(path, knows("Sneaker", "Boot", "Bags, small", "Coat")) == [
         NamedTask("shoes", "shoes", ["Sneaker", "Boot"]),
         NamedTask("ÄÖ: a/b", "ÄÖ_ a_b", ["Bags, small", "Coat"]),
     ]
@@ -46,7 +58,7 @@ def test_a_csv_file_holds_a_task_a_row(tmp_path: Path) -> None:
 def test_a_parquet_file_names_classes_or_counts_them(column: dict, tmp_path: Path) -> None:
     path = tmp_path / "tasks.parquet"
     pd.DataFrame({"task_id": [0, 1], "name": ["one", "two"], **column}).to_parquet(path)
-    assert read_tasks(path, ["a", "b", "c"]) == [
+    assert read_tasks(path, knows("a", "b", "c")) == [
         NamedTask("one", "one", ["a", "c"]),
         NamedTask("two", "two", ["b", "c"]),
     ]
@@ -61,7 +73,12 @@ def test_a_parquet_file_names_classes_or_counts_them(column: dict, tmp_path: Pat
         ('name,classes\n../../evil,"b,c"\n', r"task 1: name '../../evil' makes no folder"),
         ('name,classes\n.hidden,"b,c"\n', "task 1: name '.hidden' makes no folder"),
         ('name,classes\n,"b,c"\n', "task 1: name '' makes no folder"),
-        (f'name,classes\n{"a" * 200},"b,c"\n', "makes no folder; give 1 to 120 characters"),
+        (f'name,classes\n{"名" * 80},"b,c"\n', "makes no folder; give 1 to 200 bytes"),
+        ('name,classes\nmodels.csv,"b,c"\n', "makes the folder 'models.csv', which is taken"),
+        ('name,classes\na,"b,d"\n', "task 1, 'a': classes: 'd' is not a class of this projector"),
+        ('name,classes\na,"b,b"\n', "task 1, 'a': classes: 'b' stands there twice"),
+        ("name,classes\na,b,c\n", "task 1: has more cells than the header; put its classes in double quotes"),
+        ('name,classes\na,"""b"" x,c"\n', "task 1: .* is no list of names"),
         ('name,classes\na/b,"b,c"\nA:B,"b,c"\n', "task 2: 'A:B' makes the folder 'A_B', which is taken"),
         ('name,classes\n"a,b\n', "is no CSV file in UTF-8"),
     ],
@@ -70,14 +87,38 @@ def test_a_table_that_cannot_be_is_refused_with_its_place(text: str, message: st
     path = tmp_path / "tasks.csv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
-        read_tasks(path, [])
+        read_tasks(path, knows("b", "c"))
 
 
 def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
     for name, message in (("tasks.parquet", "is no Parquet file"), ("tasks.csv", "is no CSV file in UTF-8")):
         (tmp_path / name).write_bytes(b"\xff\xfe\x00 nothing")
         with pytest.raises(InputError, match=message):
-            read_tasks(tmp_path / name, [])
-    pd.DataFrame({"name": ["a"], "class_ids": [[0, 7]]}).to_parquet(tmp_path / "tasks.parquet")
-    with pytest.raises(InputError, match="class_ids: 7 is not a class of this projector; it has 0 to 2"):
-        read_tasks(tmp_path / "tasks.parquet", ["a", "b", "c"])
+            read_tasks(tmp_path / name, knows())
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ({"class_ids": [[0, 7]]}, "class_ids: 7 is not a class of this projector; it has 0 to 2"),
+        ({"class_ids": [3]}, "task 1: class_ids 3 is no list"),
+        ({"classes": [None]}, "task 1: classes None is no list"),
+        ({"classes": [[1, 2]]}, "task 1, 'a': classes: '1' is not a class"),
+    ],
+)
+def test_a_parquet_file_of_something_else_is_refused(column: dict, message: str, tmp_path: Path) -> None:
+    pd.DataFrame({"name": ["a"], **column}).to_parquet(tmp_path / "tasks.parquet")
+    with pytest.raises(InputError, match=message):
+        read_tasks(tmp_path / "tasks.parquet", knows("a", "b", "c"))
+
+
+def test_names_that_differ_in_signs_and_marks_get_folders_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.csv"
+    path.write_text('name,classes\n\U0001f45f,"b,c"\n\U0001f45c,"b,c"\ne\u0301,"b,c"\n', encoding="utf-8")
+    assert [task.folder for task in read_tasks(path, knows("b", "c"))] == ["\U0001f45f", "\U0001f45c", "\xe9"]
+
+
+@pytest.mark.parametrize("text", ['"Sneaker,Bag', '"Sneaker"x,Bag', "Sneaker,Bag\nCoat"])
+def test_what_is_no_list_of_names_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"--classes: .* is no list of names .*; put commas between them"):
+        parse_names(text, "--classes")

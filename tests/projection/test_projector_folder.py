@@ -16,8 +16,9 @@ from projpipe import load_projector
 from projpipe.errors import InputError
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
-from projpipe.projection.projector_folder import MANIFEST, TENSORS, Projector
+from projpipe.projection.projector_folder import KIND, TENSORS, Projector
 from projpipe.projection.source import Source
+from projpipe.sealed import MANIFEST, sealed
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.forward import forward_students
 
@@ -115,7 +116,7 @@ def test_a_generated_student_computes_what_training_computed(projector: Projecto
         (["two", "nein"], "classes: 'nein' is not a class of this projector; did you mean 'nine'"),
         (["two", "q"], "classes: 'q' is not a class of this projector; known: zero, one, two, .*nine"),
         (["two", 3], "classes: 3 is not a class"),
-        (["two", "nine", "two"], r"classes: \['two', 'nine', 'two'\] must be two or more different names"),
+        (["two", "nine", "two"], "classes: 'two' stands there twice; name it once"),
         (["two"], r"classes: \['two'\] must be two or more"),
         ([], r"classes: \[\] must be two or more"),
         ("two", r"classes: 'two' is one name; give a list such as \['zero', 'one'\]"),
@@ -157,16 +158,13 @@ def without(manifest: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
-    "another format": (lambda m: change(m, format=2), "format 2 is not 1"),
-    "no format": (lambda m: without(m, "format"), "format None is not 1"),
-    "a list": (lambda m: [m], "is no JSON object"),
-    "nothing": (lambda _: None, "is no JSON object"),
     "no source": (lambda m: without(m, "source"), "lacks 'source'"),
     "no student": (lambda m: without(m, "student"), "lacks 'student'"),
     "no conditioning": (lambda m: without(m, "conditioning"), "lacks 'conditioning'"),
     "no data": (lambda m: without(m, "data"), "lacks 'data'"),
     "no provenance": (lambda m: without(m, "provenance"), "lacks 'provenance'"),
     "data without classes": (lambda m: change(m, data=without(m["data"], "classes")), "lacks 'classes'"),
+    "too few classes": (lambda m: change(m, data={**m["data"], "classes": ["a", "b"]}), "2 names of classes for 10"),
     "data that is a list": (lambda m: change(m, data=[]), "does not describe"),
     "a source without a size": (lambda m: change(m, source=without(m["source"], "image_size")), "lacks 'image_size'"),
     "a source without a depth": (lambda m: change(m, source=without(m["source"], "depth")), "does not .*'depth'"),
@@ -185,16 +183,23 @@ def test_a_manifest_that_says_something_else_is_named(
     damage: Callable[[dict[str, Any]], Any], message: str, folder: Path
 ) -> None:
     manifest = json.loads((folder / MANIFEST).read_text())
-    (folder / MANIFEST).write_text(json.dumps(damage(manifest)))
+    described = damage({key: value for key, value in manifest.items() if key not in ("format", "kind", "sha256")})
+    (folder / MANIFEST).write_bytes(sealed(KIND, described, {TENSORS: (folder / TENSORS).read_bytes()}))
     with pytest.raises(InputError, match=rf"projector/{MANIFEST}:? .*{message}.*; train it again .*or fetch it again"):
         load_projector(folder)
 
 
-def test_a_manifest_without_a_checksum_vouches_for_nothing(folder: Path) -> None:
+def test_a_manifest_that_was_changed_is_refused(folder: Path) -> None:
     manifest = json.loads((folder / MANIFEST).read_text())
-    (folder / MANIFEST).write_text(json.dumps(without(manifest, "sha256")))
-    with pytest.raises(InputError, match=rf"{TENSORS} is truncated or was changed"):
+    manifest["data"]["classes"].reverse()
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=rf"{MANIFEST} was changed: its checksum differs; train it again"):
         load_projector(folder)
+
+
+def test_a_folder_that_is_not_there_is_said_to_be_missing(folder: Path) -> None:
+    with pytest.raises(InputError, match="there is no such folder"):
+        load_projector(folder / "nowhere")
 
 
 def test_a_manifest_that_is_no_json_is_refused(folder: Path) -> None:

@@ -10,10 +10,11 @@ from safetensors.torch import load_file
 
 from projpipe.errors import InputError
 from projpipe.evaluation.cost import deployed_cost
+from projpipe.sealed import MANIFEST, sealed
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.export import from_timm_state, timm_state
 from projpipe.transformer.spec import TransformerSpec
-from projpipe.transformer.student import CARD, MANIFEST, Student, load_student
+from projpipe.transformer.student import CARD, KIND, Student, load_student
 from projpipe.transformer.timm_folder import CONFIG, WEIGHTS, save_timm_folder
 
 LAYOUTS = {
@@ -88,12 +89,14 @@ def test_the_card_says_what_the_model_is_and_escapes_names(student: Student, tmp
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        (WEIGHTS, None, "is no model of projpipe"),
-        (MANIFEST, None, "is no model of projpipe"),
-        (MANIFEST, b"{", "is no model of projpipe"),
-        (MANIFEST, b"[]", "is not that of a model of format 1"),
-        (MANIFEST, b'{"format": 2, "student": {}}', "is not that of a model of format 1"),
-        (MANIFEST, b'{"format": 1, "student": {}}', "does not describe model.safetensors"),
+        (WEIGHTS, None, "is no model: "),
+        (MANIFEST, None, "is no model: "),
+        (MANIFEST, b"{", "is no model: "),
+        (MANIFEST, b"[" * 100_000, "is no model: "),
+        (MANIFEST, b"[]", "is not that of a model"),
+        (MANIFEST, b'{"format": 1, "kind": "projector"}', "is not that of a model"),
+        (MANIFEST, b'{"format": 2, "kind": "model"}', "format 2 is not 1"),
+        (MANIFEST, b'{"format": 1, "kind": "model"}', "it lacks its checksums"),
         (WEIGHTS, b"", "truncated or was changed"),
         (CONFIG, b"{}", "truncated or was changed"),
     ],
@@ -108,11 +111,19 @@ def test_a_damaged_folder_is_refused(
         load_student(tmp_path / "model")
 
 
-def test_a_manifest_that_belongs_to_other_weights_is_refused(student: Student, tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [{"classes": ["a, b", "Größe", "bag"]}, {"std": [1, 1, 1]}, {"provenance": {}}])
+def test_a_manifest_that_was_changed_is_refused(change: dict, student: Student, tmp_path: Path) -> None:
     student.save(tmp_path / "model")
     path = tmp_path / "model" / MANIFEST
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    manifest["student"]["depth"] = 3
-    path.write_text(json.dumps(manifest), encoding="utf-8")
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change), encoding="utf-8")
+    with pytest.raises(InputError, match=r"manifest\.json was changed: its checksum differs; make it again"):
+        load_student(tmp_path / "model")
+
+
+def test_a_manifest_that_belongs_to_other_weights_is_refused(student: Student, tmp_path: Path) -> None:
+    student.save(tmp_path / "model")
+    files = {name: (tmp_path / "model" / name).read_bytes() for name in (CONFIG, WEIGHTS)}
+    described = {"spec": {**student.spec.to_json(), "depth": 3}}
+    (tmp_path / "model" / MANIFEST).write_bytes(sealed(KIND, described, files))
     with pytest.raises(InputError, match="does not describe model.safetensors: 'blocks.2"):
         load_student(tmp_path / "model")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unicodedata import normalize
 
 import click
 
@@ -14,18 +15,18 @@ import click
 def evaluate(model: Path, image_folder: Path, as_json: bool) -> None:
     """Measure MODEL's accuracy on the pictures of its classes, IMAGE_FOLDER/<class>/* or .../<group>/<class>/*.
 
-    Folders of other classes are left out.
+    Folders of other classes are left out; a picture that cannot be read ends it.
     """
+    from projpipe.cli.classify import classify
     from projpipe.cli.output import show
-    from projpipe.cli.predict import probabilities_of
     from projpipe.errors import InputError
     from projpipe.images.pictures import find_pictures
     from projpipe.transformer.student import load_student
 
     student = load_student(model)
-    class_ids = {name: class_id for class_id, name in enumerate(student.classes)}
+    class_ids = {normalize("NFC", name): class_id for class_id, name in enumerate(student.classes)}
     pictures = find_pictures([str(image_folder)])
-    labelled = [(path, path.parent.relative_to(image_folder).as_posix()) for path in pictures]
+    labelled = [(path, normalize("NFC", path.parent.relative_to(image_folder).as_posix())) for path in pictures]
     known = [(path, class_ids[name]) for path, name in labelled if name in class_ids]
     if not known:
         raise InputError(
@@ -34,10 +35,11 @@ def evaluate(model: Path, image_folder: Path, as_json: bool) -> None:
         )
     right = dict.fromkeys(student.classes, 0)
     images = dict.fromkeys(student.classes, 0)
-    for (_, class_id), probabilities in zip(known, probabilities_of(student, [path for path, _ in known]), strict=True):
+    probabilities = classify(student, [path for path, _ in known], "evaluate")
+    for (_, class_id), of_picture in zip(known, probabilities, strict=True):
         name = student.classes[class_id]
         images[name] += 1
-        right[name] += int(probabilities.argmax()) == class_id
+        right[name] += int(of_picture.argmax()) == class_id
     accuracy = {name: right[name] / images[name] for name in student.classes if images[name]}
     overall = sum(right.values()) / len(known)
     found = {
@@ -50,5 +52,7 @@ def evaluate(model: Path, image_folder: Path, as_json: bool) -> None:
     rows += [[name, str(images[name]), f"{100 * share:.1f} %"] for name, share in accuracy.items()]
     rows += [["all", str(len(known)), f"{100 * overall:.1f} %"]]
     show(found, as_json, rows)
+    if left_out := len(labelled) - len(known):
+        click.echo(f"Left out {left_out} pictures of other classes.", err=True)
     if missing := [name for name in student.classes if not images[name]]:
         click.echo(f"No picture of {', '.join(missing)}.", err=True)

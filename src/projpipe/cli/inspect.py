@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,11 @@ SHOWN_NAMES = 12
 def inspect(folder: Path, as_json: bool) -> None:
     """Say what FOLDER, a projector or a model, can do, how large it is and what made it."""
     from projpipe.cli.output import show
-    from projpipe.projection.projector_folder import TENSORS
+    from projpipe.sealed import kind_of
 
-    found = _projector(folder) if (folder / TENSORS).exists() else _model(folder)
-    show(
-        found,
-        as_json,
-        [[name.replace("_", " "), _shown(value)] for name, value in found.items() if value not in (None, [], {})],
-    )
+    found = _projector(folder) if kind_of(folder) == "projector" else _model(folder)
+    rows = [[name.replace("_", " "), _shown(name, value)] for name, value in found.items()]
+    show(found, as_json, [row for row in rows if row[1]])
 
 
 def _projector(folder: Path) -> dict[str, Any]:
@@ -34,15 +32,16 @@ def _projector(folder: Path) -> dict[str, Any]:
     num_classes = len(projector.classes)
     teacher = source.deployed_params(num_classes)
     two = student.deployed_params(2)
+    fewer = f"{100 * (1 - two / teacher):.1f} % fewer"
     return {
         "kind": "projector",
         "dataset": projector.data.get("name"),
         "classes": projector.classes,
         "groups": sorted(set(projector.data.get("groups", [])) - {""}),
         "held_out_classes": projector.data.get("held_out_classes", []),
-        "images": _images(source),
-        "teacher": f"{_size(source)}, {teacher:,} parameters",
-        "students": f"{_size(student)}, {two:,} parameters for two classes ({100 * (1 - two / teacher):.1f} % fewer)",
+        "images": source.describe_images(),
+        "teacher": f"{source.describe_size()}, {teacher:,} parameters",
+        "students": f"{student.describe_size()}, {two:,} parameters for two classes ({fewer})",
         **_made_by(projector.provenance),
     }
 
@@ -52,14 +51,13 @@ def _model(folder: Path) -> dict[str, Any]:
 
     student = load_student(folder)
     spec, num_classes = student.spec, len(student.classes)
-    held_out = student.provenance.get("held_out_classes", [])
     return {
         "kind": "model",
         "dataset": student.provenance.get("dataset"),
         "classes": list(student.classes),
-        "held_out_classes": [name for name in student.classes if name in held_out],
-        "images": _images(spec),
-        "size": _size(spec),
+        "held_out_classes": student.provenance.get("held_out_classes"),
+        "images": spec.describe_images(),
+        "size": spec.describe_size(),
         "parameters": spec.deployed_params(num_classes),
         "multiply_accumulates_an_image": spec.deployed_macs(num_classes),
         **_made_by(student.provenance),
@@ -81,21 +79,21 @@ def _made_by(provenance: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _images(spec: Any) -> str:
-    height, width = spec.image_size
-    return f"{height} x {width}, {'grey' if spec.in_chans == 1 else f'{spec.in_chans} channels'}"
+def _shown(name: str, value: Any) -> str:
+    """A value as a line of the table; "" for none."""
+    from projpipe.cli.task_list import format_names
 
-
-def _size(spec: Any) -> str:
-    return f"{spec.depth} blocks x {spec.embed_dim}, {spec.num_heads} heads, {spec.mlp_dim} hidden units"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_shown(one)}" for key, one in value.items())
+    if value is None or value in ([], {}):
+        return ""
+    if name.startswith("accuracy") and isinstance(value, dict):
+        return ", ".join(f"{split} {100 * share:.1f} %" for split, share in value.items())
+    if name.startswith("accuracy"):
+        return f"{100 * value:.1f} %"
+    if name in ("parameters", "multiply_accumulates_an_image"):
+        return f"{value:,}"
+    if name == "versions":
+        return ", ".join(f"{package} {number}" for package, number in value.items())
     if isinstance(value, list):
         more = f" and {len(value) - SHOWN_NAMES} more" if len(value) > SHOWN_NAMES else ""
-        return ", ".join(map(_shown, value[:SHOWN_NAMES])) + more
-    if isinstance(value, float):
-        return f"{100 * value:.1f} %"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+        return ", ".join(format_names([name]) for name in value[:SHOWN_NAMES]) + more
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,5 +1,8 @@
 """The command `projpipe` and how it refuses bad input."""
 
+import io
+import sys
+
 import click
 
 from projpipe.cli.evaluate import evaluate
@@ -19,7 +22,10 @@ class Commands(click.Group):
     """Commands whose `InputError` ends the program with its message and exit code 2."""
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command."""
+        """Run a command; what a terminal cannot show is written in ASCII."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except InputError as error:

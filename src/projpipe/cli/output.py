@@ -2,40 +2,81 @@
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
+from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
+from projpipe.sealed import MANIFEST, kind_of
 
-MARKS = ("manifest.json", "models.csv")  # one of them is in every folder that projpipe writes
+LISTING = "models.csv"
+COLUMNS = ["folder", "name", "classes"]
+OF_A_MODEL = {"README.md", "config.json", MANIFEST, "model.onnx", "model.safetensors"}
 
 
-def check_out(out: Path, force: bool) -> None:
-    """Refuse a folder that is there already, and with `force` one that projpipe did not write.
+@contextmanager
+def output_folder(out: Path, force: bool) -> Iterator[Path]:
+    """A temporary folder that takes the place of `out` when the body has ended well.
 
     Raises:
-        InputError: says how to go on.
+        InputError: `out` is there already and not to be replaced, or with `force` is anything but what projpipe wrote;
+            or it cannot be written.
     """
+    try:
+        with write_atomically(_place(out, force)) as temporary:
+            yield temporary
+    except OSError as error:
+        raise InputError(f"--out: {out} cannot be written ({error.strerror}); choose another folder") from error
+
+
+def _place(out: Path, force: bool) -> Path:
+    if not str(out).strip():
+        raise InputError("--out: is empty; name a folder")
     if not out.exists() and not out.is_symlink():
-        return
+        return out.resolve()
     if not force:
         raise InputError(f"--out: {out} exists; choose another folder, or replace it with --force")
-    ours = out.is_dir() and not out.is_symlink()
-    if not ours or (any(out.iterdir()) and not any((out / mark).is_file() for mark in MARKS)):
+    if out.is_symlink() or not (_is_model(out) or _holds_models(out)):
         raise InputError(
-            f"--out: {out} holds no models of projpipe, so that --force does not replace it; choose another"
+            f"--out: {out} holds more than what `projpipe generate` wrote, so that --force does not replace it; choose "
+            "another folder"
         )
+    return out.resolve()
+
+
+def _is_model(folder: Path) -> bool:
+    """Whether a folder is that of a model and holds nothing else."""
+    return kind_of(folder) == "model" and {path.name for path in folder.iterdir()} <= OF_A_MODEL
+
+
+def _holds_models(folder: Path) -> bool:
+    """Whether a folder is one of many models and holds nothing else."""
+    if not (folder / LISTING).is_file():
+        return False
+    with (folder / LISTING).open(encoding="utf-8", errors="replace", newline="") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+    listed = {row[0] for row in rows if row}
+    found = {path.name for path in folder.iterdir()} - {LISTING}
+    return header == COLUMNS and found <= listed and all(_is_model(folder / name) for name in found)
 
 
 def show(content: Any, as_json: bool, rows: Sequence[Sequence[str]]) -> None:
-    """Print JSON, or else a table: its columns are as wide as they need to be, and those of numbers stand right."""
+    """Print JSON, or else a table whose columns are as wide as they need to be."""
     if as_json:
         click.echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
+    cells = [[_printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _printable(text: str) -> str:
+    """Free text without the characters that would move the cursor or change the terminal's colours."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

@@ -1,18 +1,23 @@
-"""Tasks as people write them: names between commas, and tables of them."""
+"""Tasks as people write them: names between commas or on lines, and tables of them."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from projpipe.cli.output import LISTING
 from projpipe.errors import InputError
 
-LONGEST_NAME = 120  # of a folder, in characters
+if TYPE_CHECKING:
+    from projpipe.projection.projector_folder import Projector
+
+LONGEST_NAME = 200  # of a folder, in bytes: file systems take 255
 
 
 @dataclass(frozen=True)
@@ -24,10 +29,17 @@ class NamedTask:
     classes: list[str]
 
 
-def parse_names(text: str) -> list[str]:
-    """Class names between commas, as in a line of CSV: one that holds a comma stands in double quotes."""
-    row = next(csv.reader([text], skipinitialspace=True), [])
-    return [name.strip() for name in row if name.strip()]
+def parse_names(text: str, place: str) -> list[str]:
+    """Class names between commas, as in a line of CSV: one that holds a comma stands in double quotes.
+
+    Raises:
+        InputError: a quote is not closed, or something follows it; `place` says where.
+    """
+    try:
+        rows = list(csv.reader([text], skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        raise InputError(f"{place}: {text[:60]!r} is no list of names ({error}); put commas between them") from error
+    return [name.strip() for row in rows for name in row if name.strip()]
 
 
 def format_names(names: Sequence[str]) -> str:
@@ -37,36 +49,55 @@ def format_names(names: Sequence[str]) -> str:
     return line.getvalue()
 
 
-def read_tasks(path: Path, known: Sequence[str]) -> list[NamedTask]:
-    """The tasks of a CSV or Parquet file, in its order.
-
-    Args:
-        path: has the columns `name` and `classes`; a Parquet file may have `class_ids`, as the project's own tables of
-            tasks do, in place of `classes`.
-        known: names of the projector's classes, which class ids count.
+def read_names(path: Path) -> list[str]:
+    """Class names of a text file, one a line; empty lines are passed over.
 
     Raises:
-        InputError: the file cannot be read, lacks a column or has no row; a name makes no
-            folder, or the same as another.
+        InputError: the file is no text in UTF-8.
     """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"--classes-file: {path} is no text in UTF-8 ({error}); save it as one") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def read_tasks(path: Path, projector: Projector) -> list[NamedTask]:
+    """The tasks of a CSV or Parquet file, in its order.
+
+    The file has the columns `name` and `classes`; a Parquet file may have `class_ids`, as the project's own tables of
+    tasks do, in place of `classes`.
+
+    Raises:
+        InputError: the file cannot be read, lacks a column or has no row; a name makes no folder, or the same as
+            another; the projector does not know a class. Names the file and the task.
+    """
+    known = projector.classes
     rows = list(_parquet_rows(path, known) if path.suffix == ".parquet" else _csv_rows(path))
     if not rows:
-        raise InputError(f"{path}: holds no task; give a row for each")
-    tasks: dict[str, NamedTask] = {}
-    for place, (name, classes) in enumerate(rows, start=1):
-        folder = _folder(name, f"{path}, task {place}")
-        if folder.casefold() in tasks:
-            raise InputError(f"{path}, task {place}: {name!r} makes the folder {folder!r}, which is taken; rename it")
-        tasks[folder.casefold()] = NamedTask(name, folder, classes)
-    return list(tasks.values())
+        raise InputError(f"--tasks: {path} holds no task; give a row for each")
+    taken = {LISTING}
+    tasks = []
+    for number, (name, classes) in enumerate(rows, start=1):
+        place = f"--tasks: {path}, task {number}"
+        folder = _folder(name, place)
+        if folder.casefold() in taken:
+            raise InputError(f"{place}: {name!r} makes the folder {folder!r}, which is taken; rename it")
+        try:
+            projector.class_ids(classes)
+        except InputError as error:
+            raise InputError(f"{place}, {name!r}: {error}") from error
+        taken.add(folder.casefold())
+        tasks.append(NamedTask(name, folder, classes))
+    return tasks
 
 
 def _folder(name: str, place: str) -> str:
     """A name as that of a folder: what a path could be made of becomes an underscore."""
-    folder = re.sub(r"[^\w .,()+=@#…-]", "_", name.strip())
-    if not folder or folder.startswith(".") or len(folder) > LONGEST_NAME:
+    folder = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", unicodedata.normalize("NFC", name.strip()))
+    if not folder or folder.startswith(".") or len(folder.encode()) > LONGEST_NAME:
         raise InputError(
-            f"{place}: name {name!r} makes no folder; give 1 to {LONGEST_NAME} characters that do not start with a dot"
+            f"{place}: name {name[:60]!r} makes no folder; give 1 to {LONGEST_NAME} bytes that do not start with a dot"
         )
     return folder
 
@@ -76,35 +107,47 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             _check_columns(path, reader.fieldnames or [], {"name", "classes"})
-            for row in reader:
-                yield row["name"] or "", parse_names(row["classes"] or "")
+            for number, row in enumerate(reader, start=1):
+                place = f"--tasks: {path}, task {number}"
+                if None in row:
+                    raise InputError(f"{place}: has more cells than the header; put its classes in double quotes")
+                yield row["name"] or "", parse_names(row["classes"] or "", place)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: is no CSV file in UTF-8 ({error}); save it as one") from error
+        raise InputError(f"--tasks: {path} is no CSV file in UTF-8 ({error}); save it as one") from error
 
 
 def _parquet_rows(path: Path, known: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
-        raise InputError(f"{path}: reading Parquet takes pyarrow; `pip install pyarrow`, or give a CSV file") from error
+        mend = "`pip install pyarrow`, or give a CSV file"
+        raise InputError(f"--tasks: {path}: reading Parquet takes pyarrow; {mend}") from error
     try:
         table = parquet.read_table(path)
     except (ArrowException, OSError) as error:
-        raise InputError(f"{path}: is no Parquet file ({error}); write it again") from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"--tasks: {path} is no Parquet file ({reason}); write it again") from error
     column = "classes" if "classes" in table.column_names else "class_ids"
     _check_columns(path, table.column_names, {"name", column})
-    for row in table.select(["name", column]).to_pylist():
-        yield str(row["name"] or ""), [_class_name(given, known, path) for given in row[column] or []]
+    for number, row in enumerate(table.select(["name", column]).to_pylist(), start=1):
+        place = f"--tasks: {path}, task {number}"
+        given = row[column]
+        if isinstance(given, str):
+            given = parse_names(given, place)
+        if not isinstance(given, list):
+            raise InputError(f"{place}: {column} {given!r} is no list; give one")
+        names = given if column == "classes" else [_class_name(one, known, place) for one in given]
+        yield "" if row["name"] is None else str(row["name"]), [str(name) for name in names]
 
 
-def _class_name(given: Any, known: Sequence[str], path: Path) -> str:
-    if not isinstance(given, int):
-        return str(given)
-    if not 0 <= given < len(known):
-        raise InputError(f"{path}: class_ids: {given} is not a class of this projector; it has 0 to {len(known) - 1}")
-    return known[given]
+def _class_name(class_id: Any, known: Sequence[str], place: str) -> str:
+    if type(class_id) is not int or not 0 <= class_id < len(known):
+        raise InputError(
+            f"{place}: class_ids: {class_id!r} is not a class of this projector; it has 0 to {len(known) - 1}"
+        )
+    return known[class_id]
 
 
 def _check_columns(path: Path, columns: Sequence[str], wanted: set[str]) -> None:
     if missing := wanted - set(columns):
-        raise InputError(f"{path}: lacks the column {min(missing)!r}; it has {', '.join(columns) or 'none'}")
+        raise InputError(f"--tasks: {path} lacks the column {min(missing)!r}; it has {', '.join(columns) or 'none'}")

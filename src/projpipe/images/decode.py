@@ -100,7 +100,8 @@ def decode(content: bytes, image_size: tuple[int, int], grey: bool) -> np.ndarra
     floating point (0..1) greys brought to 0..255. It is resized with antialiasing (bicubic) so that it covers
     `image_size`, and the centre is cut out.
     """
-    with Image.open(io.BytesIO(content)) as picture:
+    Image.init()  # fills the list of formats
+    with Image.open(io.BytesIO(content), formats=[form for form in Image.OPEN if form not in NOT_READ]) as picture:
         upright = ImageOps.exif_transpose(picture)
     fitted = ImageOps.fit(_to_bytes(upright, grey), image_size[::-1], Image.Resampling.BICUBIC)
     return np.asarray(fitted).reshape(*image_size, -1)

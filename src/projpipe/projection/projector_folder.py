@@ -7,14 +7,13 @@ The folder holds `manifest.json` (shapes, classes, image settings, where it came
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from projpipe.atomic import write_atomically
@@ -22,6 +21,7 @@ from projpipe.errors import InputError
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
+from projpipe.sealed import MANIFEST, open_sealed, sealed
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.student import Student
@@ -30,9 +30,8 @@ from projpipe.transformer.timm_folder import load_weights
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
 
-FORMAT = 1
 SEEN = 0.02  # share of the support images from which on a class counts; that of a lone image always does
-MANIFEST, TENSORS = "manifest.json", "projector.safetensors"
+KIND, TENSORS = "projector", "projector.safetensors"
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class Projector:
             std,
             provenance={
                 "dataset": self.data.get("name"),
-                "held_out_classes": self.data.get("held_out_classes", []),
+                "held_out_classes": [name for name in classes if name in self.data.get("held_out_classes", [])],
                 **{key: value for key, value in self.provenance.items() if key != "parameters"},
             },
         )
@@ -152,8 +151,10 @@ class Projector:
         for name in classes:
             if name not in known:
                 raise InputError(f"classes: {name!r} is not a class of this projector; {_nearest(name, list(known))}")
-        if len(classes) < 2 or len(set(classes)) < len(classes):
-            raise InputError(f"classes: {list(classes)} must be two or more different names")
+        if len(classes) < 2:
+            raise InputError(f"classes: {list(classes)} must be two or more; add what to tell apart")
+        if repeated := {name for name in classes if list(classes).count(name) > 1}:
+            raise InputError(f"classes: {min(repeated)!r} stands there twice; name it once")
         return [known[name] for name in classes]
 
     def save(self, folder: Path | str) -> None:
@@ -164,22 +165,18 @@ class Projector:
         state = {name: tensor for name, tensor in self.operator.state_dict().items() if "tuned_weights" not in name}
         operator = {f"operator.{name}": tensor for name, tensor in state.items()}
         tensors = save({name: t.contiguous() for name, t in {**source, **statistics, **operator}.items()})
-        manifest = {
-            "format": FORMAT,
+        described = {
             "source": self.operator.source.spec.to_json(),
             "student": self.operator.spec.to_json(),
             "conditioning": asdict(self.operator.conditioning),
             "free_weights": self.operator.free_weights,
             "data": self.data,
             "provenance": self.provenance,
-            "sha256": hashlib.sha256(tensors).hexdigest(),
         }
         with write_atomically(Path(folder)) as temporary:
             temporary.mkdir()
             (temporary / TENSORS).write_bytes(tensors)
-            (temporary / MANIFEST).write_text(
-                json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-            )
+            (temporary / MANIFEST).write_bytes(sealed(KIND, described, {TENSORS: tensors}))
 
 
 def _nearest(name: object, known: Sequence[str]) -> str:
@@ -198,22 +195,14 @@ def load_projector(folder: Path | str) -> Projector:
     """
     folder = Path(folder)
     mend = "train it again with `kedro run --pipelines train_projector`, or fetch it again"
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; give that of a projector, or {mend}")
+    manifest, files = open_sealed(folder, KIND, [TENSORS], mend)
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        stored = (folder / TENSORS).read_bytes()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder} is no projector: {error}; {mend}") from error
-    if not isinstance(manifest, dict):
-        raise InputError(f"{folder / MANIFEST} is no JSON object; {mend}")
-    if manifest.get("format") != FORMAT:
-        raise InputError(f"{folder / MANIFEST}: format {manifest.get('format')!r} is not {FORMAT}; {mend}")
-    if hashlib.sha256(stored).hexdigest() != manifest.get("sha256"):
-        raise InputError(f"{folder / TENSORS} is truncated or was changed: its checksum differs; {mend}")
-    try:
-        return _assemble(manifest, load(stored))
+        return _assemble(manifest, load(files[TENSORS]))
     except KeyError as error:
         raise InputError(f"{folder / MANIFEST} lacks {error}; {mend}") from error
-    except (ArithmeticError, AttributeError, IndexError, InputError, RuntimeError, TypeError) as error:
+    except (ArithmeticError, AttributeError, IndexError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
         raise InputError(f"{folder / MANIFEST} does not describe {TENSORS}: {error}; {mend}") from error
 
 
@@ -228,4 +217,6 @@ def _assemble(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Pro
     load_weights(operator, part("operator."))
     operator.precompute()
     data = manifest["data"] | {key: manifest["data"][key] for key in ("classes", "mean", "std")}  # which it must hold
+    if len(set(data["classes"])) != source.num_classes:
+        raise ValueError(f"{len(set(data['classes']))} names of classes for {source.num_classes}")
     return Projector(operator.eval(), data, manifest["provenance"])

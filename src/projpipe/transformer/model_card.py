@@ -14,7 +14,7 @@ USE = """## Use
 ```python
 import timm
 
-model = timm.create_model("local-dir:FOLDER").eval()
+model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()
 ```
 
 `model.pretrained_cfg` holds the names of the classes (`label_names`) and the normalisation (`mean`, `std`), which
@@ -25,8 +25,8 @@ def model_card(spec: TransformerSpec, classes: Sequence[str], provenance: Mappin
     """The card of a model with these classes, in the order of its logits.
 
     Args:
-        provenance: `teacher` (architecture, arguments, params, accuracy, license), `dataset`, `held_out_classes`,
-            `validation_accuracy`, `versions`; what is not known is left out.
+        provenance: `teacher` (architecture, arguments, params, accuracy, license), `dataset`, `held_out_classes` (those
+            of the model's), `validation_accuracy`, `versions`; what is not known is left out.
     """
     facts = (f"| {name} | {value} |" for name, value in _facts(spec, classes, provenance))
     about = (
@@ -39,7 +39,7 @@ def model_card(spec: TransformerSpec, classes: Sequence[str], provenance: Mappin
         f"# {len(classes)} classes of {_text(provenance.get('dataset') or 'images')}",
         about,
         "\n".join(["| | |", "| --- | --- |", *facts]),
-        *_cautions(classes, provenance),
+        *_cautions(provenance),
         "## Classes, in the order of the logits",
         "\n".join(f"{place}. {_text(name)}" for place, name in enumerate(classes, start=1)),
         USE,
@@ -63,13 +63,11 @@ def _facts(spec: TransformerSpec, classes: Sequence[str], provenance: Mapping[st
     fewer = f", {100 * (1 - params / teacher['params']):.1f} % fewer than its teacher" if "params" in teacher else ""
     yield "parameters", f"{params:,}{fewer}"
     yield "multiply-accumulates an image", f"{spec.deployed_macs(len(classes)):,}"
-    yield "shape", f"{spec.depth} blocks x {spec.embed_dim}, {spec.num_heads} heads, {spec.mlp_dim} hidden units"
-    height, width = spec.image_size
-    channels = {1: "grey", 3: "RGB"}.get(spec.in_chans, f"{spec.in_chans} channels")
-    yield "images", f"{height} x {width}, {channels}, in patches of {spec.patch_size} x {spec.patch_size}"
+    yield "size", spec.describe_size()
+    yield "images", f"{spec.describe_images()}, in patches of {spec.patch_size} x {spec.patch_size}"
     if teacher:
-        arguments = f" with `{json.dumps(teacher['arguments'])}`" if teacher.get("arguments") else ""
-        yield "teacher", f"timm's `{teacher['architecture']}`{arguments}"
+        arguments = f" with {json.dumps(teacher['arguments'])}" if teacher.get("arguments") else ""
+        yield "teacher", _text(f"timm's {teacher['architecture']}{arguments}")
         yield "licence of the teacher's weights", _text(teacher.get("license") or "not known")
     if "test" in teacher.get("accuracy", {}):
         yield "accuracy of the teacher on test images, all classes", f"{100 * teacher['accuracy']['test']:.1f} %"
@@ -80,9 +78,8 @@ def _facts(spec: TransformerSpec, classes: Sequence[str], provenance: Mapping[st
         yield "made with", ", ".join(f"{name} {number}" for name, number in provenance["versions"].items())
 
 
-def _cautions(classes: Sequence[str], provenance: Mapping[str, Any]) -> Iterator[str]:
-    new = [name for name in classes if name in provenance.get("held_out_classes", ())]
-    if new:
+def _cautions(provenance: Mapping[str, Any]) -> Iterator[str]:
+    if new := provenance.get("held_out_classes"):
         yield f"No training task of the projector had {', '.join(map(_text, new))}: less is to be expected there."
     yield "This model's own accuracy was not measured: `projpipe evaluate FOLDER IMAGES` does that."
 

@@ -56,6 +56,15 @@ class TransformerSpec:
         """Width of all heads of one block side by side."""
         return self.num_heads * self.head_dim
 
+    def describe_size(self) -> str:
+        """The size for people to read."""
+        return f"{self.depth} blocks x {self.embed_dim}, {self.num_heads} heads, {self.mlp_dim} hidden units"
+
+    def describe_images(self) -> str:
+        """The images it reads, for people."""
+        height, width = self.image_size
+        return f"{height} x {width}, {'grey' if self.in_chans == 1 else f'{self.in_chans} channels'}"
+
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "image_size": list(self.image_size)}
 

@@ -1,13 +1,12 @@
 """A small model out of a projector, and its folder.
 
-The folder is what `timm.create_model("local-dir:FOLDER")` loads and what the Hugging Face hub takes for a timm model:
-`config.json` (architecture, class names, normalisation), `model.safetensors` and `README.md` (the model card). Besides,
-`manifest.json` says what made the model and holds checksums. Writing and reading it takes no timm.
+The folder is what `timm.create_model("local-dir:FOLDER", pretrained=True)` loads and the Hugging Face hub takes for a
+timm model: `config.json` (architecture, class names, normalisation), `model.safetensors` and `README.md` (the model
+card). Besides, `manifest.json` says what made the model and holds checksums. Writing and reading it takes no timm.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
+from projpipe.sealed import MANIFEST, open_sealed, sealed
 from projpipe.transformer.canonical import Weights
 from projpipe.transformer.export import ARCHITECTURE, export_student, from_timm_state, timm_arguments, timm_state
 from projpipe.transformer.forward import forward_students
@@ -31,8 +31,7 @@ from projpipe.transformer.timm_folder import CONFIG, WEIGHTS
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
 
-FORMAT = 1
-MANIFEST, CARD = "manifest.json", "README.md"
+KIND, CARD = "model", "README.md"
 
 
 @dataclass(frozen=True)
@@ -67,29 +66,22 @@ class Student:
 
     def save(self, folder: Path | str) -> None:
         """Write the model's folder, whole or not at all; what was there is replaced."""
-        with write_atomically(Path(folder)) as temporary:
-            self.write(temporary)
-
-    def write(self, folder: Path) -> None:
-        """Make a new folder and write the model's files into it."""
         state = {name: tensor.contiguous() for name, tensor in timm_state(self.spec, self.weights).items()}
-        files = {
-            CONFIG: _json(self._timm_config()),
-            WEIGHTS: save(state, metadata={"format": "pt"}),
-        }
-        manifest = {
-            "format": FORMAT,
-            "student": self.spec.to_json(),
+        config = json.dumps(self._timm_config(), indent=2, ensure_ascii=False) + "\n"
+        files = {CONFIG: config.encode(), WEIGHTS: save(state, metadata={"format": "pt"})}
+        described = {
+            "spec": self.spec.to_json(),
             "classes": list(self.classes),
             "mean": list(self.mean),
             "std": list(self.std),
             "provenance": self.provenance,
-            "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         }
-        files |= {MANIFEST: _json(manifest), CARD: model_card(self.spec, self.classes, self.provenance).encode()}
-        folder.mkdir(parents=True)
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
+        card = model_card(self.spec, self.classes, self.provenance)
+        files |= {MANIFEST: sealed(KIND, described, files), CARD: card.encode()}
+        with write_atomically(Path(folder)) as temporary:
+            temporary.mkdir()
+            for name, content in files.items():
+                (temporary / name).write_bytes(content)
 
     def _timm_config(self) -> dict[str, Any]:
         """What timm itself writes for this model; a test holds the two to each other."""
@@ -131,24 +123,13 @@ def load_student(folder: Path | str) -> Student:
     """
     folder = Path(folder)
     mend = "make it again with `projpipe generate`, or fetch it again"
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; give that of a model, or {mend}")
+    manifest, files = open_sealed(folder, KIND, [CONFIG, WEIGHTS], mend)
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        content = {name: (folder / name).read_bytes() for name in (CONFIG, WEIGHTS)}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder} is no model of projpipe: {error}; {mend}") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or "student" not in manifest:
-        raise InputError(f"{folder / MANIFEST} is not that of a model of format {FORMAT}; {mend}")
-    try:
-        for name, stored in content.items():
-            if hashlib.sha256(stored).hexdigest() != manifest["sha256"][name]:
-                raise InputError(f"{folder / name} is truncated or was changed: its checksum differs; {mend}")
-        spec = TransformerSpec.from_json(manifest["student"])
-        weights = from_timm_state(spec, load(content[WEIGHTS]))
-        described = (manifest["classes"], manifest["mean"], manifest["std"], manifest["provenance"])
-    except (KeyError, TypeError, SafetensorError) as error:
+        spec = TransformerSpec.from_json(manifest["spec"])
+        weights = from_timm_state(spec, load(files[WEIGHTS]))
+        described = [manifest[key] for key in ("classes", "mean", "std", "provenance")]
+    except (KeyError, RuntimeError, SafetensorError, TypeError) as error:
         raise InputError(f"{folder / MANIFEST} does not describe {WEIGHTS}: {error}; {mend}") from error
     return Student(spec, weights, *described)
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,61 @@
+"""Folders whose manifest vouches for every byte of them that is read, its own included."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from projpipe.errors import InputError
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+def sealed(kind: str, described: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
+    """The manifest of a folder of this kind: what is described, and checksums of its files and of itself."""
+    manifest = {"format": FORMAT, "kind": kind, **described}
+    checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    manifest["sha256"] = {**checksums, MANIFEST: _own_checksum({**manifest, "sha256": checksums})}
+    return (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def open_sealed(folder: Path, kind: str, names: Sequence[str], mend: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The manifest of a folder and the content of its files, none of them changed since they were written.
+
+    Raises:
+        InputError: the folder is of another kind, or a file is missing, truncated or changed; ends with `mend`.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files = {name: (folder / name).read_bytes() for name in names}
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{folder} is no {kind}: {error}; {mend}") from error
+    if not isinstance(manifest, dict) or manifest.get("kind") != kind:
+        raise InputError(f"{folder / MANIFEST} is not that of a {kind}; {mend}")
+    if manifest.get("format") != FORMAT:
+        raise InputError(f"{folder / MANIFEST}: format {manifest.get('format')!r} is not {FORMAT}; {mend}")
+    checksums = manifest.get("sha256")
+    if not isinstance(checksums, dict):
+        raise InputError(f"{folder / MANIFEST} was changed: it lacks its checksums; {mend}")
+    expected = dict(checksums)
+    if expected.pop(MANIFEST, None) != _own_checksum({**manifest, "sha256": expected}):
+        raise InputError(f"{folder / MANIFEST} was changed: its checksum differs; {mend}")
+    for name, content in files.items():
+        if hashlib.sha256(content).hexdigest() != checksums.get(name):
+            raise InputError(f"{folder / name} is truncated or was changed: its checksum differs; {mend}")
+    return manifest, files
+
+
+def kind_of(folder: Path) -> str | None:
+    """What the manifest of a folder says it is; None where there is none that can be read."""
+    try:
+        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["kind"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def _own_checksum(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
