@@ -233,15 +233,11 @@ class LearningRates(Config):
 
 
 class RayConfig(Config):
-    """Where training runs.
-
-    `address: null` starts a cluster on this machine; `auto` or a host joins one. `use_gpu: null` uses GPUs where the
-    cluster has one for every worker.
-    """
+    """Where training runs. `address: null` starts a cluster on this machine; `auto` or a host joins one."""
 
     address: str | None = None
     num_workers: PositiveInt = 1
-    use_gpu: bool | None = None
+    use_gpu: bool | None = None  # where the cluster has one for every worker
     cpus_per_worker: PositiveInt = 1
     max_failures: Annotated[int, Field(ge=0)] = 1
 
