@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from projpipe.cli.output import LISTING
+from projpipe.commands.output import LISTING
 from projpipe.errors import InputError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projpipe.cli.task_list import NamedTask, format_names, parse_names, read_tasks
+from projpipe.commands.task_list import NamedTask, format_names, parse_names, read_tasks
 from projpipe.errors import InputError
 from projpipe.projection.projector_folder import Projector
 

@@ -17,8 +17,8 @@ def evaluate(model: Path, image_folder: Path, as_json: bool) -> None:
 
     Folders of other classes are left out; a picture that cannot be read ends it.
     """
-    from projpipe.cli.classify import classify
-    from projpipe.cli.output import show
+    from projpipe.commands.classify import classify
+    from projpipe.commands.output import show
     from projpipe.errors import InputError
     from projpipe.images.pictures import find_pictures
     from projpipe.transformer.student import load_student

@@ -16,7 +16,7 @@ SHOWN_NAMES = 12
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
 def inspect(folder: Path, as_json: bool) -> None:
     """Say what FOLDER, a projector or a model, can do, how large it is and what made it."""
-    from projpipe.cli.output import show
+    from projpipe.commands.output import show
     from projpipe.sealed import kind_of
 
     found = _projector(folder) if kind_of(folder) == "projector" else _model(folder)
@@ -81,7 +81,7 @@ def _made_by(provenance: dict[str, Any]) -> dict[str, Any]:
 
 def _shown(name: str, value: Any) -> str:
     """A value as a line of the table; "" for none."""
-    from projpipe.cli.task_list import format_names
+    from projpipe.commands.task_list import format_names
 
     if value is None or value in ([], {}):
         return ""

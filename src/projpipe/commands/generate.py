@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from projpipe.cli.task_list import NamedTask
+    from projpipe.commands.task_list import NamedTask
     from projpipe.projection.projector_folder import Projector
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -44,8 +44,8 @@ def generate(
     given = [option for option in (classes, classes_file, group, tasks) if option is not None]
     if len(given) != 1:
         raise click.UsageError("give one of --classes, --classes-file, --group and --tasks")
-    from projpipe.cli.output import output_folder
-    from projpipe.cli.task_list import parse_names, read_names, read_tasks
+    from projpipe.commands.output import output_folder
+    from projpipe.commands.task_list import parse_names, read_names, read_tasks
     from projpipe.projection.projector_folder import load_projector
 
     with output_folder(out, force) as temporary:
@@ -68,8 +68,8 @@ def generate(
 
 def _generate_all(projector: Projector, tasks: list[NamedTask], out: Path, onnx: bool) -> None:
     """Write a folder for each task, and the list of them."""
-    from projpipe.cli.output import COLUMNS, LISTING
-    from projpipe.cli.task_list import format_names
+    from projpipe.commands.output import COLUMNS, LISTING
+    from projpipe.commands.task_list import format_names
 
     out.mkdir()
     with click.progressbar(tasks, label="generate", file=sys.stderr) as shown:

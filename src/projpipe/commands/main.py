@@ -5,10 +5,10 @@ import sys
 
 import click
 
-from projpipe.cli.evaluate import evaluate
-from projpipe.cli.generate import generate
-from projpipe.cli.inspect import inspect
-from projpipe.cli.predict import predict
+from projpipe.commands.evaluate import evaluate
+from projpipe.commands.generate import generate
+from projpipe.commands.inspect import inspect
+from projpipe.commands.predict import predict
 from projpipe.errors import InputError
 
 

@@ -69,7 +69,7 @@ def run(python: Path, program: str, *arguments: object) -> str:
 
 
 def test_all_commands_work_without_what_trains(python: Path, folder: Path, pictures: Path) -> None:
-    command = "from projpipe.cli.main import main; main()"
+    command = "from projpipe.commands.main import main; main()"
     model = folder.parent / "one"
     assert "--version" in run(python, command, "--help")
     run(python, command, "generate", folder, "--classes", "Sneaker,Coat", "--out", model)
@@ -83,7 +83,7 @@ def test_all_commands_work_without_what_trains(python: Path, folder: Path, pictu
 
 def test_what_is_missing_for_onnx_is_named(python: Path, folder: Path) -> None:
     arguments = ["generate", folder, "--classes", "Sneaker,Coat", "--out", folder.parent / "one", "--onnx"]
-    program = "from projpipe.cli.main import main; main()"
+    program = "from projpipe.commands.main import main; main()"
     ran = subprocess.run(
         [python, "-I", "-c", program, *map(str, arguments)], capture_output=True, text=True, check=False
     )

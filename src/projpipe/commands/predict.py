@@ -18,8 +18,8 @@ def predict(model: Path, images: tuple[str, ...], top: int, as_json: bool) -> No
 
     A picture that cannot be read ends it.
     """
-    from projpipe.cli.classify import classify
-    from projpipe.cli.output import show
+    from projpipe.commands.classify import classify
+    from projpipe.commands.output import show
     from projpipe.images.pictures import find_pictures
     from projpipe.transformer.student import load_student
 

@@ -12,7 +12,7 @@ import timm
 import torch
 from click.testing import Result
 
-from projpipe.cli.task_list import parse_names
+from projpipe.commands.task_list import parse_names
 from projpipe.projection.projector_folder import TENSORS, Projector
 from projpipe.sealed import MANIFEST
 
@@ -214,7 +214,7 @@ def test_generating_imports_torch_and_none_of_what_trains(folder: Path) -> None:
     arguments = ["generate", str(folder), "--classes", "Sneaker,Bag", "--out", str(folder.parent / "one")]
     program = f"""
 import sys
-from projpipe.cli.main import main
+from projpipe.commands.main import main
 main({arguments!r}, standalone_mode=False)
 print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
 """

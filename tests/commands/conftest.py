@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from projpipe.cli.main import main
+from projpipe.commands.main import main
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_folder import Projector

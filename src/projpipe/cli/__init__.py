@@ -1,1 +1,0 @@
-"""The command `projpipe`: small models out of a trained projector, without any of what trains one."""
