@@ -13,6 +13,7 @@ import click
 if TYPE_CHECKING:
     from projpipe.commands.task_list import NamedTask
     from projpipe.projection.projector_folder import Projector
+    from projpipe.transformer.student import Student
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -60,8 +61,10 @@ def generate(
             else:
                 names = loaded.group(group) if group is not None else parse_names(classes or "", "--classes")
             started = time.perf_counter()
-            params = _generate(loaded, names, temporary, onnx)
+            student = loaded.student(names)
             milliseconds = 1000 * (time.perf_counter() - started)
+            _write(student, temporary, onnx)
+            params = student.spec.deployed_params(len(names))
             said = f"{out}: {len(names)} classes, {params:,} parameters, made in {milliseconds:.0f} ms"
     click.echo(said)
 
@@ -74,17 +77,14 @@ def _generate_all(projector: Projector, tasks: list[NamedTask], out: Path, onnx:
     out.mkdir()
     with click.progressbar(tasks, label="generate", file=sys.stderr) as shown:
         for task in shown:
-            _generate(projector, task.classes, out / task.folder, onnx)
+            _write(projector.student(task.classes), out / task.folder, onnx)
     with (out / LISTING).open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *([task.folder, task.name, format_names(task.classes)] for task in tasks)])
 
 
-def _generate(projector: Projector, classes: list[str], folder: Path, onnx: bool) -> int:
-    """Make and write one model; returns the number of its parameters."""
-    student = projector.student(classes)
+def _write(student: Student, folder: Path, onnx: bool) -> None:
     student.save(folder)
     if onnx:
         from projpipe.transformer.onnx_file import write_onnx
 
         write_onnx(student.to_timm(), folder / "model.onnx")
-    return student.spec.deployed_params(len(classes))
