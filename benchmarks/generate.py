@@ -83,7 +83,7 @@ def measure_many(projector: Projector, folder: Path) -> None:
     sets = [task for size in (2, 3) for task in itertools.combinations(projector.classes, size)]
     tasks = list(itertools.islice(itertools.cycle(sets), 1000))
     seconds = seconds_of(
-        lambda: [projector.student(task).write(folder / str(number)) for number, task in enumerate(tasks)]
+        lambda: [projector.student(task).save(folder / str(number)) for number, task in enumerate(tasks)]
     )
     print(f"make and save {len(tasks)} models: {seconds:.1f} s")
 

@@ -188,7 +188,7 @@ def test_a_comparison_ends_with_a_page_of_all_methods_and_trains_nothing_twice(p
     before = files(project)
     assert "9 of 9 parts are finished" in kedro(project, "--pipelines", "compare_methods")
     changed = {Path(name).name for name, digest in files(project).items() if before[name] != digest}
-    assert changed == {"comparison.md", "timings.json"}
+    assert changed <= {"comparison.md", "timings.json"}  # the page shows rounded times, which may come out the same
 
 
 def test_the_tour_runs_and_ends_with_a_model_that_timm_alone_reads(project: Path) -> None:
