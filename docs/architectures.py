@@ -3,7 +3,7 @@
 python docs/architectures.py
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import timm
@@ -36,10 +36,10 @@ def refusals() -> Iterator[tuple[str, str]]:
                 yield name, str(error).partition(f"'{name}' ")[2].partition(", which cannot")[0]
 
 
-def page() -> str:
-    """The page as Markdown."""
+def page(refused: Iterable[tuple[str, str]]) -> str:
+    """The page as Markdown, of what `refusals` yields."""
     reasons: dict[str, list[str]] = {}
-    for name, reason in refusals():
+    for name, reason in refused:
         reasons.setdefault(reason, []).append(name)
     accepted = reasons.pop("")
     total = len(accepted) + sum(map(len, reasons.values()))
@@ -50,4 +50,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    PAGE.write_text(page(refusals()), encoding="utf-8")

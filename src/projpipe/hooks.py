@@ -42,11 +42,13 @@ class ProgressHooks:
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Close a run that wrote the report or a comparison with its tables."""
+        made = pipeline.all_outputs()
+        if not made & {"report", "comparison_page"}:
+            return
         from rich.console import Console
 
         from projpipe.reporting.table import print_closing_table, print_comparison
 
-        made = pipeline.all_outputs()
         if "report" in made:
             metrics, costs, timings = (catalog.load(name) for name in ("metrics", "costs", "timings"))
             print_closing_table(metrics, costs, timings, catalog["report"].filepath, Console())

@@ -26,8 +26,11 @@ def open_sealed(folder: Path, kind: str, names: Sequence[str], mend: str) -> tup
     """The manifest of a folder and the content of its files, none of them changed since they were written.
 
     Raises:
-        InputError: the folder is of another kind, or a file is missing, truncated or changed; ends with `mend`.
+        InputError: the folder is not there or of another kind, or a file is missing, truncated or changed; ends with
+            `mend`.
     """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; give that of a {kind}, or {mend}")
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files = {name: (folder / name).read_bytes() for name in names}

@@ -52,7 +52,7 @@ def evaluate(model: Path, image_folder: Path, as_json: bool) -> None:
     rows += [[name, str(images[name]), f"{100 * share:.1f} %"] for name, share in accuracy.items()]
     rows += [["all", str(len(known)), f"{100 * overall:.1f} %"]]
     show(found, as_json, rows)
-    if left_out := len(labelled) - len(known):
+    if left_out := found["left_out"]:
         click.echo(f"Left out {left_out} pictures of other classes.", err=True)
     if missing := [name for name in student.classes if not images[name]]:
         click.echo(f"No picture of {', '.join(missing)}.", err=True)

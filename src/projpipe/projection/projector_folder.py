@@ -195,8 +195,6 @@ def load_projector(folder: Path | str) -> Projector:
     """
     folder = Path(folder)
     mend = "train it again with `kedro run --pipelines train_projector`, or fetch it again"
-    if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder; give that of a projector, or {mend}")
     manifest, files = open_sealed(folder, KIND, [TENSORS], mend)
     try:
         return _assemble(manifest, load(files[TENSORS]))

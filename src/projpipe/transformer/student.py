@@ -123,8 +123,6 @@ def load_student(folder: Path | str) -> Student:
     """
     folder = Path(folder)
     mend = "make it again with `projpipe generate`, or fetch it again"
-    if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder; give that of a model, or {mend}")
     manifest, files = open_sealed(folder, KIND, [CONFIG, WEIGHTS], mend)
     try:
         spec = TransformerSpec.from_json(manifest["spec"])
