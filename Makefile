@@ -1,13 +1,17 @@
-# make run: everything from nothing to the report. make test: the tests. Both install what they need into .venv first.
+# make run: everything from nothing to the report. make run-modeling: the same for models that draw images. make test: the
+# tests. All install what they need into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: run test lint viz lock install clean
+.PHONY: run run-modeling test lint viz lock install clean
 
 run: $(INSTALLED)
 	$(BIN)/kedro run
+
+run-modeling: $(INSTALLED)
+	$(BIN)/kedro run --env digits_modeling
 
 test: $(INSTALLED)
 	$(BIN)/pytest

@@ -25,6 +25,7 @@ from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
 from projpipe.transformer.canonical import canonical_weights
+from projpipe.transformer.objectives import Classification
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.statistics import activation_statistics
 
@@ -54,10 +55,12 @@ def save_projector(folder: Path) -> None:
     """A projector of a ViT-B/16 that is not trained: its time does not depend on what its weights are."""
     teacher = timm.create_model("vit_base_patch16_224").eval()
     images = torch.randn(2, 3, 224, 224)
-    source = Source(TransformerSpec.of(teacher), canonical_weights(teacher), activation_statistics(teacher, [images]))
+    statistics = activation_statistics(teacher, [lambda: teacher(images)])
+    source = Source(TransformerSpec.of(teacher), canonical_weights(teacher), statistics)
     conditioning = Conditioning(templates=6, rank=0, gates=True, units=False, task_embed_dim=32)
     operator = ProjectionOperator(source, source.spec.student(192, 12, 3, 4.0), conditioning, seed=0)
-    Projector(operator.eval(), {"classes": CLASSES, "mean": [0.5] * 3, "std": [0.5] * 3}, {}).save(folder)
+    objective = Classification([0.5] * 3, [0.5] * 3, (3, 224, 224))
+    Projector(operator.eval(), objective, {"classes": CLASSES}, {}).save(folder)
 
 
 def measure_one(projector: Projector, repeats: int) -> None:

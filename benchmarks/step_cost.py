@@ -55,7 +55,7 @@ def main() -> None:
         ]
         models = {method: build(method, source, config, seed=0) for method in METHODS}
         flops = {method: flops_per_step(model, data, config, torch.device("cpu")) for method, model in models.items()}
-    trainers = {method: Trainer(model, model, schedule, 0.002) for method, model in models.items()}
+    trainers = {method: Trainer(model, model, data.objective, schedule, 0.002) for method, model in models.items()}
     seconds = measure(trainers, batches)
     peak = peak_flops()
 

@@ -8,11 +8,15 @@ import pytest
 import timm
 import torch
 from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
 
 from projpipe.projection.source import Source
-from projpipe.transformer.canonical import canonical_weights
+from projpipe.transformer.canonical import Weights, canonical_weights
+from projpipe.transformer.objectives import Classification, ImageModeling
+from projpipe.transformer.objectives.tokens import Tokens
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.statistics import activation_statistics
+from projpipe.transformer.timm_folder import create_vit
 
 
 def make_teacher(**arguments: object) -> VisionTransformer:
@@ -42,7 +46,69 @@ def teacher() -> VisionTransformer:
 
 @pytest.fixture(scope="session")
 def source(teacher: VisionTransformer, images: torch.Tensor) -> Source:
-    return Source(TransformerSpec.of(teacher), canonical_weights(teacher), activation_statistics(teacher, [images]))
+    statistics = activation_statistics(teacher, [lambda: teacher(images)])
+    return Source(TransformerSpec.of(teacher), canonical_weights(teacher), statistics)
+
+
+@pytest.fixture(scope="session")
+def objective() -> Classification:
+    """What the teacher's students learn: to tell classes of grey 8x8 images apart."""
+    return Classification([0.3], [0.35], (1, 8, 8))
+
+
+SYMBOLS, TOLD = 3, 4  # of the decoders
+
+
+@pytest.fixture
+def modeling() -> ImageModeling:
+    """2 x 2 images of three grey levels."""
+    return ImageModeling(Tokens((2, 2), SYMBOLS), unconditional=0.25)
+
+
+def _make_decoder(classes: int, registers: int = 0, seed: int = 0) -> torch.nn.Module:
+    """A timm ViT as a decoder of 2 x 2 symbols with random weights, far from its even start."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        arguments = {"img_size": 2, "patch_size": 1, "class_token": False, "global_pool": "", "reg_tokens": registers}
+        sizes = {"embed_dim": 12, "depth": 2, "num_heads": 2, "no_embed_class": True}
+        model = create_vit("vit_tiny_patch16_224", arguments | sizes, SYMBOLS + 1 + classes, SYMBOLS)
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.4)
+    return model.eval()
+
+
+@pytest.fixture
+def make_decoder() -> Callable[..., torch.nn.Module]:
+    return _make_decoder
+
+
+@pytest.fixture
+def decoder_teacher() -> torch.nn.Module:
+    """A decoder that can be told one of four classes."""
+    return _make_decoder(TOLD)
+
+
+@pytest.fixture
+def decoder() -> tuple[TransformerSpec, Weights]:
+    """The shape and the canonical weights of a decoder that is told nothing, with a token before its symbols."""
+    model = _make_decoder(0, registers=1, seed=1)
+    return TransformerSpec.of(model), canonical_weights(model)
+
+
+@pytest.fixture
+def all_images() -> Tensor:
+    """Every image there is: int64 [81, 1, 2, 2]."""
+    return torch.cartesian_prod(*[torch.arange(SYMBOLS)] * 4).view(-1, 1, 2, 2)
+
+
+@pytest.fixture
+def decoder_source(decoder_teacher: torch.nn.Module, modeling: ImageModeling, all_images: Tensor) -> Source:
+    """What a projection reads of the decoder that can be told a class."""
+    labels = torch.arange(len(all_images)) % TOLD
+    statistics = activation_statistics(
+        decoder_teacher, [lambda: modeling.teacher_logits(decoder_teacher, all_images, labels)]
+    )
+    return Source(TransformerSpec.of(decoder_teacher), canonical_weights(decoder_teacher), statistics)
 
 
 ROOT = Path(__file__).parents[1]

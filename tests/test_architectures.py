@@ -73,7 +73,8 @@ def test_a_teacher_folds_exactly_and_its_students_are_exported_exactly(name: str
         for parameter in teacher.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
     images = torch.randn(4, 3, 32, 32)
-    source = Source(TransformerSpec.of(teacher), canonical_weights(teacher), activation_statistics(teacher, [images]))
+    statistics = activation_statistics(teacher, [lambda: teacher(images)])
+    source = Source(TransformerSpec.of(teacher), canonical_weights(teacher), statistics)
     with torch.no_grad():
         weights = {key: tensor[None] for key, tensor in source.weights.items()}
         folded = forward_students(source.spec, weights, images[None])[0]

@@ -16,6 +16,7 @@ from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
+from projpipe.transformer.objectives import Classification
 
 TABLE = pd.DataFrame({"task_id": [0, 1], "class_ids": [[0, 1], [2, 5, 7]], "name": ["a", "ä"]})
 TENSORS = {"b": torch.arange(6.0).view(2, 3).T, "a": torch.tensor([1, 2])}
@@ -131,15 +132,9 @@ def _projector(source: Source) -> Projector:
     student = source.spec.student(embed_dim=12, depth=2, num_heads=3, mlp_ratio=1.0)
     conditioning = Conditioning(templates=2, rank=0, gates=True, units=True, task_embed_dim=8)
     operator = ProjectionOperator(source, student, conditioning, seed=0)
-    data = {
-        "name": "x",
-        "classes": list("abcdefghij"),
-        "mean": [0.5],
-        "std": [0.2],
-        "image_size": [8, 8],
-        "channels": 1,
-    }
-    return Projector(operator, data, provenance={})
+    objective = Classification([0.5], [0.2], (1, 8, 8))
+    data = {"name": "x", "classes": list("abcdefghij"), "image_size": [8, 8], "channels": 1}
+    return Projector(operator, objective, data, provenance={})
 
 
 def test_a_projector_makes_the_same_model_after_loading(source: Source, images: torch.Tensor, tmp_path: Path) -> None:

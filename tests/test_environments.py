@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from kedro.config import OmegaConfigLoader
 
@@ -10,6 +11,7 @@ from projpipe import config
 from projpipe.settings import CONFIG_LOADER_ARGS
 from projpipe.training.comparison import plan
 from projpipe.training.sweep import check_space
+from projpipe.transformer.objectives import make_objective
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.teacher import create_teacher
 
@@ -32,6 +34,7 @@ def image_card(source: config.ImageSource) -> dict[str, Any]:
         "classes": ["a", "b", "c"],
         "mean": [0.5] * channels,
         "std": [0.5] * channels,
+        "inverted": False,
     }
 
 
@@ -40,9 +43,9 @@ def test_its_students_are_smaller_than_its_teacher_which_reads_its_images(env: s
     given = parameters(env)
     split = config.SplitTasksConfig(**given["split_tasks"])
     training = config.TrainProjectorConfig(**given["train_projector"])
-    teacher = create_teacher(
-        config.ExtractTeacherConfig(**given["extract_teacher"]), image_card(split.source), tmp_path
-    )
+    extraction, card = config.ExtractTeacherConfig(**given["extract_teacher"]), image_card(split.source)
+    images = np.random.default_rng(0).integers(0, 256, (64, *card["image_size"], card["channels"]), np.uint8)
+    teacher = create_teacher(extraction, make_objective(extraction, images, card), card, tmp_path)
     spec = TransformerSpec.of(teacher)
     student = spec.student(**training.student.model_dump())
     teacher_params = sum(parameter.numel() for parameter in teacher.parameters())

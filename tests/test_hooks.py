@@ -53,9 +53,13 @@ def test_part_of_a_pipeline_asks_for_the_whole_of_it_where_something_was_kept_in
         ({"train_projector": {"ray": {"num_workers": 2, "cpus_per_worker": 500}}}, "2 workers ask for 1000 CPUs"),
         ({"extract_teacher": {"architecture": "vit_tiny_patch16_225"}}, "did you mean 'vit_tiny_patch16_224'"),
         ({"extract_teacher": {"architecture": "swin_tiny_patch4_window7_224"}}, "cannot be projected"),
+        (
+            {"split_tasks": {"tasks": [{"strategy": "random", "classes_per_task": [1, 3], "counts": {"train": 2}}]}},
+            r"split_tasks\.tasks\[0\]\.classes_per_task: 1 is below the 2 classes that classification needs; raise it",
+        ),
     ],
 )
-def test_sizes_that_do_not_fit_are_refused_before_the_teacher_is_trained(
+def test_what_does_not_fit_is_refused_before_the_teacher_is_trained(
     project: Path, parameters: dict[str, Any], wrong: str
 ) -> None:
     with (

@@ -140,7 +140,7 @@ def test_the_projector_makes_the_models_that_were_judged(
         with torch.inference_mode():
             answers = student((pixels - card["mean"][0]) / card["std"][0]).argmax(1)
         right = [class_ids[answer] == class_id for answer, class_id in zip(answers, rows["class_id"], strict=True)]
-        assert sum(right) / len(right) == pytest.approx(row.accuracy)
+        assert sum(right) / len(right) == pytest.approx(row.score)
     assert sum(p.numel() for p in student.parameters()) < 0.5 * metrics["teacher"]["params"]
 
 
@@ -148,7 +148,7 @@ def test_the_teacher_is_a_folder_that_timm_reads(project: Path, catalog: DataCat
     card = catalog.load("teacher_card")
     teacher = timm.create_model(f"local-dir:{project / 'data/smoke/06_models/teacher'}", pretrained=True)
     assert sum(p.numel() for p in teacher.parameters()) == card["params"]
-    assert card["accuracy"]["test"] > 0.3
+    assert card["score"]["test"] > 0.3
 
 
 def test_what_learns_has_learned(catalog: DataCatalog) -> None:
@@ -180,7 +180,7 @@ def test_a_comparison_ends_with_a_page_of_all_methods_and_trains_nothing_twice(p
     summary = json.loads((folder / "comparison.json").read_text())["tables"]["smoke"]
     rows = {"projected", "static", "universal", "universal_selected", "scratch", "distilled", "pruned", "pruned_only"}
     assert summary["results"].keys() == {"teacher", *CONTROLS, *rows, "tuned source", "uniform start"}
-    assert summary["methods"]["tuned source"]["source_accuracy"].keys() == {"before", "after"}
+    assert summary["methods"]["tuned source"]["source_score"].keys() == {"before", "after"}
     assert summary["break_even"]["projector_flops"] > summary["break_even"]["flops_to_make"]
     page = (folder / "comparison.md").read_text()
     assert all(text in page for text in ("Universal conditional", "tuned source", "Break-even", "kedro run"))

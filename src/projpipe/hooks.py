@@ -79,6 +79,8 @@ class InputHooks:
         made = pipeline.all_outputs()
         if {"teacher", "run_inputs"} <= made:
             _check_sizes(catalog, sweep="sweep_inputs" in made)
+            if "tasks" in made:
+                _check_tasks(catalog)
             _check_machine(catalog.load("params:train_projector").ray)
 
     @hook_impl
@@ -117,6 +119,20 @@ def _check_sizes(catalog: CatalogProtocol, sweep: bool) -> None:
     teacher.student(**student.model_dump(), place="train_projector.student")
     if sweep:
         check_space(catalog.load("params:sweep_students").space, teacher)
+
+
+def _check_tasks(catalog: CatalogProtocol) -> None:
+    """Refuse to draw tasks of fewer classes than the objective is for."""
+    from projpipe.transformer.objectives import OBJECTIVES
+
+    objective = OBJECTIVES[catalog.load("params:extract_teacher").objective.name]
+    for position, draw in enumerate(catalog.load("params:split_tasks").tasks):
+        fewest = draw.classes_per_task[0] if draw.strategy != "explicit" else objective.fewest_classes
+        if fewest < objective.fewest_classes:
+            raise InputError(
+                f"split_tasks.tasks[{position}].classes_per_task: {fewest} is below the {objective.fewest_classes} "
+                f"classes that {objective.name} needs; raise it"
+            )
 
 
 def _check_machine(config: RayConfig) -> None:

@@ -10,7 +10,7 @@ METHODS = ("projected", "static", "universal")
 
 def _distinct_classes(class_ids: object) -> bool:
     ids = list(class_ids)  # type: ignore[call-overload]
-    return len(ids) >= 2 and len(set(ids)) == len(ids)
+    return len(ids) >= 1 and len(set(ids)) == len(ids)
 
 
 IMAGE_INDEX = pa.DataFrameSchema(
@@ -29,7 +29,7 @@ TASKS = pa.DataFrameSchema(
     {
         "task_id": pa.Column("int64", pa.Check.ge(0), unique=True),
         "name": pa.Column(str),
-        "class_ids": pa.Column(object, pa.Check(_distinct_classes, element_wise=True, error="two or more distinct")),
+        "class_ids": pa.Column(object, pa.Check(_distinct_classes, element_wise=True, error="one or more distinct")),
         "kind": pa.Column(str, pa.Check.isin(KINDS)),
         "strategy": pa.Column(str, pa.Check.isin(STRATEGIES)),
     },
@@ -43,8 +43,8 @@ HISTORY = pa.DataFrameSchema(
         "seed": pa.Column("int64"),
         "step": pa.Column("int64", pa.Check.ge(0)),
         "loss": pa.Column("float64", nullable=True),
-        "validation_accuracy": pa.Column("float64", pa.Check.in_range(0, 1)),
-        "source_accuracy": pa.Column("float64", pa.Check.in_range(0, 1), nullable=True),
+        "validation_score": pa.Column("float64", pa.Check.ge(0)),
+        "source_score": pa.Column("float64", pa.Check.ge(0), nullable=True),
         "kept": pa.Column("bool"),  # whether the model was the best so far
     },
     strict=True,
@@ -59,7 +59,7 @@ TRIALS = pa.DataFrameSchema(
         "num_heads": pa.Column("int64", pa.Check.gt(0)),
         "mlp_ratio": pa.Column("float64", pa.Check.gt(0)),
         "params": pa.Column("int64", pa.Check.gt(0)),
-        "validation_accuracy": pa.Column("float64", pa.Check.in_range(0, 1)),
+        "validation_score": pa.Column("float64", pa.Check.ge(0)),
         "pareto": pa.Column(bool),
     },
     strict=True,
@@ -74,9 +74,9 @@ RESULTS = pa.DataFrameSchema(
         "task_name": pa.Column(str),
         "kind": pa.Column(str, pa.Check.isin(KINDS)),
         "strategy": pa.Column(str, pa.Check.isin(STRATEGIES)),
-        "num_classes": pa.Column("int64", pa.Check.ge(2)),
+        "num_classes": pa.Column("int64", pa.Check.ge(1)),
         "images": pa.Column("int64", pa.Check.gt(0)),
-        "accuracy": pa.Column("float64", pa.Check.in_range(0, 1)),
+        "score": pa.Column("float64", pa.Check.ge(0)),
     },
     unique=["method", "seed", "task_id"],
     strict=True,
@@ -97,7 +97,7 @@ COMPARISON_HISTORY = pa.DataFrameSchema(
         "method": pa.Column(str),
         "seed": pa.Column("int64"),
         "step": pa.Column("int64", pa.Check.ge(0)),
-        "validation_accuracy": pa.Column("float64", pa.Check.in_range(0, 1)),
+        "validation_score": pa.Column("float64", pa.Check.ge(0)),
     },
     strict=True,
     name="comparison/history.parquet",

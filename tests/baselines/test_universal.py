@@ -56,8 +56,8 @@ def unfolded(model: UniversalModel, classes: Tensor, images: Tensor) -> Tensor:
         attended = (q @ k.mT / spec.head_dim**0.5).softmax(-1) @ v
         x = x + linear(attended.transpose(1, 2).flatten(2), "out", layer)
         x = x + linear(F.gelu(linear(normalise(x), "fc1", layer)), "fc2", layer)
-    rows = model.class_rows(model.encoder.features[classes]) / spec.embed_dim**0.5 + model.own_rows[classes]
-    return normalise(x[:, 0]) @ rows.T + model.own_bias[classes]
+    rows = model.class_rows(model.encoder.features[classes]) / spec.embed_dim**0.5 + model.own["head_weight"][classes]
+    return normalise(x[:, 0]) @ rows.T + model.own["head_bias"][classes]
 
 
 def test_folded_film_is_a_gain_and_a_shift_after_every_layer_norm(model: UniversalModel, images: Tensor) -> None:
@@ -99,8 +99,8 @@ def test_a_class_that_is_not_familiar_is_taken_for_a_new_one(source: Source) -> 
     model = make_model(source)
     new = model(TASKS, MASK)
     with torch.no_grad():
-        model.own_rows += 1.0
-        model.own_bias += 1.0
+        for table in model.own.values():
+            table += 1.0
     familiar = torch.tensor([[True, False, True], [False, False, True]])
     weights = model(TASKS, MASK, familiar)
     for name in ("head.weight", "head.bias"):
@@ -118,8 +118,9 @@ def test_a_class_that_was_never_seen_has_a_classifier_row_and_learns_nothing_of_
     optimizer.step()
     with torch.no_grad():
         seen, unseen = model(torch.tensor([[0, 1, 2], [7, 8, 9]]), MASK)["head.weight"]
-    assert model.own_rows[:3].abs().amax(1).min() > 0
-    assert model.own_rows[3:].abs().max() == 0
+    own = model.own["head_weight"]
+    assert own[:3].abs().amax(1).min() > 0
+    assert own[3:].abs().max() == 0
     assert torch.linalg.matrix_rank(torch.cat([seen, unseen])) == 6
 
 

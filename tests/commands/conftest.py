@@ -13,6 +13,7 @@ from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
+from projpipe.transformer.objectives import Classification
 
 CLASSES = [
     "Sneaker",
@@ -29,7 +30,7 @@ CLASSES = [
 
 
 @pytest.fixture(scope="session")
-def projector(source: Source) -> Projector:
+def projector(source: Source, objective: Classification) -> Projector:
     """A projector with every parameter off its start, trained on inverted pictures."""
     conditioning = Conditioning(templates=2, rank=0, gates=True, units=False, task_embed_dim=8)
     operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), conditioning, seed=0)
@@ -42,18 +43,17 @@ def projector(source: Source) -> Projector:
         "classes": CLASSES,
         "groups": [""] * 8 + ["Greek"] * 2,
         "held_out_classes": ["Coat"],
-        "mean": [0.3],
-        "std": [0.35],
         "inverted": True,
     }
     teacher = {
         "architecture": "vit_tiny_patch16_224",
         "arguments": {"depth": 4},
         "params": 20_314,
-        "accuracy": {"test": 0.96},
+        "metric": "accuracy",
+        "score": {"test": 0.96},
         "license": "apache-2.0",
     }
-    return Projector(operator.eval(), data, {"teacher": teacher, "seed": 0, "validation_accuracy": 0.978})
+    return Projector(operator.eval(), objective, data, {"teacher": teacher, "seed": 0, "validation_score": 0.978})
 
 
 @pytest.fixture

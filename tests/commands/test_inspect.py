@@ -8,6 +8,7 @@ import timm
 from click.testing import Result
 
 from projpipe.evaluation.cost import deployed_cost
+from projpipe.transformer.objectives import Classification
 
 Command = Callable[..., Result]
 
@@ -26,9 +27,9 @@ def test_a_projector_says_what_it_can_do(folder: Path, projpipe: Command) -> Non
     assert '"Bags, small"' in shown["classes"]
 
 
-def test_a_model_says_how_large_it_is(model: Path, projpipe: Command) -> None:
+def test_a_model_says_how_large_it_is(model: Path, projpipe: Command, objective: Classification) -> None:
     found = json.loads(projpipe("inspect", model, "--json").output)
-    cost = deployed_cost(timm.create_model(f"local-dir:{model}").eval(), (1, 8, 8))
+    cost = deployed_cost(timm.create_model(f"local-dir:{model}").eval(), objective)
     assert found["kind"] == "model"
     assert found["classes"] == ["Sneaker", "Bag", "Greek/alpha"]
     assert (found["parameters"], found["multiply_accumulates_an_image"]) == (cost["params"], cost["macs"])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from projpipe.commands.task_list import NamedTask, format_names, parse_names, read_tasks
 from projpipe.errors import InputError
 from projpipe.projection.projector_folder import Projector
+from projpipe.transformer.objectives import Classification
 
 
 class knows:  # noqa: N801 - reads as a word
@@ -19,6 +20,7 @@ class knows:  # noqa: N801 - reads as a word
     def __init__(self, *classes: str) -> None:
         self.classes = list(classes)
         self.data = {"classes": self.classes}
+        self.objective = Classification([0.3], [0.35], (1, 8, 8))
         self.class_ids = partial(Projector.class_ids, self)
 
 

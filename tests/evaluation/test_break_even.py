@@ -9,14 +9,14 @@ PROJECTED = [
         "history": [{"step": 0}, {"step": 100}],
         "flops_per_step": 60,
         "flops_to_make": 2,
-        "sampled_validation_accuracy": a,
+        "sampled_validation_score": a,
     }
     for a in (0.7, 0.9)
 ]
 
 
 def distilled(*accuracies: float) -> list[dict]:
-    history = [{"step": 10 * i, "validation_accuracy": accuracy} for i, accuracy in enumerate(accuracies)]
+    history = [{"step": 10 * i, "validation_score": accuracy} for i, accuracy in enumerate(accuracies)]
     return [{"history": history, "flops_per_step": 40, "tasks": 2}]
 
 

@@ -22,7 +22,7 @@ TASKS = pd.DataFrame(
         "strategy": ["random", "group", "random"],
         "num_classes": [2, 3, 2],
         "images": [20, 30, 20],
-        "accuracy": [0.9, 1.0, 0.8],
+        "score": [0.9, 1.0, 0.8],
     }
 )
 SAMPLED = 2
@@ -40,12 +40,12 @@ def part(table: str, name: str, method: str, seed: int, steps: int) -> Part:
 def outcome(seed: int, reached: float, **accuracies: list[float]) -> dict[str, Any]:
     """Half way it was best in validation, but its source had lost too much there."""
     rows = [(0, 0.1, True, 0.99), (50, 0.95, False, 0.5), (100, reached, True, 0.98)]
-    columns = ("step", "validation_accuracy", "kept", "source_accuracy")
+    columns = ("step", "validation_score", "kept", "source_score")
     return {
         "history": [{"seed": seed, **dict(zip(columns, row, strict=True))} for row in rows],
         "tasks": 10,
-        "accuracies": accuracies,
-        "sampled_validation_accuracy": 0.5,
+        "scores": accuracies,
+        "sampled_validation_score": 0.5,
         "flops_per_step": 7,
         "flops_to_make": 3,
     }
@@ -67,7 +67,7 @@ def compared() -> tuple[list[Part], list[dict[str, Any]], pd.DataFrame]:
 def test_every_row_of_a_table_has_its_accuracy_on_every_task_it_was_judged_on(compared: Any) -> None:
     results = compared[2]
     found = {
-        key: dict(zip(rows["task_id"], rows["accuracy"], strict=True))
+        key: dict(zip(rows["task_id"], rows["score"], strict=True))
         for key, rows in results.groupby(["table", "method", "seed"])
     }
     assert found == {
@@ -110,8 +110,8 @@ def test_a_table_says_what_its_first_row_and_its_students_are(compared: Any) -> 
 
 def test_a_checkpoint_that_was_refused_is_not_reported(compared: Any) -> None:
     ours = comparison_summary(*compared, COSTS, bootstrap_samples=50, seed=0)["1x"]["methods"]["ours"]
-    assert ours["validation_accuracy"] == 0.8
-    assert ours["source_accuracy"] == {"before": 0.99, "after": 0.98}
+    assert ours["validation_score"] == 0.8
+    assert ours["source_score"] == {"before": 0.99, "after": 0.98}
     assert ours["training_flops"] == 700
 
 

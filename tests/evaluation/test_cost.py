@@ -2,6 +2,7 @@ import pytest
 import timm
 
 from projpipe.evaluation.cost import deployed_cost
+from projpipe.transformer.objectives import Classification
 
 
 @pytest.mark.parametrize("class_token", [True, False])
@@ -30,4 +31,5 @@ def test_a_small_vit_costs_what_the_formula_says(class_token: bool) -> None:
     params = (3 * patch**2 + 1) * width + (tokens + class_token) * width + depth * block_params
     params += 2 * width + (width + 1) * classes
 
-    assert deployed_cost(model, (3, 8, 8)) == {"params": params, "macs": macs}
+    objective = Classification(3 * [0.5], 3 * [0.5], (3, 8, 8))
+    assert deployed_cost(model, objective) == {"params": params, "macs": macs}

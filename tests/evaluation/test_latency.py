@@ -1,5 +1,6 @@
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,7 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from projpipe.config import LatencyConfig
-from projpipe.evaluation.latency import WARM_UP, fixed_threads, latencies, measure_timings, time_to_make
+from projpipe.evaluation.latency import (
+    WARM_UP,
+    fixed_threads,
+    forward_latencies,
+    latencies,
+    measure_timings,
+    time_to_make,
+)
+from projpipe.transformer.objectives import Classification
+
+OBJECTIVE = Classification([0.3], [0.35], (1, 4, 4))
 
 
 class Sleeper(nn.Module):
@@ -33,7 +44,8 @@ def restored_threads() -> Iterator[None]:
 def test_latency_and_speedup_are_those_of_models_with_known_times() -> None:
     calls: list[tuple[str, int, int, bool]] = []
     models = {"teacher": Sleeper("teacher", 0.012, calls), "projected": Sleeper("projected", 0.003, calls)}
-    found = latencies(models, (1, 4, 4), batch_size=3, threads=1, repeats=9)
+    images = torch.zeros(3, 1, 4, 4)
+    found = latencies({name: partial(model, images) for name, model in models.items()}, threads=1, repeats=9)
 
     # Sleeping lasts at least as long as asked for, and longer on a busy machine.
     assert 12 <= found["teacher"]["median_ms"] < 24
@@ -46,7 +58,7 @@ def test_latency_and_speedup_are_those_of_models_with_known_times() -> None:
 def test_models_take_turns_after_warming_up_with_fixed_threads_and_without_gradients() -> None:
     calls: list[tuple[str, int, int, bool]] = []
     models = {name: Sleeper(name, 0, calls) for name in ("teacher", "projected", "static")}
-    latencies(models, (1, 4, 4), batch_size=3, threads=1, repeats=5)
+    forward_latencies(models, OBJECTIVE, 3, LatencyConfig(batch_sizes=(3,), threads=1, repeats=5))
 
     names = np.array([call[0] for call in calls]).reshape(WARM_UP + 5, 3)
     assert all(set(turn) == set(models) for turn in names)
@@ -84,7 +96,7 @@ def test_timings_cover_every_method_and_batch_size() -> None:
         {"projected": lambda classes: nn.Identity(), "static": lambda classes: nn.Identity()},
         tasks=[[0, 1]],
         classes=[0, 1],
-        image_shape=(1, 4, 4),
+        objective=OBJECTIVE,
         config=LatencyConfig(batch_sizes=(1, 2), threads=1, repeats=5),
     )
     assert {name: list(sizes) for name, sizes in found["latency"].items()} == {
@@ -92,5 +104,6 @@ def test_timings_cover_every_method_and_batch_size() -> None:
         "projected": ["1", "2"],
         "static": ["1", "2"],
     }
+    assert found["sampling"] == {}  # classifiers draw no images
     assert found["num_classes"] == 2
     assert found["make_one_model_ms"].keys() == {"projected", "static"}

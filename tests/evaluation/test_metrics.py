@@ -8,18 +8,19 @@ import pytest
 from projpipe.config import StudentConfig
 from projpipe.errors import InputError
 from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics, median_task, reported_tasks, summarise
+from projpipe.transformer.objectives import Classification
 
 STUDENT = StudentConfig(embed_dim=24, depth=2, num_heads=4, mlp_ratio=2.0)
 COSTS = {"teacher": {"params": 1000, "macs": 5000}, "projected": {"params": 90, "macs": 1000}}
 
 
-def table(accuracies: dict[tuple[str, int], list[float]]) -> pd.DataFrame:
+def table(scores: dict[tuple[str, int], list[float]]) -> pd.DataFrame:
     """Tasks 0 and 1 are new combinations, task 2 has new classes."""
     return pd.DataFrame(
         [
-            {"method": method, "seed": seed, "task_id": task, "kind": kind, "strategy": "random", "accuracy": accuracy}
-            for (method, seed), row in accuracies.items()
-            for task, (kind, accuracy) in enumerate(
+            {"method": method, "seed": seed, "task_id": task, "kind": kind, "strategy": "random", "score": score}
+            for (method, seed), row in scores.items()
+            for task, (kind, score) in enumerate(
                 zip(["new_combination", "new_combination", "new_class"], row, strict=True)
             )
         ]
@@ -27,7 +28,7 @@ def table(accuracies: dict[tuple[str, int], list[float]]) -> pd.DataFrame:
 
 
 @pytest.fixture
-def metrics() -> dict[str, Any]:
+def metrics(objective: Classification) -> dict[str, Any]:
     results = table(
         {
             ("teacher", TEACHER_SEED): [0.9, 0.9, 0.8],
@@ -39,7 +40,7 @@ def metrics() -> dict[str, Any]:
             ("universal", 1): [0.8, 0.8, 0.8],
         }
     )
-    return build_metrics("digits", results, COSTS, STUDENT, bootstrap_samples=400, seed=0)
+    return build_metrics("digits", objective, results, COSTS, STUDENT, bootstrap_samples=400, seed=0)
 
 
 def test_the_form_is_that_of_metrics_json(metrics: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import pytest
 import torch
 from kedro.io import DataCatalog, MemoryDataset
@@ -18,19 +17,20 @@ from projpipe import schemas
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.evaluation.metrics import TEACHER_SEED
-from projpipe.images.normalisation import normalise
 from projpipe.pipelines.evaluate import create_pipeline, nodes
 from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
+from projpipe.reporting.figures import pareto_figure
 from projpipe.training.controls import CONTROLS
 from projpipe.training.methods import build
 from projpipe.training.provenance import tensors_sha256
 from projpipe.transformer.canonical import canonical_weights
+from projpipe.transformer.objectives import Classification
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.statistics import activation_statistics
 
 SEEDS = (0, 3)
-MEAN, STD = [0.4], [0.3]
+OBJECTIVE = Classification([0.4], [0.3], (1, 8, 8))
 TRAIN_PROJECTOR = TrainProjectorConfig.model_validate(
     {
         "seeds": SEEDS,
@@ -60,6 +60,7 @@ EVALUATE = EvaluateConfig.model_validate(
     {
         "seed": 0,
         "bootstrap_samples": 100,
+        "example_tasks": 2,
         "train_tasks": 1,
         "latency": {"batch_sizes": [1, 4], "threads": 1, "repeats": 5},
     }
@@ -77,7 +78,7 @@ def trained(method: str, source: Source) -> dict[str, torch.Tensor]:
 def projector_of(source: Source, config: TrainProjectorConfig) -> Projector:
     operator = build("projected", source, config, 0).generator
     provenance = {"parameters": config.model_dump(mode="json"), "teacher_sha256": tensors_sha256(source.weights)}
-    return Projector(operator, data={}, provenance=provenance)
+    return Projector(operator, OBJECTIVE, data={}, provenance=provenance)
 
 
 def history(method: str) -> pd.DataFrame:
@@ -98,7 +99,8 @@ def teacher(teacher: VisionTransformer, images: torch.Tensor) -> VisionTransform
 
 @pytest.fixture(scope="module")
 def source(teacher: VisionTransformer, images: torch.Tensor) -> Source:
-    return Source(TransformerSpec.of(teacher), canonical_weights(teacher), activation_statistics(teacher, [images]))
+    statistics = activation_statistics(teacher, [lambda: teacher(images)])
+    return Source(TransformerSpec.of(teacher), canonical_weights(teacher), statistics)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +129,7 @@ def inputs(teacher: VisionTransformer, source: Source) -> dict[str, Any]:
     )
     test_ids = rng.permutation(np.flatnonzero(split == "test"))  # another order than the index has
     with torch.no_grad():
-        test_logits = teacher(normalise(images[test_ids], MEAN, STD))
+        class_scores = teacher(OBJECTIVE.encode(images[test_ids]))
     trials = pd.DataFrame([(0, 12, 1, 3, 2.0, 2_000, 0.7, True)], columns=list(schemas.TRIALS.columns))
     return {
         "images": images,
@@ -137,8 +139,8 @@ def inputs(teacher: VisionTransformer, source: Source) -> dict[str, Any]:
             "name": "noise",
             "image_size": [8, 8],
             "channels": 1,
-            "mean": MEAN,
-            "std": STD,
+            "mean": OBJECTIVE.mean,
+            "std": OBJECTIVE.std,
             "classes": [str(i) for i in range(10)],
             "groups": [""] * 10,
             "held_out_classes": [5, 6],
@@ -146,16 +148,23 @@ def inputs(teacher: VisionTransformer, source: Source) -> dict[str, Any]:
             "unreadable": [],
             "sha256": "0" * 64,
         },
+        "objective": OBJECTIVE.to_json(),
         "teacher": teacher,
-        "teacher_card": {"architecture": "vit", "accuracy": {"test": 0.1}, "data": {}, "versions": {}},
-        "teacher_logits": {"test_image_ids": torch.from_numpy(test_ids), "test_logits": test_logits},
+        "teacher_card": {
+            "architecture": "vit",
+            "metric": "accuracy",
+            "score": {"test": 0.1},
+            "data": {},
+            "versions": {},
+        },
+        "teacher_logits": {"test_image_ids": torch.from_numpy(test_ids), "test_class_scores": class_scores},
         "source_weights": source.weights,
         "source_statistics": source.statistics,
         "projector": projector_of(source, TRAIN_PROJECTOR),
         **{f"{method}_models": trained(method, source) for method in schemas.METHODS},
         **{f"{method}_history": history(method) for method in schemas.METHODS},
         "sweep_trials": trials,
-        "pareto_figure": go.Figure(),
+        "pareto_figure": pareto_figure(trials, OBJECTIVE.metric),
         "params:train_projector": TRAIN_PROJECTOR,
         "params:evaluate": EVALUATE,
     }
@@ -206,7 +215,7 @@ def share_of_hits(answers: Callable[[torch.Tensor], torch.Tensor], classes: list
     """Accuracy on the test images of `classes`, image by image; `answers` gives one logit a class."""
     rows = inputs["index"].query("split == 'test' and class_id in @classes")
     with torch.no_grad():
-        guesses = answers(normalise(inputs["images"][rows["image_id"].to_numpy()], MEAN, STD)).argmax(1)
+        guesses = answers(OBJECTIVE.encode(inputs["images"][rows["image_id"].to_numpy()])).argmax(1)
     return float(np.mean([classes[guess] == label for guess, label in zip(guesses, rows["class_id"], strict=True)]))
 
 
@@ -220,7 +229,7 @@ def test_the_accuracy_of_every_student_is_that_of_its_timm_model_on_the_test_ima
         task_model = build(row.method, source, TRAIN_PROJECTOR, row.seed).eval()
         expected.append(share_of_hits(task_model.specialise(classes), classes, inputs))
 
-    assert list(students["accuracy"]) == pytest.approx(expected)
+    assert list(students["score"]) == pytest.approx(expected)
     assert len(set(expected)) > 3
 
 
@@ -233,7 +242,7 @@ def test_the_teacher_is_judged_by_its_cached_logits_as_by_itself(
         classes = inputs["tasks"]["class_ids"][task_id]
         expected.append(share_of_hits(lambda images, classes=classes: teacher(images)[:, classes], classes, inputs))
 
-    assert list(rows["accuracy"]) == pytest.approx(expected)
+    assert list(rows["score"]) == pytest.approx(expected)
     assert len(set(expected)) > 1
 
 
@@ -254,7 +263,7 @@ def test_only_timings_and_report_depend_on_the_clock(inputs: dict[str, Any], out
     again = run(inputs)
     for name in ("metrics", "costs", "learning_curves_table"):
         assert json.dumps(again[name]) == json.dumps(outputs[name])
-    for name in ("accuracy_figure", "learning_curves_figure", "tasks_figure"):
+    for name in ("scores_figure", "learning_curves_figure", "tasks_figure", "examples_figure"):
         assert again[name].to_json() == outputs[name].to_json()
     pd.testing.assert_frame_equal(again["results"], outputs["results"])
 
@@ -265,7 +274,7 @@ def test_learning_curves_are_records_for_dvc_plots(outputs: dict[str, Any]) -> N
         "method": "projected",
         "seed": 0,
         "step": 10,
-        "validation_accuracy": 0.6,
+        "validation_score": 0.6,
     }
 
 

@@ -169,7 +169,7 @@ def test_tokens_that_are_normalised_before_the_blocks_reach_a_student_of_the_sam
     with torch.no_grad():
         for parameter in teacher.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
-    statistics = activation_statistics(teacher, [images])
+    statistics = activation_statistics(teacher, [lambda: teacher(images)])
     source = Source(TransformerSpec.of(teacher), canonical_weights(teacher), statistics)
     same_size = ProjectionOperator(source, source.spec, static, seed=0, free_weights=False)
     with torch.no_grad():

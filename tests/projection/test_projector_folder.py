@@ -21,6 +21,7 @@ from projpipe.projection.source import Source
 from projpipe.sealed import MANIFEST, sealed
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.forward import forward_students
+from projpipe.transformer.objectives import Classification
 
 CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 CONDITIONINGS = {
@@ -38,7 +39,8 @@ def make_projector(
     with torch.no_grad():
         for parameter in operator.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
-    return Projector(operator.eval(), {"classes": CLASSES, "mean": [0.3], "std": [0.35]}, {"seed": 0})
+    objective = Classification([0.3], [0.35], (1, 8, 8))
+    return Projector(operator.eval(), objective, {"classes": CLASSES}, {"seed": 0})
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,7 @@ def test_a_saved_projector_makes_the_same_students_bit_for_bit(
     projector.save(tmp_path / "projector")
     loaded = load_projector(tmp_path / "projector")
     assert (loaded.data, loaded.provenance) == (projector.data, projector.provenance)
+    assert loaded.objective == projector.objective
     student, again = projector.generate(["two", "nine"]), loaded.generate(["two", "nine"])
     assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in student.state_dict().items())
     assert torch.equal(student(images), again(images))

@@ -1,112 +1,191 @@
-"""A small evaluation to report on: accuracies drawn at random, sizes and latencies measured on tiny timm models."""
+"""Two small evaluations to report on, one in accuracy and one in bits per pixel, with scores drawn at random."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import timm
-import torch
 
-from projpipe.config import EvaluateConfig, LatencyConfig, StudentConfig, TrainProjectorConfig
-from projpipe.evaluation.cost import deployed_cost
-from projpipe.evaluation.latency import measure_timings
-from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics
+from projpipe.config import EvaluateConfig, TrainProjectorConfig
+from projpipe.evaluation.metrics import TEACHER_SEED
+from projpipe.metric import ACCURACY, BITS_PER_PIXEL, Metric
 from projpipe.reporting import figures
+from projpipe.reporting.examples import ExampleRow, examples_figure
 from projpipe.reporting.report import render_report
 
-MEANS = {"teacher": 0.95, "projected": 0.94, "static": 0.92, "universal": 0.85}
 KINDS = ["new_combination"] * 12 + ["new_class"] * 4 + ["train"] * 4
+STUDENTS = ("projected", "static", "universal")
+SIZES = [(12, 1, 2, 1.0, 3_400), (16, 2, 2, 2.0, 9_800), (24, 1, 4, 2.0, 8_100), (24, 3, 4, 4.0, 34_000)]
 
 
-def vit(embed_dim: int, depth: int, num_classes: int) -> torch.nn.Module:
-    return timm.create_model(
-        "vit_tiny_patch16_224",
-        img_size=8,
-        patch_size=2,
-        embed_dim=embed_dim,
-        depth=depth,
-        num_heads=2,
-        in_chans=1,
-        num_classes=num_classes,
-    ).eval()
+@dataclass(frozen=True)
+class Evaluation:
+    """What a report on one objective is made of; `measured` holds metrics, costs and timings."""
+
+    metric: Metric
+    results: pd.DataFrame
+    history: pd.DataFrame
+    trials: pd.DataFrame
+    measured: dict[str, Any]
 
 
-@pytest.fixture(scope="session")
-def results() -> pd.DataFrame:
+def evaluated(
+    metric: Metric,
+    objective: str,
+    means: Mapping[str, float],
+    start: float,
+    tried: list[float],
+    num_classes: int,
+    sampling_ms: Mapping[str, float],
+) -> Evaluation:
+    """Scores around `means`; learning curves from `start` to them; sweep trials with the scores `tried`."""
     rng = np.random.default_rng(0)
-    records = [
-        {
-            "method": method,
-            "seed": seed,
-            "task_id": task_id,
-            "task_name": f"task {task_id} <script>alert(1)</script>",
-            "kind": kind,
-            "strategy": "random",
-            "num_classes": 3,
-            "images": 60,
-            "accuracy": float(np.clip(mean + rng.normal(0, 0.02), 0, 1)),
-        }
-        for method, mean in MEANS.items()
-        for seed in ([TEACHER_SEED] if method == "teacher" else [0, 1])
-        for task_id, kind in enumerate(KINDS)
-    ]
-    return pd.DataFrame(records)
-
-
-@pytest.fixture(scope="session")
-def history() -> pd.DataFrame:
-    return pd.DataFrame(
+    results = pd.DataFrame(
+        [
+            {
+                "method": method,
+                "seed": seed,
+                "task_id": task_id,
+                "task_name": f"task {task_id} <script>alert(1)</script>",
+                "kind": kind,
+                "strategy": "random",
+                "num_classes": num_classes,
+                "images": 60,
+                "score": mean + float(np.clip(rng.normal(0, 0.02), -0.04, 0.04)),
+            }
+            for method, mean in means.items()
+            for seed in ([TEACHER_SEED] if method == "teacher" else [0, 1])
+            for task_id, kind in enumerate(KINDS)
+        ]
+    )
+    history = pd.DataFrame(
         [
             {
                 "method": method,
                 "seed": seed,
                 "step": step,
                 "loss": 1 / (1 + step),
-                "validation_accuracy": MEANS[method] - 0.4 * (1 - step / 400) ** 2 - 0.01 * seed,
+                "validation_score": means[method] + (start - means[method]) * (1 - step / 400) ** 2 - 0.01 * seed,
             }
-            for method in ("projected", "static", "universal")
+            for method in STUDENTS
             for seed in (0, 1)
             for step in (0, 100, 200, 300, 400)
         ]
     )
-
-
-@pytest.fixture(scope="session")
-def trials() -> pd.DataFrame:
-    rows = [
-        (12, 1, 2, 1.0, 3_400, 0.84),
-        (16, 2, 2, 2.0, 9_800, 0.90),
-        (24, 1, 4, 2.0, 8_100, 0.89),
-        (24, 3, 4, 4.0, 34_000, 0.89),
-    ]
-    table = pd.DataFrame(
-        rows, columns=["embed_dim", "depth", "num_heads", "mlp_ratio", "params", "validation_accuracy"]
-    )
-    return table.assign(trial=range(len(rows)), pareto=[True, True, True, False])
-
-
-@pytest.fixture(scope="session")
-def evaluation(results: pd.DataFrame) -> dict[str, Any]:
-    """metrics, costs and timings of the results above."""
-    models = {"teacher": vit(96, 4, 10)} | dict.fromkeys(["projected", "static", "universal"], vit(24, 1, 3))
-    costs = {name: deployed_cost(model, (1, 8, 8)) for name, model in models.items()}
-    timings = measure_timings(
-        models["teacher"],
-        {method: lambda classes: vit(24, 1, len(classes)) for method in ("projected", "static", "universal")},
-        tasks=[[0, 1], [1, 2, 3]],
-        classes=[1, 2, 3],
-        image_shape=(1, 8, 8),
-        config=LatencyConfig(batch_sizes=(1, 32), threads=1, repeats=5),
-    )
-    student = StudentConfig(embed_dim=24, depth=1, num_heads=2, mlp_ratio=4.0)
-    return {
-        "metrics": build_metrics("digits & <b>more</b>", results, costs, student, bootstrap_samples=500, seed=0),
-        "costs": costs,
-        "timings": timings,
+    trials = pd.DataFrame(SIZES, columns=["embed_dim", "depth", "num_heads", "mlp_ratio", "params"])
+    trials = trials.assign(trial=range(len(SIZES)), validation_score=tried, pareto=[True, True, True, False])
+    teacher, student = {"params": 898_000, "macs": 15_500_000}, {"params": 11_600, "macs": 180_000}
+    measured = {
+        "metrics": {
+            "dataset": "digits & <b>more</b>",
+            "objective": objective,
+            "metric": metric.name,
+            "higher_is_better": metric.higher_is_better,
+            "teacher": teacher,
+            "student": {**student, "embed_dim": 24, "depth": 1, "num_heads": 2, "mlp_ratio": 4.0},
+            "reduction": {"params": 0.987, "macs": 0.988},
+            **summarised(results),
+        },
+        "costs": {"teacher": teacher} | dict.fromkeys(STUDENTS, student),
+        "timings": {
+            "machine": "Linux x86_64",
+            "threads": 1,
+            "repeats": 5,
+            "num_classes": num_classes,
+            "latency": {
+                method: {"1": latency(2.1, i), "32": latency(15.96, i)}
+                for i, method in enumerate(("teacher", *STUDENTS))
+            },
+            "make_one_model_ms": dict.fromkeys(STUDENTS, 2.34),
+            "sampling": {
+                method: latency(ms, 0) | {"speedup": sampling_ms["teacher"] / ms} for method, ms in sampling_ms.items()
+            },
+        },
     }
+    return Evaluation(metric, results, history, trials, measured)
+
+
+def summarised(results: pd.DataFrame) -> dict[str, Any]:
+    """`results` and `differences` of the metrics, with intervals of two standard errors."""
+    scores = results.groupby(["method", "kind", "task_id"])["score"].mean()
+
+    def cell(values: pd.Series) -> dict[str, Any]:
+        mean, error = float(values.mean()), float(values.std() / len(values) ** 0.5)
+        return {"mean": mean, "ci95": [mean - 2 * error, mean + 2 * error]}
+
+    kinds = dict.fromkeys(KINDS)
+    return {
+        "results": {
+            method: {kind: {**cell(scores[method][kind]), "tasks": len(scores[method][kind])} for kind in kinds}
+            for method in results["method"].unique()
+        },
+        "differences": {
+            f"projected-{other}": {kind: cell(scores["projected"][kind] - scores[other][kind]) for kind in kinds}
+            for other in ("teacher", "static", "universal")
+        },
+    }
+
+
+def latency(teacher_ms: float, place: int) -> dict[str, float]:
+    """Of the teacher at place 0, and of students behind it, each a little slower than the one before."""
+    speedup = 1.0 if place == 0 else 5.4 - 0.1 * place
+    return {"median_ms": teacher_ms / speedup, "iqr_ms": 0.01, "speedup": speedup, "paired_speedup": speedup}
+
+
+@pytest.fixture(scope="session")
+def accuracy() -> Evaluation:
+    return evaluated(
+        ACCURACY,
+        "classification",
+        means={"teacher": 0.95, "projected": 0.94, "static": 0.92, "universal": 0.85},
+        start=0.4,
+        tried=[0.84, 0.90, 0.89, 0.89],
+        num_classes=3,
+        sampling_ms={},
+    )
+
+
+@pytest.fixture(scope="session")
+def bits() -> Evaluation:
+    return evaluated(
+        BITS_PER_PIXEL,
+        "image_modeling",
+        means={"teacher": 1.818, "projected": 1.866, "static": 1.897, "universal": 1.949},
+        start=4.1,
+        tried=[2.11, 1.93, 1.98, 1.97],
+        num_classes=1,
+        sampling_ms={"teacher": 123.4, "projected": 32.1, "static": 32.2, "universal": 32.3},
+    )
+
+
+@pytest.fixture(scope="session", params=["accuracy", "bits"])
+def either(request: pytest.FixtureRequest) -> Evaluation:
+    """Each of the two in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def results(accuracy: Evaluation) -> pd.DataFrame:
+    return accuracy.results
+
+
+@pytest.fixture(scope="session")
+def history(accuracy: Evaluation) -> pd.DataFrame:
+    return accuracy.history
+
+
+@pytest.fixture(scope="session")
+def trials(accuracy: Evaluation) -> pd.DataFrame:
+    return accuracy.trials
+
+
+@pytest.fixture(scope="session")
+def evaluation(accuracy: Evaluation) -> dict[str, Any]:
+    """metrics, costs and timings in accuracy."""
+    return accuracy.measured
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +229,7 @@ def teacher_card() -> dict[str, Any]:
         "weights": "random",
         "params": 450_000,
         "macs": 8_000_000,
-        "accuracy": {"train": 0.99, "validation": 0.97, "test": 0.96},
+        "score": {"train": 0.99, "validation": 0.97, "test": 0.96},
         "data": {"mean": [0.3], "std": [0.37]},
         "training": {"epochs": 30},
         "versions": {"timm": "1"},
@@ -197,33 +276,52 @@ def parameters() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def render(
-    evaluation: dict[str, Any],
-    results: pd.DataFrame,
-    history: pd.DataFrame,
-    trials: pd.DataFrame,
-    teacher_card: dict[str, Any],
-    dataset_card: dict[str, Any],
-    parameters: dict[str, Any],
-) -> Callable[[dict[str, Any]], str]:
-    """The report as a function of metrics, costs and timings."""
-    drawn = {
-        "accuracy": figures.accuracy_figure(evaluation["metrics"]["results"]),
-        "learning_curves": figures.learning_curves_figure(history),
-        "tasks": figures.tasks_figure(results),
-        "pareto": figures.pareto_figure(trials, teacher_accuracy=0.93),
-    }
-    return lambda evaluated: render_report(
-        **evaluated,
-        results=results,
-        sweep_trials=trials,
-        figures=drawn,
-        teacher_card=teacher_card,
-        dataset_card=dataset_card,
-        parameters=parameters,
-    )
+def examples() -> list[ExampleRow]:
+    """Images drawn at random of two tasks; the second column of the second is empty."""
+    rng = np.random.default_rng(0)
+
+    def drawn(number: int) -> np.ndarray:
+        return rng.integers(0, 256, (number, 8, 8, 1), dtype=np.uint8)
+
+    return [
+        ExampleRow("3 <script>alert(1)</script>", {"test images": drawn(16), "Teacher & <b>more</b>": drawn(9)}),
+        ExampleRow("4, 5", {"test images": drawn(5), "Teacher & <b>more</b>": drawn(0)}),
+    ]
+
+
+Render = Callable[[Evaluation, dict[str, Any]], str]
 
 
 @pytest.fixture(scope="session")
-def report(render: Callable[[dict[str, Any]], str], evaluation: dict[str, Any]) -> str:
-    return render(evaluation)
+def render(
+    examples: list[ExampleRow],
+    teacher_card: dict[str, Any],
+    dataset_card: dict[str, Any],
+    parameters: dict[str, Any],
+) -> Render:
+    """The report as a function of an evaluation, and of the metrics, costs and timings to show in it."""
+
+    def rendered(of: Evaluation, measured: dict[str, Any]) -> str:
+        drawn = {
+            "scores": figures.scores_figure(measured["metrics"]["results"], of.metric),
+            "examples": examples_figure(examples, "Examples"),
+            "learning_curves": figures.learning_curves_figure(of.history, of.metric),
+            "tasks": figures.tasks_figure(of.results, of.metric),
+            "pareto": figures.pareto_figure(of.trials, of.metric),
+        }
+        return render_report(
+            **measured,
+            results=of.results,
+            sweep_trials=of.trials,
+            figures=drawn,
+            teacher_card={**teacher_card, "metric": of.metric.name},
+            dataset_card=dataset_card,
+            parameters=parameters,
+        )
+
+    return rendered
+
+
+@pytest.fixture(scope="session")
+def report(render: Render, either: Evaluation) -> str:
+    return render(either, either.measured)

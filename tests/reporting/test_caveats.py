@@ -7,22 +7,31 @@ import pytest
 from projpipe.reporting.caveats import caveats
 
 
-@pytest.fixture
-def clean(evaluation: dict[str, Any]) -> dict[str, Any]:
+def cleaned(evaluation: dict[str, Any], gain: list[float]) -> dict[str, Any]:
     """An evaluation at which no rule but the two that always hold has anything to say."""
     found = copy.deepcopy(evaluation)
     metrics, timings = found["metrics"], found["timings"]
     for by_kind in metrics["differences"].values():
         for cell in by_kind.values():
-            cell["ci95"] = [0.01, 0.02]
+            cell["ci95"] = gain
     for by_kind in metrics["results"].values():
         for cell in by_kind.values():
             cell.update(mean=0.8, tasks=40)
     metrics["teacher"]["macs"], metrics["student"]["macs"] = 1000, 100
-    for by_size in timings["latency"].values():
-        for measured in by_size.values():
+    for by_place in (*timings["latency"].values(), timings["sampling"]):
+        for measured in by_place.values():
             measured.update(median_ms=1.0, iqr_ms=0.01, speedup=9.0)
     return found
+
+
+@pytest.fixture
+def clean(accuracy: Any) -> dict[str, Any]:
+    return cleaned(accuracy.measured, [0.01, 0.02])
+
+
+@pytest.fixture
+def clean_bits(bits: Any) -> dict[str, Any]:
+    return cleaned(bits.measured, [-0.02, -0.01])
 
 
 @pytest.fixture
@@ -42,6 +51,32 @@ def test_a_strong_evaluation_has_only_the_limits_that_always_hold(
     assert len(sentences) == 2
     assert "one image is 1.7 points" in sentences[0]
     assert "One teacher, one data set and one training budget" in sentences[1]
+
+
+def test_in_bits_too_and_the_direction_is_kept_in_mind(clean_bits: dict[str, Any], three_seeds: pd.DataFrame) -> None:
+    sentences = caveats(clean_bits["metrics"], clean_bits["timings"], three_seeds)
+    assert len(sentences) == 2
+    assert "has 60 of them, so that one image is 1.7 % of the mean there." in sentences[0]
+
+    clean_bits["metrics"]["differences"]["projected-static"]["new_class"]["ci95"] = [0.01, 0.02]
+    clean_bits["metrics"]["differences"]["projected-shuffled"] = {"new_class": {"mean": 0.02, "ci95": [0.01, 0.03]}}
+    found = found_in(clean_bits, three_seeds)
+    assert "Projected minus static projection: the projected model is worse on new classes." in found
+    assert "in place of its task's own, the projector does better on new classes." in found
+
+
+def test_bits_have_no_ceiling(clean_bits: dict[str, Any], three_seeds: pd.DataFrame) -> None:
+    for by_kind in clean_bits["metrics"]["results"].values():
+        by_kind["new_combination"]["mean"] = 1.98
+    assert "Every method is above" not in found_in(clean_bits, three_seeds)
+
+
+def test_sampling_that_lags_or_is_noisy_is_said(clean_bits: dict[str, Any], three_seeds: pd.DataFrame) -> None:
+    clean_bits["timings"]["sampling"]["projected"]["speedup"] = 2.0
+    clean_bits["timings"]["sampling"]["universal"]["iqr_ms"] = 0.5
+    found = found_in(clean_bits, three_seeds)
+    assert "10 times fewer multiply-accumulates but is 2.0 times faster at sampling:" in found
+    assert "universal conditional at sampling." in found
 
 
 def test_an_interval_around_zero_and_one_below_it_are_said_apart(

@@ -2,14 +2,12 @@ import copy
 import json
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
-import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
-from projpipe.reporting.comparison import budget_curves_figure, comparison_markdown, differences_figure
+from projpipe.reporting.comparison import comparison_markdown
 
 SMALL, LARGE = "small student, 1x", "small | student, <b>4x</b>"
 NONE = "\N{EN DASH}"
@@ -24,14 +22,14 @@ def difference(mean: float, kinds: tuple[str, ...] = KINDS) -> dict[str, Any]:
     return {kind: {"mean": mean, "ci95": [mean - 0.029, mean + 0.027]} for kind in kinds}
 
 
-def trained(method: str, source_accuracy: dict[str, float] | None = None) -> dict[str, Any]:
+def trained(method: str, source_score: dict[str, float] | None = None) -> dict[str, Any]:
     return {
         "method": method,
         "learning_rate": 0.002,
         "steps": 1000,
         "training_flops": 4_500_000_000_000,
         "flops_to_make": 3_000_000,
-        "source_accuracy": source_accuracy,
+        "source_score": source_score,
     }
 
 
@@ -105,32 +103,7 @@ def timings() -> dict[str, Any]:
         "1": {"teacher_ms": 1.9, "student_ms": 0.4, "speedup": 4.6},
         "32": {"teacher_ms": 20.0, "student_ms": 1.0, "speedup": 20.0},
     }
-    return {"machine": "Linux x86_64", "threads": 1, "latency": {SMALL: of_table, LARGE: of_table}}
-
-
-@pytest.fixture
-def history() -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "table": table,
-                "name": name,
-                "method": method,
-                "seed": seed,
-                "step": step,
-                "validation_accuracy": 0.5 + 0.01 * seed + step / 10_000,
-            }
-            for table, name, method in [
-                ("1x", "projected", "projected"),
-                ("1x", "universal", "universal"),
-                ("4x", "projected", "projected"),
-                ("4x", "rank 8", "projected"),
-                ("4x", "random", "projected"),
-            ]
-            for seed in (0, 1, 2)
-            for step in (0, 100, 200)
-        ]
-    )
+    return {"machine": "Linux x86_64", "threads": 1, "latency": {SMALL: of_table, LARGE: of_table}, "sampling": {}}
 
 
 def tables_of(markdown: str) -> Iterator[list[list[str]]]:
@@ -263,80 +236,49 @@ def test_free_text_is_shown_as_it_is(summary: dict[str, Any], timings: dict[str,
     assert "<h2>small | student, &lt;b&gt;4x&lt;/b&gt;</h2>" in html
 
 
-def test_the_forest_plot_shows_every_difference_with_its_interval(summary: dict[str, Any]) -> None:
-    figure = differences_figure(summary)
-    first = next(t for t in figure.data if t.name == "new combinations of known classes")
-
-    assert list(first.x) == pytest.approx([9.2, 0.3, -3.1, 35.1])
-    assert list(first.error_x.array) == pytest.approx([2.7] * 4)
-    assert list(first.error_x.arrayminus) == pytest.approx([2.9] * 4)
-    assert [label.replace("<br>", " ") for label in figure.layout.yaxis.ticktext] == [
-        "minus Universal conditional",
-        "minus Per task, distilled",
-        "minus Teacher",
-        "minus Projected, another task's embedding",
-    ]
-    assert list(figure.layout.yaxis2.ticktext) == ["minus rank 8", "minus random"]
-    assert [a.text for a in figure.layout.annotations] == [
-        f"{SMALL}: Projected minus …",
-        "small | student, &lt;b&gt;4x&lt;/b&gt;: full-size minus …",
-    ]
-    assert [(s.x0, s.x1) for s in figure.layout.shapes] == [(0, 0), (0, 0)]
+def test_accuracies_are_read_in_per_cent(summary: dict[str, Any], timings: dict[str, Any]) -> None:
+    text = text_of(comparison_markdown(summary, timings))
+    assert "Accuracy is in %, with its 95 % interval in brackets." in text
+    assert "Differences are paired by seed and task, in percentage points. They are bold" in text
+    assert "sampling" not in text
 
 
-def test_marks_of_a_row_are_apart_and_kinds_differ_in_colour_and_marker(summary: dict[str, Any]) -> None:
-    in_first_panel = [t for t in differences_figure(summary).data if t.yaxis == "y"]
-    rows = [sorted(y for t in in_first_panel for y in t.y if round(y) == row) for row in range(4)]
-    assert [len(row) for row in rows] == [4, 1, 4, 4]
-    assert all(later - earlier > 0.1 for row in rows for earlier, later in pairwise(row))
-    assert len({t.marker.color for t in in_first_panel}) == len({t.marker.symbol for t in in_first_panel}) == 4
-    assert [t.legendgroup for t in differences_figure(summary).data if t.showlegend] == list(KINDS)
+@pytest.fixture
+def in_bits(summary: dict[str, Any]) -> dict[str, Any]:
+    return summary | {"metric": "bits_per_pixel"}
 
 
-def test_a_single_table_with_a_single_difference_is_drawn(summary: dict[str, Any]) -> None:
-    table = summary["tables"][SMALL]
-    table["differences"] = {"projected-teacher": difference(0.1, KINDS[:1])}
-    summary["tables"] = {SMALL: table}
-    assert sum(len(t.x) for t in differences_figure(summary).data) == 1
+def test_bits_are_read_with_fewer_being_better(in_bits: dict[str, Any], timings: dict[str, Any]) -> None:
+    text = text_of(comparison_markdown(in_bits, timings))
+    assert "Bits per pixel, fewer are better, have their 95 % interval in brackets." in text
+    assert "paired by seed and task, in bits per pixel, where a negative one is a gain. They are bold" in text
+    assert "accuracy" not in text.lower()
+    assert "reach the projector's bits per pixel on validation images of the sampled tasks after 240 steps" in text
 
 
-def test_budget_curves_are_the_mean_and_the_range_of_the_seeds_in_a_panel_a_table(history: pd.DataFrame) -> None:
-    figure = budget_curves_figure(history, ["4x", "1x"])
-    band, curve = (t for t in figure.data if t.legendgroup == "universal")
-
-    assert [a.text for a in figure.layout.annotations] == ["4x", "1x"]
-    assert (curve.xaxis, curve.yaxis) == (band.xaxis, band.yaxis) == ("x2", "y2")
-    assert list(curve.y) == pytest.approx([51, 52, 53])
-    assert list(band.y) == pytest.approx([52, 53, 54, 52, 51, 50])
-    assert sorted(t.name for t in figure.data if t.showlegend) == [
-        "Projected",
-        "Universal conditional",
-        "random",
-        "rank 8",
-    ]
-    assert "range of the seeds" in figure.layout.title.text
+def test_bits_have_three_decimals_and_differences_keep_their_sign(
+    in_bits: dict[str, Any], timings: dict[str, Any]
+) -> None:
+    tables = list(tables_of(comparison_markdown(in_bits, timings)))
+    assert tables[0][3][1] == "0.859 [0.848, 0.871]"
+    assert {row[0]: row[1] for row in tables[1][1:]} == {
+        "Universal conditional": "**+0.092 [0.063, 0.119]**",
+        "Per task, distilled ¹": "+0.003 [−0.026, 0.030]",
+        "Teacher": "**−0.031 [−0.060, −0.004]**",
+        "Projected, another task's embedding": "**+0.351 [0.322, 0.378]**",
+    }
+    assert tables[5][0][-1] == "source bits per pixel, before → after"
+    assert [row[-1] for row in tables[5][1:]] == [NONE, "0.970 → 0.955", NONE]
 
 
-def test_a_curve_keeps_its_colour_in_all_panels_and_no_two_names_share_one(history: pd.DataFrame) -> None:
-    figure = budget_curves_figure(history, ["1x", "4x"])
-    colours: dict[str, set[str]] = {}
-    for curve in (t for t in figure.data if t.fill is None):
-        colours.setdefault(curve.legendgroup, set()).add(curve.line.color)
-    assert all(len(found) == 1 for found in colours.values())
-    assert len(set.union(*colours.values())) == len(colours) == 4
+def test_the_time_to_sample_an_image_closes_the_latency(in_bits: dict[str, Any], timings: dict[str, Any]) -> None:
+    of_table = {"teacher_ms": 12.3, "student_ms": 3.24, "speedup": 3.8}
+    timings["sampling"] = {SMALL: of_table, LARGE: of_table}
+    text = text_of(comparison_markdown(in_bits, timings))
+    assert "; sampling one image: teacher 12.3 ms, student 3.2 ms (3.8 times as fast)." in text
 
 
-@pytest.mark.parametrize(("count", "panels"), [(1, 1), (3, 3)])
-def test_any_number_of_tables_has_as_many_panels(history: pd.DataFrame, count: int, panels: int) -> None:
-    tables = [f"table {i}" for i in range(count)]
-    frames = [history[history["table"] == "1x"].assign(table=table) for table in tables]
-    figure = budget_curves_figure(pd.concat(frames, ignore_index=True), tables)
-    assert len(list(figure.select_xaxes())) == panels
-
-
-def test_document_and_figures_come_of_plain_json_and_are_the_same_every_time(
+def test_the_document_comes_of_plain_json_and_is_the_same_every_time(
     summary: dict[str, Any], timings: dict[str, Any]
 ) -> None:
-    stored = json.loads(json.dumps(summary))
-    assert comparison_markdown(stored, timings) == comparison_markdown(summary, timings)
-    assert differences_figure(stored).to_json() == differences_figure(summary).to_json()
+    assert comparison_markdown(json.loads(json.dumps(summary)), timings) == comparison_markdown(summary, timings)

@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from projpipe.reporting.formats import percent
 from projpipe.reporting.report import flatten, per_task_table
 
+FIGURES = ("scores", "learning_curves", "tasks", "examples", "pareto")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 class Page(HTMLParser):
-    """Tags with their attributes, ids, and the text outside scripts and styles."""
+    """Tags with their attributes, and the text outside scripts and styles, with straight apostrophes."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        return re.sub(r"\s+", " ", "".join(self.words))
+        return re.sub(r"\s+", " ", "".join(self.words)).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
 
 
 def test_it_needs_nothing_from_elsewhere(report: str) -> None:
@@ -54,13 +54,14 @@ def test_names_from_folders_are_shown_as_text(report: str) -> None:
     assert "a/<i>b</i>.png" in page.text
 
 
-def test_it_says_what_was_found(report: str, evaluation: dict[str, Any]) -> None:
-    text, metrics = Page(report).text, evaluation["metrics"]
-    assert f"−{percent(metrics['reduction']['params'])} %" in text
+def test_it_says_what_was_found(report: str, either: Any) -> None:
+    text, metrics, metric = Page(report).text, either.measured["metrics"], either.metric
+    assert "−98.7 %" in text
     for method in ("projected", "static", "universal", "teacher"):
         for kind in ("new_combination", "new_class", "train"):
             cell = metrics["results"][method][kind]
-            assert f"{percent(cell['mean'])} [{percent(cell['ci95'][0])}, {percent(cell['ci95'][1])}]" in text
+            low, high = map(metric.text, cell["ci95"])
+            assert f"{metric.text(cell['mean'])} [{low}, {high}]" in text
     assert "the projected model is better than a universal conditional model of its size" in text
     assert "5f5f5f" in text
     assert "400 steps of 4 tasks with 32 images each, 50 % of the loss" in text
@@ -68,31 +69,97 @@ def test_it_says_what_was_found(report: str, evaluation: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize(
-    ("interval", "sentence"),
+    ("interval", "in_accuracy", "in_bits"),
     [
-        ([-0.03, -0.01], "is worse than a universal conditional model"),
-        ([-0.01, 0.02], "shows no clear difference from a universal conditional model"),
-        ([0.01, 0.02], "is better than a universal conditional model"),
+        ([-0.03, -0.01], "is worse than", "is better than"),
+        ([-0.01, 0.02], "shows no clear difference from", "shows no clear difference from"),
+        ([0.01, 0.03], "is better than", "is worse than"),
     ],
 )
-def test_the_opening_sentence_follows_the_interval(
-    render: Any, evaluation: dict[str, Any], interval: list[float], sentence: str
+def test_the_opening_sentence_follows_the_interval_and_the_direction(
+    render: Any, accuracy: Any, bits: Any, interval: list[float], in_accuracy: str, in_bits: str
 ) -> None:
-    changed = copy.deepcopy(evaluation)
-    changed["metrics"]["differences"]["projected-universal"]["new_combination"]["ci95"] = interval
-    assert sentence in Page(render(changed)).text
+    for of, found in ((accuracy, in_accuracy), (bits, in_bits)):
+        changed = copy.deepcopy(of.measured)
+        changed["metrics"]["differences"]["projected-universal"]["new_combination"]["ci95"] = interval
+        text = Page(render(of, changed)).text
+        assert f"the projected model {found} a universal conditional model of its size" in text
+        low, high = map(of.metric.difference, interval)
+        assert f" {of.metric.step}, {low} to {high})" in text
 
 
-def test_it_does_without_tasks_of_new_classes(render: Any, evaluation: dict[str, Any]) -> None:
-    changed = copy.deepcopy(evaluation)
+def test_verdicts_turn_around_where_fewer_are_better(render: Any, accuracy: Any, bits: Any) -> None:
+    def verdicts(of: Any, sign: int) -> set[str]:
+        changed = copy.deepcopy(of.measured)
+        for by_kind in changed["metrics"]["differences"].values():
+            for cell in by_kind.values():
+                cell["ci95"] = sorted([sign * 0.01, sign * 0.02])
+        return {
+            str(attrs["class"])
+            for _, attrs in Page(render(of, changed)).tags
+            if (attrs.get("class") or "").startswith("verdict")
+        }
+
+    assert verdicts(accuracy, +1) == verdicts(bits, -1) == {"verdict better"}
+    assert verdicts(accuracy, -1) == verdicts(bits, +1) == {"verdict worse"}
+
+
+def test_each_objective_has_words_of_its_own(render: Any, accuracy: Any, bits: Any) -> None:
+    text = Page(render(accuracy, accuracy.measured)).text
+    assert "into a small one for any set of classes you name: it writes" in text
+    assert "Projected model minus each alternative, in percentage points of accuracy, paired by seed and task." in text
+    assert "for a task, its answers are limited to the task's classes" in text
+    assert "Sizes and speeds are of models for 3 classes, the held-out tasks' median; the teacher has its 10." in text
+    assert "and the rest the labels" in text
+    assert "accuracy in % [95 % interval]" in text
+    assert "validation accuracy in %" in text
+    assert "bits" not in text
+    assert "fewer are" not in text.lower()
+    assert "sampl" not in text.replace("a sample of the training tasks", "").replace("bootstrap_samples", "")
+
+    text = Page(render(bits, bits.measured)).text
+    assert "into a small one that models the images of any classes you name: it writes" in text
+    assert (
+        "in bits per pixel, paired by seed and task. Fewer are better, so that a negative difference is a gain." in text
+    )
+    assert "a causal decoder over the tokens of an image" in text
+    assert "Sizes and speeds are of models for 1 class, the held-out tasks' median" in text
+    assert "and the rest the images themselves" in text
+    assert "bits per pixel [95 % interval]" in text
+    assert "validation bits per pixel" in text
+    assert "Bits per pixel of every task" in text
+    assert "accuracy" not in text.lower()
+    assert "Fewer are better." in text
+
+
+def test_sampling_is_told_where_it_was_timed(render: Any, bits: Any) -> None:
+    text = Page(render(bits, bits.measured)).text
+    assert "1 thread; 3.8\N{MULTIPLICATION SIGN} faster at sampling" in text
+    assert "ms to sample one imagetimes fasterms to make one" in text
+    assert "123.4 (0.0) \N{EN DASH} \N{EN DASH}" in text  # of the teacher, which is made for no task
+    assert "32.1 (0.0) 3.8\N{MULTIPLICATION SIGN} 2.34" in text
+
+
+def test_every_figure_is_shown_once_with_its_caption(report: str) -> None:
+    for name in FIGURES:
+        assert report.count(f'id="figure-{name}"') == 1
+    after_results = report[report.index("<h2>Results</h2>") :]
+    assert after_results.index("<h2>Examples</h2>") < after_results.index('id="figure-examples"')
+    assert "up to 16" in Page(report).text
+
+
+def test_it_does_without_tasks_of_new_classes(render: Any, either: Any) -> None:
+    changed = copy.deepcopy(either.measured)
     for table in ("results", "differences"):
         for by_kind in changed["metrics"][table].values():
             del by_kind["new_class"]
-    assert "new combinations of known classes" in Page(render(changed)).text
+    assert "new combinations of known classes" in Page(render(either, changed)).text
 
 
-def test_controls_have_rows_among_the_results_and_are_explained(render: Any, with_controls: dict[str, Any]) -> None:
-    text = Page(render(with_controls)).text
+def test_controls_have_rows_among_the_results_and_are_explained(
+    render: Any, accuracy: Any, with_controls: dict[str, Any]
+) -> None:
+    text = Page(render(accuracy, with_controls)).text
     for name in ("another task's", "mean", "random"):
         assert text.count(f"Projected, {name} embedding") == 3  # a difference, an explanation, a row of results
     assert "40.0 [38.0, 42.0]" in text
@@ -101,10 +168,10 @@ def test_controls_have_rows_among_the_results_and_are_explained(render: Any, wit
     assert "random new combinations, those of them drawn at random" in text
 
 
-def test_the_same_evaluation_gives_the_same_bytes(render: Any, evaluation: dict[str, Any], report: str) -> None:
-    assert render(evaluation) == report
+def test_the_same_evaluation_gives_the_same_bytes(render: Any, either: Any, report: str) -> None:
+    assert render(either, either.measured) == report
     ids = [attrs["id"] for _, attrs in Page(report).tags if "id" in attrs]
-    assert sorted(ids) == ["figure-accuracy", "figure-learning_curves", "figure-pareto", "figure-tasks"]
+    assert sorted(ids) == sorted(f"figure-{name}" for name in FIGURES)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -130,7 +197,7 @@ def test_a_browser_without_network_draws_all_figures(report: str, tmp_path: Path
     )
     assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     page = re.sub(r"<script.*?</script>", "", done.stdout, flags=re.DOTALL)
-    for name in ("accuracy", "learning_curves", "tasks", "pareto"):
+    for name in FIGURES:
         drawn = page[page.index(f'id="figure-{name}"') :]
         assert 0 < drawn.index('class="main-svg"') < drawn.index("</figure>")
 
@@ -139,7 +206,7 @@ def test_every_task_has_a_row_with_the_mean_over_seeds(results: pd.DataFrame) ->
     rows = per_task_table(results)
     assert [row["kind"] for row in rows] == ["new_combination"] * 12 + ["new_class"] * 4 + ["train"] * 4
     of_task = results[(results["task_id"] == rows[3]["task_id"]) & (results["method"] == "static")]
-    assert rows[3]["accuracy"]["static"] == pytest.approx(of_task["accuracy"].mean())
+    assert rows[3]["score"]["static"] == pytest.approx(of_task["score"].mean())
 
 
 def test_nested_parameters_are_flattened_to_dotted_names() -> None:

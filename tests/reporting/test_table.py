@@ -1,9 +1,11 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
-from projpipe.reporting.formats import count, percent
+from projpipe.metric import ACCURACY, BITS_PER_PIXEL, Metric
+from projpipe.reporting.formats import count, latencies_of
 from projpipe.reporting.table import print_closing_table, print_comparison
 
 NONE = "\N{EN DASH}"
@@ -17,10 +19,10 @@ def printed(evaluation: dict[str, Any], width: int) -> str:
     return captured.get()
 
 
-def test_the_closing_table_has_two_lines_for_every_method_within_80_columns(evaluation: dict[str, Any]) -> None:
-    lines = printed(evaluation, width=80).splitlines()
+def test_the_closing_table_has_a_block_of_lines_for_every_method_within_80_columns(either: Any) -> None:
+    lines = printed(either.measured, width=80).splitlines()
 
-    metrics, timings = evaluation["metrics"], evaluation["timings"]
+    metric, metrics, timings = either.metric, either.measured["metrics"], either.measured["timings"]
     for method, name in (
         ("teacher", "Teacher"),
         ("projected", "Projected"),
@@ -30,12 +32,22 @@ def test_the_closing_table_has_two_lines_for_every_method_within_80_columns(eval
         at = next(i for i, line in enumerate(lines) if line.strip().startswith(name))
         for kind in ("new_combination", "new_class"):
             cell = metrics["results"][method][kind]
-            assert percent(cell["mean"]) in lines[at]
-            assert f"[{percent(cell['ci95'][0])}, {percent(cell['ci95'][1])}]" in lines[at + 1]
-        for size in ("1", "32"):
-            assert f"{timings['latency'][method][size]['median_ms']:.2f}" in lines[at]
-            assert f"({timings['latency'][method][size]['speedup']:.1f}x)" in lines[at + 1]
-        assert count(evaluation["costs"][method]["params"]) in lines[at]
+            low, high = map(metric.text, cell["ci95"])
+            assert metric.text(cell["mean"]) in lines[at]
+            assert f"[{low}, {high}]" in lines[at + 1] or (f"[{low}," in lines[at + 1] and f"{high}]" in lines[at + 2])
+        for measured in latencies_of(timings, method).values():
+            assert f"{measured['median_ms']:.2f}" in lines[at]
+            assert f"({measured['speedup']:.1f}x)" in lines[at + 1]
+        assert count(either.measured["costs"][method]["params"]) in lines[at]
+    assert "…" not in "".join(lines)
+
+
+def test_the_title_says_what_is_in_the_closing_table(accuracy: Any, bits: Any) -> None:
+    in_accuracy, in_bits = (" ".join(printed(of.measured, 80).split()) for of in (accuracy, bits))
+    assert "more</b>: accuracy in % [95 % interval], latency in ms (times faster)" in in_accuracy
+    assert "more</b>: bits per pixel [95 % interval], latency in ms (times faster)" in in_bits
+    assert "sample" not in in_accuracy
+    assert "batch 32 sample" in in_bits
 
 
 def test_controls_and_further_kinds_leave_the_closing_table_as_it_is(
@@ -57,7 +69,8 @@ def cell(mean: float, below: float = 0.01) -> dict[str, Any]:
     return {"mean": mean, "ci95": [mean - below, mean + 0.02]}
 
 
-def test_a_comparison_is_printed_with_the_lead_of_its_first_row_within_80_columns() -> None:
+def compared(metric: Metric) -> list[str]:
+    """The lines that a comparison of three rows is printed in."""
     table = {
         "reference": "projected",
         "seeds": [0],
@@ -74,17 +87,35 @@ def test_a_comparison_is_printed_with_the_lead_of_its_first_row_within_80_column
     }
     console = Console(width=80)
     with console.capture() as captured:
-        print_comparison({"dataset": "shapes", "tables": {"12 x 2": table}}, REPORT, console)
-    lines = captured.get().splitlines()
+        print_comparison({"dataset": "shapes", "metric": metric.name, "tables": {"12 x 2": table}}, REPORT, console)
+    return captured.get().splitlines()
 
+
+@pytest.mark.parametrize(
+    ("metric", "heading", "teacher", "intervals"),
+    [
+        (ACCURACY, "lead of Projected, in points", ["95.0", "−5.0", "97.0", "−17.0"], ["[94.0, 97.0]", "[−6.0, −3.0]"]),
+        (
+            BITS_PER_PIXEL,
+            "Projected minus the row, in bits, negative is better",
+            ["0.950", "−0.050", "0.970", "−0.170"],
+            ["[0.940,", "[−0.060,"],
+        ),
+    ],
+)
+def test_a_comparison_is_printed_with_the_lead_of_its_first_row_within_80_columns(
+    metric: Metric, heading: str, teacher: list[str], intervals: list[str]
+) -> None:
+    lines = compared(metric)
     assert lines[0].startswith("shapes, 12 x 2, 1 seed: ")
-    teacher, projected, distilled = (
-        next(i for i, line in enumerate(lines) if line.split()[:1] == [name])
+    assert heading in " ".join(line.strip() for line in lines[:3])
+    at, projected, distilled = (
+        next(i for i, line in enumerate(lines) if line.split()[:1] == [name] and "," not in line)
         for name in ("Teacher", "Projected", "[red]")
     )
-    assert lines[teacher].split() == ["Teacher", "95.0", "−5.0", "97.0", "−17.0"]
-    assert "[94.0, 97.0]  [−6.0, −3.0]" in lines[teacher + 1]
-    assert lines[projected].split() == ["Projected", "90.0", NONE, "80.0", NONE]
-    assert lines[distilled].split() == ["[red]", "70.0", "+20.0", NONE, NONE]
-    assert "[19.0, 22.0]" in lines[distilled + 1]
+    assert lines[at].split() == ["Teacher", *teacher]
+    assert all(interval in lines[at + 1] for interval in intervals)
+    assert lines[projected].split()[1:] == [metric.text(0.9), NONE, metric.text(0.8), NONE]
+    assert lines[distilled].split() == ["[red]", metric.text(0.7), metric.difference(0.2), NONE, NONE]
     assert f"Comparison: {REPORT}" in lines
+    assert "…" not in "".join(lines)

@@ -146,6 +146,12 @@ def test_explicit_tasks_keep_their_name_and_place() -> None:
     assert tasks[-1] == Task(KOREAN, "new_class", "explicit", "all of it")
 
 
+def test_one_class_alone_is_a_task_too() -> None:
+    tasks = sample_tasks(DIGITS, (7, 8, 9), [draw(low=1, high=1, **FEW), explicit("train", "3", "3")], 0)
+    assert {len(classes) for classes in sets(tasks)} == {1}
+    assert (3,) in sets(tasks, "train")
+
+
 @pytest.mark.parametrize(
     ("task", "message"),
     [
@@ -153,7 +159,6 @@ def test_explicit_tasks_keep_their_name_and_place() -> None:
             ("train", "0", "00"),
             r"tasks\[1\] \('mine'\).classes: '00' is neither a class nor a group .* did you mean '0'\?",
         ),
-        (("train", "3", "3"), r"tasks\[1\] \('mine'\).classes: '3' alone makes no task; name at least two"),
         (("train", "3", "9"), "'9' is held out, so it cannot be in a train task"),
         (("new_combination", "7", "1"), "'7' is held out, so it cannot be in a new_combination task"),
         (("new_class", "8", "1"), "'1' is not held out, but a new_class task has only held-out classes"),

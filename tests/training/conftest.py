@@ -9,9 +9,9 @@ from sklearn.datasets import load_digits
 from timm.models.vision_transformer import VisionTransformer
 
 from projpipe.config import TrainProjectorConfig
-from projpipe.images.normalisation import normalise
 from projpipe.projection.source import Source
 from projpipe.training.run_inputs import RunInputs
+from projpipe.transformer.objectives import Classification
 
 SETTINGS: dict[str, Any] = {
     "seeds": [0, 1],
@@ -52,32 +52,29 @@ def settings_fixture() -> Any:
 
 
 @pytest.fixture(scope="session")
-def run_inputs(source: Source, teacher: VisionTransformer) -> RunInputs:
+def run_inputs(source: Source, teacher: VisionTransformer, objective: Classification) -> RunInputs:
     digits = load_digits()
     images = (digits.images * 15).astype(np.uint8)[:500, :, :, None]
     labels = torch.tensor(digits.target[:500])
-    mean, std = [0.3], [0.35]
     train, validation = torch.arange(300), torch.arange(300, 400)
     with torch.no_grad():
-        logits = teacher(normalise(images, mean, std))
+        logits = teacher(objective.encode(images))
     identity = torch.eye(2, 3).expand(1, 300, 2, 3)
     return RunInputs(
         config=settings(),
+        objective=objective,
         source=source,
         logits={
             "train_image_ids": train,
             "train_affine": identity,
             "train_logits": logits[None, :300],
             "validation_image_ids": validation,
-            "validation_logits": logits[300:400],
             "test_image_ids": torch.arange(400, 500),
-            "test_logits": logits[400:],
+            "test_class_scores": logits[400:],
         },
         labels=labels,
         train_tasks=[[0, 1], [2, 3, 4], [1, 5, 6]],
         validation_tasks=[[0, 5], [3, 6]],
-        mean=mean,
-        std=std,
         images=images,
         images_sha256="digits",
     )

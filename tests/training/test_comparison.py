@@ -90,8 +90,8 @@ def test_every_method_is_trained_judged_and_weighed(
     outcome = train_part(folder, one_part(method, settings), JUDGED, SAMPLED, CPU)
     per_task = method in ("scratch", "distilled", "pruned")
     assert [row["step"] for row in outcome["history"]] == [0, 6, 12]
-    assert set(outcome["accuracies"]) == ({"pruned_only", "method"} if method == "pruned" else {"method"})
-    for accuracies in outcome["accuracies"].values():
+    assert set(outcome["scores"]) == ({"pruned_only", "method"} if method == "pruned" else {"method"})
+    for accuracies in outcome["scores"].values():
         assert len(accuracies) == (2 if per_task else 3)
         assert all(0 <= accuracy <= 1 for accuracy in accuracies)
     assert outcome["flops_per_step"] > 0
@@ -104,7 +104,7 @@ def test_controls_are_told_wrong_tasks_and_judged_on_the_same_ones(
 ) -> None:
     folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
     part = one_part("projected", settings, controls=True)
-    accuracies = train_part(folder, part, JUDGED, SAMPLED, CPU)["accuracies"]
+    accuracies = train_part(folder, part, JUDGED, SAMPLED, CPU)["scores"]
     assert {name: len(found) for name, found in accuracies.items()} == dict.fromkeys(
         ("method", "shuffled", "mean", "random"), 3
     )
@@ -116,7 +116,7 @@ def test_a_tuned_source_is_weighed_with_its_own_objective(run_inputs: RunInputs,
     tuned = train_part(folder, one_part("projected", settings, source="tuned"), JUDGED, SAMPLED, CPU)
     assert tuned["flops_per_step"] > 2 * frozen["flops_per_step"]
     kept = [row for row in tuned["history"] if row["kept"]]
-    assert kept[-1]["source_accuracy"] >= tuned["history"][0]["source_accuracy"] - 0.005
+    assert kept[-1]["source_score"] >= tuned["history"][0]["source_score"] - 0.005
 
 
 def test_a_part_is_named_by_what_decides_it_and_not_by_what_it_is_called(settings: Any) -> None:

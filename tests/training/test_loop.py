@@ -5,9 +5,11 @@ import torch
 import torch.nn.functional as F
 
 from projpipe.training.batches import Batch
-from projpipe.training.loop import Trainer, distillation_loss, one_cycle
-from projpipe.training.methods import MASKED, build
+from projpipe.training.loop import Trainer, one_cycle
+from projpipe.training.methods import build
 from projpipe.training.run_inputs import RunInputs
+from projpipe.transformer.class_weights import MASKED
+from projpipe.transformer.objectives import Classification
 
 
 def batch(teacher_logits: torch.Tensor, mask: list[list[bool]]) -> Batch:
@@ -22,13 +24,11 @@ def batch(teacher_logits: torch.Tensor, mask: list[list[bool]]) -> Batch:
     )
 
 
-def test_the_loss_is_the_mean_over_tasks_of_what_each_gives_alone() -> None:
+def test_the_loss_is_the_mean_over_tasks_of_what_each_gives_alone(objective: Classification) -> None:
     generator = torch.Generator().manual_seed(0)
     student, teacher = torch.randn(2, 5, 3, generator=generator), torch.randn(2, 5, 3, generator=generator)
     mask = [[True, True, True], [True, True, False]]
-    together = distillation_loss(
-        student.masked_fill(~torch.tensor(mask)[:, None], MASKED), batch(teacher, mask), 0.3, 2.0
-    )
+    together = objective.loss(student.masked_fill(~torch.tensor(mask)[:, None], MASKED), batch(teacher, mask), 0.3, 2.0)
 
     def alone(task: int, classes: int) -> torch.Tensor:
         own, target = student[task, :, :classes], teacher[task, :, :classes]
@@ -38,15 +38,15 @@ def test_the_loss_is_the_mean_over_tasks_of_what_each_gives_alone() -> None:
     torch.testing.assert_close(together, (alone(0, 3) + alone(1, 2)) / 2)
 
 
-def test_distillation_vanishes_where_the_student_is_its_teacher() -> None:
+def test_distillation_vanishes_where_the_student_is_its_teacher(objective: Classification) -> None:
     logits = torch.randn(1, 4, 3)
-    assert distillation_loss(logits, batch(logits, [[True] * 3]), 1.0, 2.0).abs() < 1e-6
+    assert objective.loss(logits, batch(logits, [[True] * 3]), 1.0, 2.0).abs() < 1e-6
 
 
 def test_free_weights_learn_faster_and_a_tuned_source_slower(run_inputs: RunInputs, settings) -> None:
     config = settings(source="tuned")
     model = build("projected", run_inputs.source, config, seed=0)
-    trainer = Trainer(model, model, config.optimisation, 0.01)
+    trainer = Trainer(model, model, run_inputs.objective, config.optimisation, 0.01)
     names = {parameter: name for name, parameter in model.named_parameters()}
     peaks = {names[p]: group["peak"] for group in trainer.optimizer.param_groups for p in group["params"]}
     assert peaks["generator.free.fc1_weight"] == pytest.approx(0.05)

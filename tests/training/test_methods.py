@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from projpipe.config import ConditioningConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.projection.source import Source
-from projpipe.training.methods import MASKED, TaskModel, build, restore
+from projpipe.training.methods import TaskModel, build, restore
+from projpipe.transformer.class_weights import MASKED
 
 METHODS = ["projected", "static", "universal"]
 ALL_OFF = {"units": True, "templates": 0, "rank": 0, "gates": False}

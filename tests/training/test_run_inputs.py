@@ -13,6 +13,7 @@ import torch
 import projpipe
 from projpipe.projection.source import Source
 from projpipe.training.run_inputs import IMAGES, RunInputs, deciding, load_staged, source_code_digest
+from projpipe.transformer.objectives import Classification
 from projpipe.transformer.spec import TransformerSpec
 
 
@@ -58,8 +59,8 @@ INGREDIENTS: dict[str, Callable[[RunInputs], RunInputs]] = {
     "the source's shape": with_shape,
     "train tasks": lambda inputs: replace(inputs, train_tasks=[[0, 1], [2, 3, 4], [1, 5, 7]]),
     "validation tasks": lambda inputs: replace(inputs, validation_tasks=[[0, 5]]),
-    "mean": lambda inputs: replace(inputs, mean=[0.31]),
-    "std": lambda inputs: replace(inputs, std=[0.36]),
+    "mean": lambda inputs: replace(inputs, objective=replace(inputs.objective, mean=[0.31])),
+    "std": lambda inputs: replace(inputs, objective=replace(inputs.objective, std=[0.36])),
     "images": lambda inputs: replace(inputs, images_sha256="others"),
 }
 PARAMETERS: list[dict[str, Any]] = [
@@ -130,11 +131,21 @@ def test_what_was_staged_comes_back(run_inputs: RunInputs, tmp_path: Path) -> No
         ids = run_inputs.logits[f"{split}_image_ids"]
         assert np.array_equal(found.images[found.image_ids], run_inputs.images[ids.numpy()])
         assert torch.equal(found.labels, run_inputs.labels[ids])
-        assert (found.mean, found.std) == (run_inputs.mean, run_inputs.std)
+        assert found.objective == run_inputs.objective
     assert torch.equal(data.train.logits, run_inputs.logits["train_logits"])
     assert torch.equal(data.train.affine, run_inputs.logits["train_affine"])
-    assert torch.equal(data.validation.logits[0], run_inputs.logits["validation_logits"])
-    assert data.validation.affine is None
+    for not_taught in (data.validation, data.test):
+        assert (not_taught.logits, not_taught.affine) == (None, None)
+
+
+def test_the_only_view_of_an_image_is_the_image_itself(
+    run_inputs: RunInputs, tmp_path: Path, objective: Classification
+) -> None:
+    alone = {name: tensor for name, tensor in run_inputs.logits.items() if name != "train_affine"}
+    inputs = replace(run_inputs, logits=alone)
+    train = load_staged(tmp_path / inputs.stage(tmp_path, "static", {}))[0].train
+    rows = torch.tensor([4, 0])
+    assert torch.equal(train.read(rows, torch.zeros_like(rows)), objective.encode(inputs.images[[4, 0]]))
 
 
 def test_images_that_lie_in_a_file_are_read_from_there_and_not_copied(run_inputs: RunInputs, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_a_tuned_source_is_resumed_too_and_keeps_its_accuracy(run_inputs: RunInp
     weights = whole[-1][1]["finished.0.generator.tuned_weights.fc1_weight"]
     assert not torch.equal(weights, run_inputs.source.weights["fc1.weight"])
     history = whole[-1][0]["history"]
-    assert all(isinstance(row["source_accuracy"], float) for row in history)
+    assert all(isinstance(row["source_score"], float) for row in history)
 
 
 def test_a_model_that_cost_its_source_too_much_is_not_kept(
@@ -70,7 +70,7 @@ def test_a_model_that_cost_its_source_too_much_is_not_kept(
     inputs = RunInputs(**{**vars(run_inputs), "config": config})
     state, tensors = train(inputs, tmp_path, "projected")[-1]
     assert [row["kept"] for row in state["history"]] == [True, False, False]
-    assert state["history"][-1]["validation_accuracy"] > state["history"][0]["validation_accuracy"]
+    assert state["history"][-1]["validation_score"] > state["history"][0]["validation_score"]
     start = run_inputs.source.weights["fc1.weight"]
     assert torch.equal(tensors["finished.0.generator.tuned_weights.fc1_weight"], start)
 
@@ -81,19 +81,19 @@ def test_training_lowers_the_loss_and_keeps_one_model_a_seed(run_inputs: RunInpu
     state, tensors = train(inputs, tmp_path, "projected")[-1]
     history = state["history"]
     assert [row["step"] for row in history] == [0, 30, 60]
-    assert history[-1]["validation_accuracy"] > history[0]["validation_accuracy"]
+    assert history[-1]["validation_score"] > history[0]["validation_score"]
     assert all(name.startswith("finished.3.") for name in tensors)
 
 
 TASKS = [[0, 1], [2, 3, 4]]
 
 
-def best_accuracy(make: Any, inputs: RunInputs, folder: Path, rate: float) -> float:
+def best_score(make: Any, inputs: RunInputs, folder: Path, rate: float) -> float:
     data, _ = load_staged(folder / inputs.stage(folder, "test", {}))
     data = replace(data, train_tasks=TASKS, validation_tasks=TASKS)
     rows: list[dict[str, Any]] = []
     train_seeds(make, data, inputs.config, rate, Place(), None, lambda *_: None, rows.append)
-    return max(row["validation_accuracy"] for row in rows)
+    return max(row["validation_score"] for row in rows)
 
 
 def test_the_universal_model_reaches_on_few_tasks_what_models_of_their_own_reach(
@@ -107,7 +107,7 @@ def test_the_universal_model_reaches_on_few_tasks_what_models_of_their_own_reach
     def own(seed: int) -> TaskModel:
         return TaskModel(PerTaskModels(spec, TASKS, random_starts(spec, TASKS, seed)))
 
-    alone = best_accuracy(own, inputs, tmp_path, 0.01)
-    together = best_accuracy(partial(build, "universal", source, config), inputs, tmp_path, 0.01)
+    alone = best_score(own, inputs, tmp_path, 0.01)
+    together = best_score(partial(build, "universal", source, config), inputs, tmp_path, 0.01)
     assert alone > 0.85, "the models of their own have learned nothing to compare with"
     assert together > alone - 0.05

@@ -11,6 +11,7 @@ from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
 
 from projpipe.config import StudentConfig, StudentSpace
 from projpipe.errors import InputError
+from projpipe.metric import ACCURACY
 from projpipe.projection.source import Source
 from projpipe.training.sweep import _dominates, ask_new, check_space, make_sampler, sizes, suggest
 
@@ -99,8 +100,8 @@ def test_the_front_is_that_of_optuna(results: list[tuple[float, int]]) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(directions=["maximize", "minimize"])
     study.add_trials([optuna.trial.create_trial(values=result) for result in results])
-    rows = [{**ROW, "validation_accuracy": accuracy, "params": params} for accuracy, params in results]
-    front = [i for i, row in enumerate(rows) if not any(_dominates(other, row) for other in rows)]
+    rows = [{**ROW, "validation_score": accuracy, "params": params} for accuracy, params in results]
+    front = [i for i, row in enumerate(rows) if not any(_dominates(other, row, ACCURACY) for other in rows)]
     assert front == sorted(trial.number for trial in study.best_trials)
 
 
@@ -108,10 +109,10 @@ def test_the_front_is_that_of_optuna(results: list[tuple[float, int]]) -> None:
 def test_what_is_not_on_the_front_is_beaten_in_one_objective_and_not_better_in_the_other(
     results: list[tuple[float, int]],
 ) -> None:
-    rows = [{"validation_accuracy": accuracy, "params": params} for accuracy, params in results]
+    rows = [{"validation_score": accuracy, "params": params} for accuracy, params in results]
     for row, (accuracy, params) in zip(rows, results, strict=True):
         beaten = any((a > accuracy and p <= params) or (a >= accuracy and p < params) for a, p in results)
-        assert any(_dominates(other, row) for other in rows) == beaten
+        assert any(_dominates(other, row, ACCURACY) for other in rows) == beaten
 
 
 class Stubborn(RandomSampler):

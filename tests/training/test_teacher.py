@@ -16,6 +16,7 @@ from projpipe.errors import InputError
 from projpipe.images.normalisation import normalise
 from projpipe.training import teacher as training
 from projpipe.training.checkpoint import TENSORS
+from projpipe.transformer.objectives import Classification
 from projpipe.transformer.teacher import create_teacher
 
 CPU = torch.device("cpu")
@@ -27,8 +28,10 @@ CARD: dict[str, Any] = {
     "std": [0.35],
     "sha256": "digits",
 }
+OBJECTIVE = Classification(CARD["mean"], CARD["std"], (1, 8, 8))
 SETTINGS: dict[str, Any] = {
     "seed": 0,
+    "objective": {"name": "classification"},
     "architecture": "vit_tiny_patch16_224",
     # With dropout, whose draws a resumed run must repeat.
     "arguments": {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 3, "proj_drop_rate": 0.1},
@@ -56,7 +59,7 @@ def index() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def start() -> VisionTransformer:
-    return create_teacher(settings(), CARD, Path())
+    return create_teacher(settings(), OBJECTIVE, CARD, Path())
 
 
 def train(
@@ -67,7 +70,7 @@ def train(
     config: ExtractTeacherConfig | None = None,
 ) -> tuple[VisionTransformer, list[dict[str, float]]]:
     model = copy.deepcopy(start)
-    return model, training.train_teacher(model, images, index, CARD, config or settings(), CPU, runs)
+    return model, training.train_teacher(model, images, index, CARD, OBJECTIVE, config or settings(), CPU, runs)
 
 
 def stop_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> list[str]:
@@ -94,7 +97,7 @@ def test_training_lowers_the_loss_and_leaves_nothing_behind(
     model, history = train(start, images, index, tmp_path, settings(epochs=12, learning_rate=0.01))
     assert [row["epoch"] for row in history] == list(range(1, 13))
     assert history[-1]["loss"] < 0.7 * history[0]["loss"]
-    assert history[-1]["validation_accuracy"] > max(0.5, history[0]["validation_accuracy"])
+    assert history[-1]["validation_score"] > max(0.5, history[0]["validation_score"])
     assert not model.training
     assert list(tmp_path.iterdir()) == []
 
@@ -181,7 +184,7 @@ def test_accuracy_is_the_share_of_images_of_the_split_put_in_the_right_class(
             if own == split:
                 logits = model(normalise(images[image_id : image_id + 1], CARD["mean"], CARD["std"]))
                 right.append(int(logits.argmax()) == class_id)
-    found = training.measure(model.train(), images, index, CARD, CPU, split)
+    found = training.measure(model.train(), images, index, OBJECTIVE, CPU, split)
     assert found == pytest.approx(sum(right) / len(right))
     assert not model.training
 

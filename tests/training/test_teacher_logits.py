@@ -12,10 +12,12 @@ from timm.models.vision_transformer import VisionTransformer
 
 from projpipe.config import Augmentation
 from projpipe.images.augmentation import sample_affine
-from projpipe.training.teacher_logits import cache_teacher_logits, predict, rows_of
+from projpipe.training.teacher_logits import cache_teacher_logits, rows_of, run_on
+from projpipe.transformer.objectives import Classification
 
 CPU = torch.device("cpu")
-CARD = {"image_size": [8, 8], "mean": [0.3], "std": [0.35]}
+CARD = {"image_size": [8, 8]}
+OBJECTIVE = Classification([0.3], [0.35], (1, 8, 8))
 AUGMENTATION = Augmentation(copies=3, rotation=20.0, translation=0.1, scale=0.1, shear=5.0)
 
 
@@ -33,7 +35,18 @@ def index() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def cached(teacher: VisionTransformer, images: np.ndarray, index: pd.DataFrame) -> dict[str, torch.Tensor]:
-    return cache_teacher_logits(teacher, images, index, CARD, AUGMENTATION, 0, CPU)
+    return cache_teacher_logits(teacher, images, index, CARD, OBJECTIVE, AUGMENTATION, 0, CPU)
+
+
+def predict(
+    teacher: torch.nn.Module,
+    images: np.ndarray,
+    image_ids: np.ndarray,
+    views: torch.Tensor | None = None,
+    batch_size: int = 512,
+) -> torch.Tensor:
+    """Logits `[N, K]` of these images."""
+    return run_on(lambda batch, _: teacher(batch), teacher, OBJECTIVE, images, image_ids, CPU, views, batch_size)
 
 
 def see(image: np.ndarray, view: torch.Tensor | None = None) -> torch.Tensor:
@@ -58,12 +71,11 @@ def test_stored_logits_are_the_live_teachers_on_the_stored_views(
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("split", ["validation", "test"])
-def test_images_that_are_not_trained_on_are_seen_as_they_are(
-    split: str, cached: dict[str, torch.Tensor], teacher: VisionTransformer, images: np.ndarray
+def test_images_that_are_judged_on_are_seen_as_they_are(
+    cached: dict[str, torch.Tensor], teacher: VisionTransformer, images: np.ndarray
 ) -> None:
-    for image_id, logits in zip(cached[f"{split}_image_ids"].tolist(), cached[f"{split}_logits"], strict=True):
-        torch.testing.assert_close(logits, teacher(see(images[image_id]))[0], atol=1e-4, rtol=1e-4)
+    for image_id, scores in zip(cached["test_image_ids"].tolist(), cached["test_class_scores"], strict=True):
+        torch.testing.assert_close(scores, teacher(see(images[image_id]))[0], atol=1e-4, rtol=1e-4)
 
 
 def test_the_first_view_is_the_image_itself_and_the_others_all_differ(cached: dict[str, torch.Tensor]) -> None:
@@ -82,9 +94,10 @@ def test_every_image_is_in_one_split_under_its_own_number(cached: dict[str, torc
 
 def test_one_copy_is_the_image_alone(teacher: VisionTransformer, images: np.ndarray, index: pd.DataFrame) -> None:
     alone = AUGMENTATION.model_copy(update={"copies": 1})
-    cached = cache_teacher_logits(teacher, images, index, CARD, alone, 0, CPU)
-    expected = predict(teacher, images, rows_of(index, "train"), CARD, CPU)
-    assert cached["train_affine"].shape == (1, 40, 2, 3)
+    cached = cache_teacher_logits(teacher, images, index, CARD, OBJECTIVE, alone, 0, CPU)
+    expected = predict(teacher, images, rows_of(index, "train"))
+    assert "train_affine" not in cached
+    assert cached["train_logits"].shape == (1, 40, 10)
     torch.testing.assert_close(cached["train_logits"][0], expected, atol=1e-4, rtol=1e-4)
 
 
@@ -92,7 +105,7 @@ def test_the_seed_alone_decides_the_views(
     cached: dict[str, torch.Tensor], teacher: VisionTransformer, images: np.ndarray, index: pd.DataFrame
 ) -> None:
     def views(seed: int) -> Any:
-        return cache_teacher_logits(teacher, images, index, CARD, AUGMENTATION, seed, CPU)["train_affine"]
+        return cache_teacher_logits(teacher, images, index, CARD, OBJECTIVE, AUGMENTATION, seed, CPU)["train_affine"]
 
     assert torch.equal(views(0), cached["train_affine"])
     assert not torch.equal(views(1), cached["train_affine"])
@@ -104,17 +117,19 @@ def test_the_size_of_batches_does_not_change_what_is_predicted(
 ) -> None:
     order = np.random.default_rng(0).permutation(60)
     views = sample_affine(AUGMENTATION, 60, torch.Generator().manual_seed(0))
-    in_parts = predict(teacher, images, order, CARD, CPU, views[order], batch_size)
-    at_once = predict(teacher, images, np.arange(60), CARD, CPU, views)
+    in_parts = predict(teacher, images, order, views[order], batch_size)
+    at_once = predict(teacher, images, np.arange(60), views)
     torch.testing.assert_close(in_parts, at_once[order], atol=1e-5, rtol=1e-5)
 
 
 def test_a_rotation_of_oblong_images_is_one_in_pixels() -> None:
     images = np.random.default_rng(0).integers(0, 256, (6, 8, 12, 1), np.uint8)
-    index = pd.DataFrame({"image_id": np.arange(6), "split": ["train"] * 4 + ["validation", "test"]})
+    splits = ["train"] * 4 + ["validation", "test"]
+    index = pd.DataFrame({"image_id": np.arange(6), "class_id": 0, "split": splits})
     rotate = Augmentation(copies=2, rotation=40.0, translation=0.0, scale=0.0, shear=0.0)
     teacher = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(96, 3))
-    cached = cache_teacher_logits(teacher, images, index, {**CARD, "image_size": [8, 12]}, rotate, 0, CPU)
+    card = {"image_size": [8, 12]}
+    cached = cache_teacher_logits(teacher, images, index, card, OBJECTIVE, rotate, 0, CPU)
     half = torch.diag(torch.tensor([12.0, 8.0]) / 2)  # from shares of the image to pixels
     in_pixels = half @ cached["train_affine"][1, :, :, :2] @ half.inverse()
     torch.testing.assert_close(in_pixels @ in_pixels.mT, torch.eye(2).expand(4, 2, 2), atol=1e-5, rtol=0)

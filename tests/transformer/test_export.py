@@ -36,7 +36,8 @@ def shaken(module: torch.nn.Module) -> torch.nn.Module:
 def test_task_batched_forward_equals_the_exported_model(method: str, layout: dict, images: torch.Tensor) -> None:
     sizes = {"img_size": 8, "patch_size": 4, "embed_dim": 24, "depth": 4, "num_heads": 3, "in_chans": 1}
     teacher = shaken(timm.create_model("vit_tiny_patch16_224", num_classes=10, **sizes, **layout)).eval()
-    source = Source(TransformerSpec.of(teacher), canonical_weights(teacher), activation_statistics(teacher, [images]))
+    statistics = activation_statistics(teacher, [lambda: teacher(images)])
+    source = Source(TransformerSpec.of(teacher), canonical_weights(teacher), statistics)
     student = source.spec.student(12, 2, 2, 1.5)
     if method == "projected":
         generator = ProjectionOperator(source, student, Conditioning(3, 2, True, True, 8), seed=0)

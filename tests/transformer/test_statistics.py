@@ -1,5 +1,7 @@
 """Activation statistics, against the same figures taken by hand."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 
@@ -7,7 +9,7 @@ from projpipe.transformer.statistics import activation_statistics
 
 
 def test_statistics_match_a_pass_by_hand(teacher, images) -> None:
-    statistics = activation_statistics(teacher, images.split(10))
+    statistics = activation_statistics(teacher, [partial(teacher, some) for some in images.split(10)])
     x = teacher.patch_embed(images)
     x = teacher._pos_embed(x)
     read, hidden_means = [], []
@@ -26,5 +28,5 @@ def test_statistics_match_a_pass_by_hand(teacher, images) -> None:
 
 
 def test_no_hook_stays_behind(teacher, images) -> None:
-    activation_statistics(teacher, [images])
+    activation_statistics(teacher, [lambda: teacher(images)])
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in teacher.modules())

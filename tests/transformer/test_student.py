@@ -13,6 +13,7 @@ from projpipe.evaluation.cost import deployed_cost
 from projpipe.sealed import MANIFEST, sealed
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.export import from_timm_state, timm_state
+from projpipe.transformer.objectives import Classification
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.student import CARD, KIND, Student, load_student
 from projpipe.transformer.timm_folder import CONFIG, WEIGHTS, save_timm_folder
@@ -25,6 +26,7 @@ LAYOUTS = {
     "as in CLIP": {"pre_norm": True, "act_layer": "quick_gelu"},
 }
 CLASSES = ["<b>bag</b>", "Größe", "a, b"]
+OBJECTIVE = Classification([0.1, 0.2, 0.3], [0.4, 0.5, -0.6], (3, 8, 12))
 
 
 @pytest.fixture(params=LAYOUTS.values(), ids=LAYOUTS.keys())
@@ -39,7 +41,7 @@ def student(request: pytest.FixtureRequest) -> Student:
     if spec.pre_norm:
         weights["patch.bias"] = torch.randn(24, generator=generator)  # a student has one, and timm has no place for it
     provenance = {"teacher": {"architecture": "vit_*", "params": 10**6}, "held_out_classes": ["Größe"]}
-    return Student(spec, weights, CLASSES, [0.1, 0.2, 0.3], [0.4, 0.5, -0.6], provenance)
+    return Student(spec, weights, CLASSES, OBJECTIVE, provenance)
 
 
 def test_the_folder_is_the_one_that_timm_writes(student: Student, tmp_path: Path) -> None:
@@ -56,7 +58,7 @@ def test_a_model_comes_back_as_it_was_and_computes_what_timm_computes(student: S
     student.save(tmp_path / "model")
     loaded = load_student(tmp_path / "model")
     assert (loaded.spec, loaded.classes, loaded.provenance) == (student.spec, student.classes, student.provenance)
-    assert (loaded.mean, loaded.std) == (student.mean, student.std)
+    assert loaded.objective == student.objective
     images = torch.randn(5, 3, 8, 12)
     by_timm = timm.create_model(f"local-dir:{tmp_path / 'model'}", pretrained=True).eval()
     torch.testing.assert_close(loaded.logits(images), student.logits(images), atol=1e-5, rtol=1e-5)
@@ -71,7 +73,7 @@ def test_the_names_of_timm_lead_back_to_canonical_weights(student: Student) -> N
 
 
 def test_the_counted_multiply_accumulates_are_those_of_torchs_counter(student: Student) -> None:
-    cost = deployed_cost(student.to_timm(), (3, 8, 12))
+    cost = deployed_cost(student.to_timm(), OBJECTIVE)
     assert student.spec.deployed_macs(len(CLASSES)) == cost["macs"]
 
 
@@ -111,7 +113,14 @@ def test_a_damaged_folder_is_refused(
         load_student(tmp_path / "model")
 
 
-@pytest.mark.parametrize("change", [{"classes": ["a, b", "Größe", "bag"]}, {"std": [1, 1, 1]}, {"provenance": {}}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"classes": ["a, b", "Größe", "bag"]},
+        {"objective": OBJECTIVE.to_json() | {"std": [1, 1, 1]}},
+        {"provenance": {}},
+    ],
+)
 def test_a_manifest_that_was_changed_is_refused(change: dict, student: Student, tmp_path: Path) -> None:
     student.save(tmp_path / "model")
     path = tmp_path / "model" / MANIFEST

@@ -12,12 +12,14 @@ from safetensors.torch import load_file, save_file
 
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
+from projpipe.transformer.objectives import Classification
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.teacher import create_teacher, planned_spec
 
 CARD = {"image_size": [8, 8], "channels": 1, "classes": list("abcde"), "mean": [0.3], "std": [0.4]}
 SETTINGS: dict[str, Any] = {
     "seed": 0,
+    "objective": {"name": "classification"},
     "architecture": "vit_tiny_patch16_224",
     "arguments": {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 3},
     "weights": "random",
@@ -29,7 +31,12 @@ SETTINGS: dict[str, Any] = {
 def make(folder: Path = Path(), card: dict[str, Any] = CARD, **changes: Any) -> torch.nn.Module:
     """A teacher of the small settings; changes of `arguments` are added to them."""
     arguments = {**SETTINGS["arguments"], **changes.pop("arguments", {})}
-    return create_teacher(ExtractTeacherConfig(**{**SETTINGS, "arguments": arguments, **changes}), card, folder)
+    config = ExtractTeacherConfig(**{**SETTINGS, "arguments": arguments, **changes})
+    return create_teacher(config, classification(card), card, folder)
+
+
+def classification(card: dict[str, Any]) -> Classification:
+    return Classification(card["mean"], card["std"], (card["channels"], *card["image_size"]))
 
 
 def test_a_teacher_fits_the_data() -> None:
@@ -162,11 +169,8 @@ def test_pretrained_weights_are_fitted_to_the_data(monkeypatch: pytest.MonkeyPat
     """The hub stands aside; what it would fetch lies in a folder, as three-channel weights for larger images."""
     from timm.models import _builder
 
-    published = create_teacher(
-        ExtractTeacherConfig(**{**SETTINGS, "seed": 9}),
-        {**CARD, "channels": 3, "mean": [0.5] * 3, "std": [0.5] * 3, "image_size": [16, 16]},
-        tmp_path,
-    ).state_dict()
+    card = {**CARD, "channels": 3, "mean": [0.5] * 3, "std": [0.5] * 3, "image_size": [16, 16]}
+    published = make(tmp_path, card, seed=9).state_dict()
     monkeypatch.setattr(_builder, "load_state_dict_from_hf", lambda *_, **__: dict(published))
     model = make(weights="pretrained")
     assert torch.equal(model.blocks[0].attn.qkv.weight, published["blocks.0.attn.qkv.weight"])

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from projpipe.baselines.start import random_start
 from projpipe.errors import InputError
 from projpipe.transformer.canonical import Weights, module_key
+from projpipe.transformer.class_weights import MASKED
 from projpipe.transformer.spec import TransformerSpec
 
 
@@ -51,7 +52,9 @@ class PerTaskModels(nn.Module):
         models = [self.tasks.index(task) for task in asked]
         weights = {name.replace("_", "."): tensor[models] for name, tensor in self.weights.items()}
         most = classes.shape[1]
-        return {**weights, **{name: weights[name][:, :most] for name in ("head.weight", "head.bias")}}
+        weights["head.weight"] = weights["head.weight"][:, :most]
+        weights["head.bias"] = weights["head.bias"][:, :most].masked_fill(~mask, MASKED)
+        return weights
 
 
 def random_starts(spec: TransformerSpec, tasks: Sequence[Sequence[int]], seed: int) -> Weights:

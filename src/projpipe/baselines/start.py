@@ -11,10 +11,10 @@ from projpipe.transformer.spec import TransformerSpec
 
 
 def random_start(spec: TransformerSpec, generator: torch.Generator) -> Weights:
-    """Canonical weights of one model at random, without a classifier (Glorot and Bengio, 2010; biases are zero)."""
+    """Canonical weights of one model at random, a classifier's head left out (Glorot and Bengio, 2010)."""
     weights: Weights = {}
     for name, shape in spec.weight_shapes(num_classes=0).items():
-        if name.startswith("head"):
+        if name.startswith("head") and not spec.symbols:
             continue
         if name == "pre.weight":
             weights[name] = torch.ones(shape)
@@ -29,7 +29,7 @@ def random_start(spec: TransformerSpec, generator: torch.Generator) -> Weights:
 
 
 def selected_start(source: Source, spec: TransformerSpec) -> Weights:
-    """Canonical weights of one model selected from the source's, with a classifier for all of its classes.
+    """Canonical weights of one model selected from the source's, with what belongs to all of its classes.
 
     Weight selection (Xu et al., 2024, arXiv 2311.18823): the first blocks of the source, and of each of their
     dimensions evenly spaced entries.
@@ -40,7 +40,8 @@ def selected_start(source: Source, spec: TransformerSpec) -> Weights:
     units = (heads[:, None] * own.head_dim + evenly_spaced(own.head_dim, spec.head_dim)).flatten()
     hidden = evenly_spaced(own.mlp_dim, spec.mlp_dim)
     given = source.weights
-    weights = {name: given[name][..., residual] for name in ("prefix", "pos", "head.weight")}
+    last = ("prefix", "pos", "head.weight", "condition.weight")
+    weights = {name: given[name][..., residual] for name in last if name in given}
     weights |= {name: given[name][residual] for name in ("patch.weight", "patch.bias")}
     weights |= {name: given[name][residual] for name in ("pre.weight", "pre.bias") if name in given}
     weights["head.bias"] = given["head.bias"]

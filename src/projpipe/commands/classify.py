@@ -10,11 +10,27 @@ import click
 import numpy as np
 from torch import Tensor
 
-from projpipe.images.normalisation import normalise
+from projpipe.errors import InputError
 from projpipe.images.pictures import read_picture
-from projpipe.transformer.student import Student
+from projpipe.transformer.objectives import Classification
+from projpipe.transformer.student import Student, load_student
 
 BATCH_SIZE = 64
+
+
+def load_classifier(folder: Path) -> Student:
+    """Read a model's folder.
+
+    Raises:
+        InputError: it cannot be read, or the model is no classifier.
+    """
+    student = load_student(folder)
+    if not isinstance(student.objective, Classification):
+        raise InputError(
+            f"{folder}: this model draws images and does not tell classes apart; use one of a classification "
+            "projector, or `projpipe sample`"
+        )
+    return student
 
 
 def classify(student: Student, paths: Sequence[Path], label: str) -> Iterator[Tensor]:
@@ -28,4 +44,4 @@ def classify(student: Student, paths: Sequence[Path], label: str) -> Iterator[Te
     with click.progressbar(batches, label=label, hidden=len(batches) == 1, file=sys.stderr) as shown:
         for batch in shown:
             pictures = np.stack([read_picture(path, spec.image_size, grey=spec.in_chans == 1) for path in batch])
-            yield from student.logits(normalise(pictures, student.mean, student.std)).softmax(-1)
+            yield from student.logits(student.objective.encode(pictures)).softmax(-1)

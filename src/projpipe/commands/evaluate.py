@@ -17,13 +17,12 @@ def evaluate(model: Path, image_folder: Path, as_json: bool) -> None:
 
     Folders of other classes are left out; a picture that cannot be read ends it.
     """
-    from projpipe.commands.classify import classify
+    from projpipe.commands.classify import classify, load_classifier
     from projpipe.commands.output import show
     from projpipe.errors import InputError
     from projpipe.images.pictures import find_pictures
-    from projpipe.transformer.student import load_student
 
-    student = load_student(model)
+    student = load_classifier(model)
     class_ids = {normalize("NFC", name): class_id for class_id, name in enumerate(student.classes)}
     pictures = find_pictures([str(image_folder)])
     labelled = [(path, normalize("NFC", path.parent.relative_to(image_folder).as_posix())) for path in pictures]

@@ -47,10 +47,13 @@ def generate(
         raise click.UsageError("give one of --classes, --classes-file, --group and --tasks")
     from projpipe.commands.output import output_folder
     from projpipe.commands.task_list import parse_names, read_names, read_tasks
+    from projpipe.errors import InputError
     from projpipe.projection.projector_folder import load_projector
 
     with output_folder(out, force) as temporary:
         loaded = load_projector(projector)
+        if onnx and loaded.objective.samples:
+            raise InputError("--onnx: is for classifiers, and this projector makes image models; leave it out")
         if tasks is not None:
             listed = read_tasks(tasks, loaded)
             _generate_all(loaded, listed, temporary, onnx)
@@ -65,7 +68,8 @@ def generate(
             milliseconds = 1000 * (time.perf_counter() - started)
             _write(student, temporary, onnx)
             params = student.spec.deployed_params(len(names))
-            said = f"{out}: {len(names)} classes, {params:,} parameters, made in {milliseconds:.0f} ms"
+            counted = f"{len(names)} class{'es' * (len(names) > 1)}"
+            said = f"{out}: {counted}, {params:,} parameters, made in {milliseconds:.0f} ms"
     click.echo(said)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from projpipe.metric import METRICS
+
 SHOWN_NAMES = 12
 
 
@@ -31,17 +33,20 @@ def _projector(folder: Path) -> dict[str, Any]:
     source, student = projector.operator.source.spec, projector.operator.spec
     num_classes = len(projector.classes)
     teacher = source.deployed_params(num_classes)
-    two = student.deployed_params(2)
-    fewer = f"{100 * (1 - two / teacher):.1f} % fewer"
+    fewest = projector.objective.fewest_classes
+    params = student.deployed_params(fewest)
+    fewer = f"{100 * (1 - params / teacher):.1f} % fewer"
+    size = f"{params:,} parameters for {fewest} class{'es' * (fewest > 1)} ({fewer})"
     return {
         "kind": "projector",
+        "objective": projector.objective.name,
         "dataset": projector.data.get("name"),
         "classes": projector.classes,
         "groups": sorted(set(projector.data.get("groups", [])) - {""}),
         "held_out_classes": projector.data.get("held_out_classes", []),
         "images": source.describe_images(),
         "teacher": f"{source.describe_size()}, {teacher:,} parameters",
-        "students": f"{student.describe_size()}, {two:,} parameters for two classes ({fewer})",
+        "students": f"{student.describe_size()}, {size}",
         **_made_by(projector.provenance),
     }
 
@@ -53,6 +58,7 @@ def _model(folder: Path) -> dict[str, Any]:
     spec, num_classes = student.spec, len(student.classes)
     return {
         "kind": "model",
+        "objective": student.objective.name,
         "dataset": student.provenance.get("dataset"),
         "classes": list(student.classes),
         "held_out_classes": student.provenance.get("held_out_classes"),
@@ -67,9 +73,10 @@ def _model(folder: Path) -> dict[str, Any]:
 def _made_by(provenance: dict[str, Any]) -> dict[str, Any]:
     """Measured quality, and what made a projector or a model."""
     teacher = provenance.get("teacher", {})
+    metric = teacher.get("metric", "accuracy")
     return {
-        "accuracy_of_the_teacher": teacher.get("accuracy"),
-        "accuracy_on_validation_tasks": provenance.get("validation_accuracy"),
+        f"{metric}_of_the_teacher": teacher.get("score"),
+        f"{metric}_on_validation_tasks": provenance.get("validation_score"),
         "architecture_of_the_teacher": teacher.get("architecture"),
         "arguments_of_the_teacher": teacher.get("arguments"),
         "licence_of_the_teacher": teacher.get("license"),
@@ -85,10 +92,10 @@ def _shown(name: str, value: Any) -> str:
 
     if value is None or value in ([], {}):
         return ""
-    if name.startswith("accuracy") and isinstance(value, dict):
-        return ", ".join(f"{split} {100 * share:.1f} %" for split, share in value.items())
-    if name.startswith("accuracy"):
-        return f"{100 * value:.1f} %"
+    if metric := next((metric for start, metric in METRICS.items() if name.startswith(start)), None):
+        if isinstance(value, dict):
+            return ", ".join(f"{split} {metric.value(score)}" for split, score in value.items())
+        return metric.value(value)
     if name in ("parameters", "multiply_accumulates_an_image"):
         return f"{value:,}"
     if name == "versions":

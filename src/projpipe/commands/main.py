@@ -9,6 +9,7 @@ from projpipe.commands.evaluate import evaluate
 from projpipe.commands.generate import generate
 from projpipe.commands.inspect import inspect
 from projpipe.commands.predict import predict
+from projpipe.commands.sample import sample
 from projpipe.errors import InputError
 
 
@@ -43,5 +44,5 @@ def main() -> None:
     """
 
 
-for command in (generate, predict, inspect, evaluate):
+for command in (generate, predict, sample, inspect, evaluate):
     main.add_command(command)

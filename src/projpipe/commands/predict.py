@@ -18,12 +18,11 @@ def predict(model: Path, images: tuple[str, ...], top: int, as_json: bool) -> No
 
     A picture that cannot be read ends it.
     """
-    from projpipe.commands.classify import classify
+    from projpipe.commands.classify import classify, load_classifier
     from projpipe.commands.output import show
     from projpipe.images.pictures import find_pictures
-    from projpipe.transformer.student import load_student
 
-    student = load_student(model)
+    student = load_classifier(model)
     paths = find_pictures(images)
     found: list[dict[str, Any]] = []
     for path, probabilities in zip(paths, classify(student, paths, "predict"), strict=True):

@@ -25,8 +25,8 @@ def break_even(projected: Sequence[Mapping[str, Any]], distilled: Sequence[Mappi
         `tasks`: from how many tasks on the projector costs less. `flops_to_make`: one more model from the projector,
         `times_less` than distilling one.
     """
-    target = float(np.mean([outcome["sampled_validation_accuracy"] for outcome in projected]))
-    curves = [[row["validation_accuracy"] for row in outcome["history"]] for outcome in distilled]
+    target = float(np.mean([outcome["sampled_validation_score"] for outcome in projected]))
+    curves = [[row["validation_score"] for row in outcome["history"]] for outcome in distilled]
     steps = [row["step"] for row in distilled[0]["history"]]
     reached_at = first_reaching(steps, np.mean(curves, axis=0).tolist(), target)
     needed = steps[-1] if reached_at is None else reached_at

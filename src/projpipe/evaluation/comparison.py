@@ -20,8 +20,8 @@ def comparison_results(parts: Sequence[Part], outcomes: Outcomes, teacher: pd.Da
     """Accuracy by table, row, seed and task.
 
     Args:
-        teacher: accuracy of the teacher on the judged tasks, in the order in which they were judged, with the columns
-            of `task_accuracies`.
+        teacher: scores of the teacher on the judged tasks, in the order in which they were judged, with the columns
+            of `task_scores`.
         sampled: how many of the first tasks have models of their own.
     """
     tables = dict.fromkeys(part.table for part in parts)
@@ -29,22 +29,22 @@ def comparison_results(parts: Sequence[Part], outcomes: Outcomes, teacher: pd.Da
     tasks = teacher[OF_A_TASK]
     for part, outcome in zip(parts, outcomes, strict=True):
         judged = tasks.head(sampled) if part.method in PER_TASK else tasks
-        for row, accuracies in outcome["accuracies"].items():
+        for row, scores in outcome["scores"].items():
             name = part.name if row == "method" else row
-            rows.append(judged.assign(table=part.table, method=name, seed=part.seed, accuracy=accuracies))
-    return pd.concat(rows, ignore_index=True)[["table", "method", "seed", *OF_A_TASK, "accuracy"]]
+            rows.append(judged.assign(table=part.table, method=name, seed=part.seed, score=scores))
+    return pd.concat(rows, ignore_index=True)[["table", "method", "seed", *OF_A_TASK, "score"]]
 
 
 def comparison_history(parts: Sequence[Part], outcomes: Outcomes) -> pd.DataFrame:
     """Learning curves on the validation tasks, of the methods that have one model for all tasks."""
     frames = [
-        pd.DataFrame(outcome["history"])[["seed", "step", "validation_accuracy"]].assign(
+        pd.DataFrame(outcome["history"])[["seed", "step", "validation_score"]].assign(
             table=part.table, name=part.name, method=part.method
         )
         for part, outcome in zip(parts, outcomes, strict=True)
         if part.method not in PER_TASK
     ]
-    columns = ["table", "name", "method", "seed", "step", "validation_accuracy"]
+    columns = ["table", "name", "method", "seed", "step", "validation_score"]
     return pd.concat(frames, ignore_index=True)[columns]
 
 
@@ -82,15 +82,15 @@ def comparison_summary(
 def _method(part: Part, outcome: Mapping[str, Any]) -> dict[str, Any]:
     history = outcome["history"]
     best = [row for row in history if row["kept"]][-1]
-    source = {"before": history[0]["source_accuracy"], "after": best["source_accuracy"]}
+    source = {"before": history[0]["source_score"], "after": best["source_score"]}
     return {
         "method": part.method,
         "learning_rate": part.learning_rate,
         "steps": history[-1]["step"],
-        "validation_accuracy": best["validation_accuracy"],
+        "validation_score": best["validation_score"],
         "training_flops": history[-1]["step"] * outcome["flops_per_step"],
         "flops_to_make": outcome["flops_to_make"],
-        "source_accuracy": None if source["before"] is None else source,
+        "source_score": None if source["before"] is None else source,
     }
 
 

@@ -1,4 +1,4 @@
-"""Wall-clock time of inference, and of making one model."""
+"""Wall-clock time of inference, of drawing an image, and of making one model."""
 
 import platform
 import time
@@ -12,8 +12,13 @@ import torch
 from torch import nn
 
 from projpipe.config import LatencyConfig
+from projpipe.transformer.canonical import canonical_weights
+from projpipe.transformer.objectives import Objective
+from projpipe.transformer.sampling import sample
+from projpipe.transformer.spec import TransformerSpec
 
 WARM_UP = 5
+SAMPLED_LESS = 5  # drawing an image is as many forward passes as it has symbols, so that fewer repeats do
 
 
 class Latency(TypedDict):
@@ -33,7 +38,8 @@ class Timings(TypedDict):
     """The content of `timings.json`: the only output with wall-clock figures besides the report.
 
     `latency` is {method: {batch size: Latency}} of models for `num_classes` classes, the teacher's for all classes;
-    `make_one_model_ms` is the median time to make a model for a task, by method.
+    `sampling` is {method: Latency} of drawing one image, empty where models draw none; `make_one_model_ms` is the
+    median time to make a model for a task, by method.
     """
 
     machine: str
@@ -41,6 +47,7 @@ class Timings(TypedDict):
     repeats: int
     num_classes: int
     latency: dict[str, dict[str, Latency]]
+    sampling: dict[str, Latency]
     make_one_model_ms: dict[str, float]
 
 
@@ -49,7 +56,7 @@ def measure_timings(
     specialisers: Mapping[str, Callable[[Sequence[int]], nn.Module]],
     tasks: Sequence[Sequence[int]],
     classes: Sequence[int],
-    image_shape: tuple[int, int, int],
+    objective: Objective,
     config: LatencyConfig,
 ) -> Timings:
     """Latency of the teacher and of every method's model for `classes`, and the time to make models for `tasks`.
@@ -57,15 +64,14 @@ def measure_timings(
     `specialisers` maps a method to the function that makes its model for a list of class ids.
     """
     models = {"teacher": teacher, **{method: specialise(classes) for method, specialise in specialisers.items()}}
-    by_batch = {
-        str(size): latencies(models, image_shape, size, config.threads, config.repeats) for size in config.batch_sizes
-    }
+    by_batch = {str(size): forward_latencies(models, objective, size, config) for size in config.batch_sizes}
     return Timings(
         machine=machine(),
         threads=config.threads,
         repeats=config.repeats,
         num_classes=len(classes),
         latency={name: {size: measured[name] for size, measured in by_batch.items()} for name in models},
+        sampling=sampling_latencies(models, objective, config),
         make_one_model_ms={
             method: time_to_make(specialise, tasks, config.threads) for method, specialise in specialisers.items()
         },
@@ -77,21 +83,38 @@ def machine() -> str:
     return f"{platform.system()} {platform.machine()}"
 
 
-def latencies(
-    models: Mapping[str, nn.Module], image_shape: tuple[int, int, int], batch_size: int, threads: int, repeats: int
+def forward_latencies(
+    models: Mapping[str, nn.Module], objective: Objective, batch_size: int, config: LatencyConfig
 ) -> dict[str, Latency]:
-    """Latency of every model on a batch of images of `image_shape` [C, H, W]; one of `models` is named 'teacher'.
+    """Latency of every model's forward pass on a batch of images; one of `models` is named 'teacher'."""
+    images = objective.blank(batch_size)
+    runs = {name: partial(objective.logits, model, images) for name, model in models.items()}
+    return latencies(runs, config.threads, config.repeats)
 
-    The models take turns in every repeat, in an order drawn anew, so that noise of the machine and what the model
-    before left in the caches fall on all of them.
+
+def sampling_latencies(
+    models: Mapping[str, nn.Module], objective: Objective, config: LatencyConfig
+) -> dict[str, Latency]:
+    """Latency of drawing one image from every model; none where models draw none."""
+    if not objective.samples:
+        return {}
+    decoders = {name: (TransformerSpec.of(model), canonical_weights(model)) for name, model in models.items()}
+    runs = {name: partial(sample, spec, weights, 1, seed=0) for name, (spec, weights) in decoders.items()}
+    return latencies(runs, config.threads, max(5, config.repeats // SAMPLED_LESS))
+
+
+def latencies(runs: Mapping[str, Callable[[], object]], threads: int, repeats: int) -> dict[str, Latency]:
+    """Latency of what is run; one of `runs` is named 'teacher'.
+
+    They take turns in every repeat, in an order drawn anew, so that noise of the machine and what the one before left
+    in the caches fall on all of them.
     """
-    images = torch.randn(batch_size, *image_shape, generator=torch.Generator().manual_seed(0))
     order = np.random.default_rng(0)
-    seconds: dict[str, list[float]] = {name: [] for name in models}
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
     with fixed_threads(threads), torch.inference_mode():
         for repeat in range(-WARM_UP, repeats):
-            for name in order.permutation(list(models)):
-                elapsed = _seconds(partial(models[name], images))
+            for name in order.permutation(list(runs)):
+                elapsed = _seconds(runs[name])
                 if repeat >= 0:
                     seconds[name].append(elapsed)
     teacher = np.array(seconds["teacher"])

@@ -11,6 +11,7 @@ from projpipe.config import StudentConfig
 from projpipe.errors import InputError
 from projpipe.evaluation.bootstrap import mean_with_interval
 from projpipe.evaluation.cost import Cost
+from projpipe.transformer.objectives import Objective
 
 REPORTED_KINDS = ("new_combination", "coherent", "random", "new_class", "train")
 JUDGED_KINDS = ("new_combination", "new_class")
@@ -22,13 +23,14 @@ DIGITS = 6
 
 def build_metrics(
     dataset: str,
+    objective: Objective,
     results: pd.DataFrame,
     costs: Mapping[str, Cost],
     student: StudentConfig,
     bootstrap_samples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Sizes, mean accuracies and paired differences with their 95 % intervals, as a JSON-ready dictionary.
+    """Sizes, mean scores and paired differences with their 95 % intervals, as a JSON-ready dictionary.
 
     `results` has the columns of `schemas.RESULTS`; the teacher's rows carry the one seed TEACHER_SEED, as it is the
     same for all. `costs` holds 'teacher' and 'projected'.
@@ -36,9 +38,9 @@ def build_metrics(
     teacher, projected = costs["teacher"], costs["projected"]
     return {
         "dataset": dataset,
-        "objective": "classification",
-        "metric": "accuracy",
-        "higher_is_better": True,
+        "objective": objective.name,
+        "metric": objective.metric.name,
+        "higher_is_better": objective.metric.higher_is_better,
         "teacher": {"params": teacher["params"], "macs": teacher["macs"]},
         "student": {"params": projected["params"], "macs": projected["macs"], **student.model_dump()},
         "reduction": reduction(projected, teacher),
@@ -55,7 +57,7 @@ def reduction(student: Cost, teacher: Cost) -> dict[str, float]:
 
 
 def summarise(results: pd.DataFrame, reference: str, bootstrap_samples: int, seed: int) -> dict[str, Any]:
-    """Mean accuracy by method and kind of task, and by how much the reference is above each other method.
+    """Mean score by method and kind of task, and the difference of the reference to each other method.
 
     Differences are paired by seed and task, on the tasks that both methods have; a method with a single seed, such as
     the teacher, is paired with every seed. New combinations that belong together (coherent) and random ones are given
@@ -63,7 +65,7 @@ def summarise(results: pd.DataFrame, reference: str, bootstrap_samples: int, see
 
     Returns:
         `results`: {method: {kind: {"mean", "ci95": [low, high], "tasks"}}}, `differences`: {"reference-method": {kind:
-        {"mean", "ci95"}}}, all as shares.
+        {"mean", "ci95"}}}, of scores as they are, whichever direction is better.
     """
 
     def interval(values: NDArray[np.float64]) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def summarise(results: pd.DataFrame, reference: str, bootstrap_samples: int, see
     kinds = _by_kind(results)
     tables = {
         str(method): {
-            kind: rows.pivot(index="seed", columns="task_id", values="accuracy")
+            kind: rows.pivot(index="seed", columns="task_id", values="score")
             for kind, of_kind in kinds.items()
             if len(rows := of_kind[of_kind["method"] == method])
         }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from projpipe.config import Augmentation
+if TYPE_CHECKING:
+    from projpipe.config import Augmentation
 
 
 def sample_affine(augmentation: Augmentation, count: int, generator: torch.Generator, aspect: float = 1.0) -> Tensor:

@@ -1,6 +1,6 @@
 """What every source of images yields."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +26,15 @@ class RawImages:
     groups: tuple[str, ...]
     unreadable: tuple[str, ...] = ()
     inverted: bool = False
+
+    def first(self, per_class: int) -> "RawImages":
+        """At most the first `per_class` images of every class, in the order they are in."""
+        place = np.empty(len(self.class_ids), int)
+        for class_id in range(len(self.classes)):
+            rows = np.flatnonzero(self.class_ids == class_id)
+            place[rows] = np.arange(len(rows))
+        kept = place < per_class
+        return replace(self, images=self.images[kept], class_ids=self.class_ids[kept])
 
     def __post_init__(self) -> None:
         counts = np.bincount(self.class_ids, minlength=len(self.classes))

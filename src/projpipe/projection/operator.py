@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from projpipe.projection.factors import Conditioning, Factor
 from projpipe.projection.initialisation import initial_factors
 from projpipe.projection.source import Source, block_groups, merge_blocks
-from projpipe.projection.task_encoder import TaskEncoder, own_rows, reset_linears
+from projpipe.projection.task_encoder import TaskEncoder, reset_linears
 from projpipe.transformer.canonical import Weights, module_key
+from projpipe.transformer.class_weights import class_weights, own_rows
 from projpipe.transformer.spec import TransformerSpec
 
 READING = {"q": "attn", "k": "attn", "v": "attn", "fc1": "mlp"}  # linear maps, and the factors they read through
 WRITING = {"out": "attn", "fc2": "mlp"}
+_WHOLE = ("patch.weight", "patch.bias", "prefix", "pos", "head.weight", "head.bias")
 
 
 class ProjectionOperator(nn.Module):
@@ -31,7 +33,7 @@ class ProjectionOperator(nn.Module):
         start: where the factors start, see `initial_factors`.
         tuned: the source's weights are parameters too, and learn with the rest; else they are frozen.
         free_weights: learn something to add to every weight of the students, the same for all tasks and zero at the
-            start, and to the classifier's row of every class; else to biases alone, and not to the classifier's.
+            start, and to the row or embedding of every class; else to biases alone, and not to the classifier's.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class ProjectionOperator(nn.Module):
         self.groups = block_groups(source.spec.depth, student.depth)
         self.spec, self.source, self.conditioning = student, source, conditioning
         self.tuned, self.free_weights = tuned, free_weights
+        self.classes = class_weights(student)
+        self.own_shapes = self.classes.own_shapes(source.num_classes, student.embed_dim)
         self.inner: Weights = {}  # see `precompute`
         self.tuned_weights = nn.ParameterDict()
         if tuned:
@@ -63,14 +67,14 @@ class ProjectionOperator(nn.Module):
         )
         free = {
             name: torch.zeros(shape)
-            for name, shape in student.weight_shapes(source.num_classes).items()
+            for name, shape in (student.weight_shapes(source.num_classes) | self.own_shapes).items()
             if free_weights or (name.endswith("bias") and name != "head.bias")
         } | biases
         del free["k.bias"]  # softmax takes no notice of it, so that it would follow rounding
         self.free = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in free.items()})
         self.encoder: TaskEncoder | None = None
         if not conditioning.is_static:
-            self.encoder = TaskEncoder(source.weights["head.weight"], conditioning.task_embed_dim)
+            self.encoder = TaskEncoder(source.class_table, conditioning.task_embed_dim)
             reset_linears(self.encoder, generator)
             self.coefficients = nn.Linear(
                 conditioning.task_embed_dim, sum(factor.num_coefficients for factor in self._factors())
@@ -88,9 +92,7 @@ class ProjectionOperator(nn.Module):
 
     def _merged(self, weights: Weights) -> Weights:
         """The source's weights with the blocks of each group merged."""
-        whole = {
-            name: weights[name] for name in ("patch.weight", "patch.bias", "prefix", "pos", "head.weight", "head.bias")
-        }
+        whole = {name: weights[name] for name in (*_WHOLE, self.classes.table)}
         if self.source.spec.pre_norm:
             whole |= {name: weights[name] for name in ("pre.weight", "pre.bias")}
             whole |= _before_the_norm(weights)
@@ -126,27 +128,25 @@ class ProjectionOperator(nn.Module):
             depends on the task.
         """
         if self.encoder is None:
-            return self.compose(dict.fromkeys(self.factors), classes, familiar)
+            return self.compose(dict.fromkeys(self.factors), classes, mask, familiar)
         coefficients = self.coefficients(self.embed(classes, mask) if embedding is None else embedding)
         sizes = [factor.num_coefficients for factor in self._factors()]
         split = zip(self.factors, coefficients.split(sizes, dim=1), strict=True)
-        return self.compose({name: part if part.shape[1] else None for name, part in split}, classes, familiar)
+        return self.compose({name: part if part.shape[1] else None for name, part in split}, classes, mask, familiar)
 
     def compose(
-        self, coefficients: dict[str, Tensor | None], classes: Tensor, familiar: Tensor | None = None
+        self, coefficients: dict[str, Tensor | None], classes: Tensor, mask: Tensor, familiar: Tensor | None = None
     ) -> Weights:
         """Student weights from the coefficients of every factor (None where it is static)."""
         factor = {name: self.factors[name](value) for name, value in coefficients.items()}
         source = self._merged_source()
         inner = self.inner or self._inner(factor, source)
-        embed_write, head_read = factor["embed_write"][:, 0], factor["head_read"][:, 0]
+        embed_write = factor["embed_write"][:, 0]
         weights = {
             "patch.weight": embed_write @ source["patch.weight"],
             "patch.bias": embed_write @ source["patch.bias"],
             "prefix": source["prefix"] @ embed_write.mT,
             "pos": source["pos"] @ embed_write.mT,
-            "head.weight": source["head.weight"][classes] @ head_read.mT,
-            "head.bias": source["head.bias"][classes],
         }
         if self.spec.pre_norm:
             # The student's own normalisation makes the root mean square one; about this is what it was.
@@ -167,11 +167,32 @@ class ProjectionOperator(nn.Module):
             else:
                 weights[f"{name}.weight"] = (write @ source[f"{name}.weight"]) @ units.mT
             weights[f"{name}.bias"] = _project_bias(write, source[f"{name}.bias"])
+        self._place_classes(weights, factor, source, classes, mask, familiar)
         for key, tensor in self.free.items():
-            name = key.replace("_", ".")
-            added = own_rows(tensor, classes, familiar) if name.startswith("head") else tensor
-            weights[name] = weights[name] + added
+            if (name := key.replace("_", ".")) not in self.own_shapes:
+                weights[name] = weights[name] + tensor
         return weights
+
+    def _place_classes(
+        self,
+        weights: Weights,
+        factor: dict[str, Tensor],
+        source: Weights,
+        classes: Tensor,
+        mask: Tensor,
+        familiar: Tensor | None,
+    ) -> None:
+        """Add the head, and what belongs to the tasks' classes."""
+        bias = source["head.bias"]
+        if self.spec.symbols:
+            weights["head.weight"] = source["head.weight"] @ factor["head_read"][:, 0].mT
+            weights["head.bias"] = bias[None]
+        else:
+            bias = bias[classes]
+        rows = source[self.classes.table][classes] @ factor[self.classes.factor][:, 0].mT
+        learned = {name: self.free[module_key(name)] for name in self.own_shapes if module_key(name) in self.free}
+        own = {name: own_rows(table, classes, familiar) for name, table in learned.items()}
+        self.classes.place(weights, rows, own, bias, mask)
 
     @torch.no_grad()
     def precompute(self) -> None:

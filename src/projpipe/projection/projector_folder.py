@@ -23,6 +23,7 @@ from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
 from projpipe.sealed import MANIFEST, open_sealed, sealed
 from projpipe.transformer.forward import forward_students
+from projpipe.transformer.objectives import Objective, objective_from_json
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.student import Student
 from projpipe.transformer.timm_folder import load_weights
@@ -38,12 +39,13 @@ KIND, TENSORS = "projector", "projector.safetensors"
 class Projector:
     """A trained projection operator with the names and settings of its data.
 
-    `data` holds `classes` (names, in the order of the source's classifier), `groups` (of each class, "" for none),
-    `held_out_classes` (those that no training task had, for which less is to be expected), `mean` and `std` (one value
-    a channel, of images scaled to 0..1, with black and white swapped if `inverted`). `provenance` says what made it.
+    `objective` says what its models do with images. `data` holds `classes` (names, in the order of the source's),
+    `groups` (of each class, "" for none), `held_out_classes` (those that no training task had, for which less is to be
+    expected) and whether images have black and white swapped (`inverted`). `provenance` says what made it.
     """
 
     operator: ProjectionOperator
+    objective: Objective
     data: dict[str, Any]
     provenance: dict[str, Any]
 
@@ -55,10 +57,11 @@ class Projector:
     def generate(
         self, classes: Sequence[str] | None = None, support_images: torch.Tensor | None = None
     ) -> VisionTransformer:
-        """Make a small model that tells the given classes apart, in one shot: `student` as a model of timm.
+        """Make a small model for the given classes, in one shot: `student` as a model of timm.
 
         Returns:
-            A stock timm VisionTransformer in eval mode; `model.pretrained_cfg` holds `label_names`, `mean`, `std`.
+            A stock timm VisionTransformer in eval mode; a classifier's `pretrained_cfg` holds `label_names`, `mean`,
+            `std`.
 
         Raises:
             InputError: as `student` does.
@@ -72,15 +75,15 @@ class Projector:
 
     @torch.no_grad()
     def student(self, classes: Sequence[str] | None = None, support_images: torch.Tensor | None = None) -> Student:
-        """Make a small model that tells the given classes apart, in one shot.
+        """Make a small model for the given classes, in one shot: one that tells them apart, or draws images of them.
 
         Args:
-            classes: two or more class names; the model's logits are in this order.
-            support_images: a few unlabelled images of the task in place of its classes, `[N, C, H, W]`, normalised with
-                `data["mean"]` and `data["std"]`; the task is then what the source sees in them, see `recognise`.
+            classes: class names, two or more for a classifier, whose logits are in this order.
+            support_images: a few unlabelled images of the task in place of its classes, as `objective.encode` gives
+                them; the task is then what the source sees in them, see `recognise`.
 
         Raises:
-            InputError: an unknown class, a class given twice, or fewer than two; classes and images both, or neither.
+            InputError: an unknown class, a class given twice, or too few; classes and images both, or neither.
         """
         if (classes is None) == (support_images is None):
             raise InputError("generate: give either classes or support_images")
@@ -89,15 +92,11 @@ class Projector:
         assert classes is not None
         ids = torch.tensor([self.class_ids(classes)])
         weights = self.operator(ids, torch.ones_like(ids, dtype=torch.bool))
-        mean, std = self.data["mean"], self.data["std"]
-        if self.data.get("inverted"):  # of a picture as it is: ((1 - x) - mean) / std
-            mean, std = [1 - value for value in mean], [-value for value in std]
         return Student(
             self.operator.spec,
             {name: tensor[0] for name, tensor in weights.items()},
             list(classes),
-            mean,
-            std,
+            self.objective.of_pictures(bool(self.data.get("inverted"))),
             provenance={
                 "dataset": self.data.get("name"),
                 "held_out_classes": [name for name in classes if name in self.data.get("held_out_classes", [])],
@@ -120,7 +119,7 @@ class Projector:
 
     @torch.no_grad()
     def recognise(self, support_images: torch.Tensor) -> list[str]:
-        """Names of the classes that the source sees in images `[N, C, H, W]`, in its own order.
+        """Names of the classes that the source sees in encoded images, in its own order; for classifiers.
 
         A class counts if it is the likeliest one of at least one image, and of one in fifty where there are many, so
         that single mistakes of the source add no classes.
@@ -129,6 +128,8 @@ class Projector:
             InputError: the images have another shape than the source's, or show fewer than two classes.
         """
         spec = self.operator.source.spec
+        if spec.symbols:
+            raise InputError("support_images: are for classifiers; name the classes in place of them")
         expected = (spec.in_chans, *spec.image_size)
         if support_images.shape[1:] != expected:
             raise InputError(
@@ -151,8 +152,9 @@ class Projector:
         for name in classes:
             if name not in known:
                 raise InputError(f"classes: {name!r} is not a class of this projector; {_nearest(name, list(known))}")
-        if len(classes) < 2:
-            raise InputError(f"classes: {list(classes)} must be two or more; add what to tell apart")
+        if len(classes) < self.objective.fewest_classes:
+            fewest = "two or more; add what to tell apart" if classes else "at least one; name it"
+            raise InputError(f"classes: {list(classes)} must be {fewest}")
         if repeated := {name for name in classes if list(classes).count(name) > 1}:
             raise InputError(f"classes: {min(repeated)!r} stands there twice; name it once")
         return [known[name] for name in classes]
@@ -170,6 +172,7 @@ class Projector:
             "student": self.operator.spec.to_json(),
             "conditioning": asdict(self.operator.conditioning),
             "free_weights": self.operator.free_weights,
+            "objective": self.objective.to_json(),
             "data": self.data,
             "provenance": self.provenance,
         }
@@ -214,7 +217,8 @@ def _assemble(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Pro
         operator = ProjectionOperator(source, student, conditioning, seed=0, free_weights=manifest["free_weights"])
     load_weights(operator, part("operator."))
     operator.precompute()
-    data = manifest["data"] | {key: manifest["data"][key] for key in ("classes", "mean", "std")}  # which it must hold
+    data = manifest["data"]
     if len(set(data["classes"])) != source.num_classes:
         raise ValueError(f"{len(set(data['classes']))} names of classes for {source.num_classes}")
-    return Projector(operator.eval(), data, manifest["provenance"])
+    objective = objective_from_json(manifest["objective"])
+    return Projector(operator.eval(), objective, data, manifest["provenance"])

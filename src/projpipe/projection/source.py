@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from projpipe.transformer.canonical import Weights
+from projpipe.transformer.class_weights import class_weights
 from projpipe.transformer.spec import TransformerSpec
 
 _SIDE_BY_SIDE = ("q.weight", "k.weight", "v.weight", "q.bias", "k.bias", "v.bias", "fc1.weight", "fc1.bias")
@@ -25,8 +26,13 @@ class Source:
     statistics: dict[str, Tensor]
 
     @property
+    def class_table(self) -> Tensor:
+        """What its weights say of each class: classifier rows or class embeddings `[K, d]`."""
+        return self.weights[class_weights(self.spec).table]
+
+    @property
     def num_classes(self) -> int:
-        return len(self.weights["head.bias"])
+        return len(self.class_table)
 
 
 def block_groups(depth: int, student_depth: int) -> list[range]:

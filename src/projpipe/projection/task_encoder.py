@@ -1,8 +1,8 @@
 """Task embedding: a set of classes as one vector, whatever their order and number.
 
 The set encoder is a Deep Set (Zaheer et al., 2017, arXiv 1703.06114): every class goes through one small network,
-the results are averaged and go through another. Classes are described by the source's own classifier rows, so that
-a class that no training task contained has an embedding too.
+the results are averaged and go through another. Classes are described by the source's own classifier rows or class
+embeddings, so that a class that no training task contained has an embedding too.
 """
 
 from __future__ import annotations
@@ -14,41 +14,32 @@ from torch import Tensor, nn
 HIDDEN = 64
 
 
-def class_features(classifier: Tensor) -> Tensor:
-    """Classifier rows `[K, d]`, centred over classes and scaled to unit variance along each row."""
-    centred = classifier - classifier.mean(0)
-    return F.normalize(centred, dim=-1) * classifier.shape[1] ** 0.5
+def class_features(table: Tensor) -> Tensor:
+    """Rows `[K, d]` of classes, centred over classes and scaled to unit variance along each row."""
+    centred = table - table.mean(0)
+    return F.normalize(centred, dim=-1) * table.shape[1] ** 0.5
 
 
 class TaskEncoder(nn.Module):
     """Embed sets of classes.
 
     Args:
-        classifier: the source's classifier rows `[K, d]`.
+        table: what the source's weights say of each class, `[K, d]`.
         embed_dim: width of the task embedding.
     """
 
     features: Tensor
 
-    def __init__(self, classifier: Tensor, embed_dim: int) -> None:
+    def __init__(self, table: Tensor, embed_dim: int) -> None:
         super().__init__()
-        self.register_buffer("features", class_features(classifier))  # kept: the source may be tuned
-        self.each = nn.Sequential(nn.Linear(classifier.shape[1], HIDDEN), nn.GELU(), nn.Linear(HIDDEN, HIDDEN))
+        self.register_buffer("features", class_features(table))  # kept: the source may be tuned
+        self.each = nn.Sequential(nn.Linear(table.shape[1], HIDDEN), nn.GELU(), nn.Linear(HIDDEN, HIDDEN))
         self.whole = nn.Sequential(nn.GELU(), nn.Linear(HIDDEN, embed_dim), nn.LayerNorm(embed_dim))
 
     def forward(self, classes: Tensor, mask: Tensor) -> Tensor:
         """Class ids `[T, K]` with a mask `[T, K]` of those that count, to task embeddings `[T, embed_dim]`."""
         each = self.each(self.features[classes]) * mask[..., None]
         return self.whole(each.sum(1) / mask.sum(1, keepdim=True))
-
-
-def own_rows(table: Tensor, classes: Tensor, familiar: Tensor | None) -> Tensor:
-    """What a model has learned for each class, `table` `[K_all, ...]`, for class ids `[T, K]`: `[T, K, ...]`.
-
-    It is zero where `familiar` `[T, K]` is False, as it is for a class that no training task had.
-    """
-    rows = table[classes]
-    return rows if familiar is None else rows * familiar.view(*familiar.shape, *(1,) * (rows.ndim - 2))
 
 
 def reset_linears(module: nn.Module, generator: torch.Generator) -> None:

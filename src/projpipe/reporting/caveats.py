@@ -6,14 +6,18 @@ from typing import Any
 import pandas as pd
 
 from projpipe.evaluation.latency import Timings
-from projpipe.reporting.figures import KIND_NAMES, METHOD_NAMES
+from projpipe.metric import ACCURACY, METRICS
+from projpipe.reporting.formats import latencies_of
+from projpipe.reporting.looks import KIND_NAMES, METHOD_NAMES
+from projpipe.reporting.wording import WORDING
 
 TOLD = {
     "shuffled": "another task's embedding",
     "mean": "the mean embedding of the training tasks",
     "random": "a random embedding",
 }
-FEW_SEEDS, FEW_TASKS, CEILING, NOISY = 3, 10, 0.97, 0.2
+FEW_SEEDS, FEW_TASKS, NOISY = 3, 10, 0.2
+CEILINGS = {ACCURACY.name: 0.97}  # of metrics that have an end to come near to
 
 
 def caveats(metrics: Mapping[str, Any], timings: Timings, results: pd.DataFrame) -> list[str]:
@@ -22,10 +26,12 @@ def caveats(metrics: Mapping[str, Any], timings: Timings, results: pd.DataFrame)
 
 
 def _differences(metrics: Mapping[str, Any]) -> Iterator[str]:
+    metric = METRICS[metrics["metric"]]
     for name, by_kind in metrics["differences"].items():
         other = name.removeprefix("projected-")
-        unclear = [kind for kind, cell in by_kind.items() if cell["ci95"][0] <= 0 <= cell["ci95"][1]]
-        worse = [kind for kind, cell in by_kind.items() if cell["ci95"][1] < 0]
+        verdicts = {kind: metric.verdict(cell["ci95"]) for kind, cell in by_kind.items()}
+        unclear = [kind for kind, verdict in verdicts.items() if verdict == "no difference shown"]
+        worse = [kind for kind, verdict in verdicts.items() if verdict == "worse"]
         yield from _against_control(other, unclear, worse) if other in TOLD else _against(other, unclear, worse)
 
 
@@ -65,38 +71,43 @@ def _samples(metrics: Mapping[str, Any], results: pd.DataFrame) -> Iterator[str]
     if few:
         yield f"There are fewer than {FEW_TASKS} tasks on {_listed(few)}: read those intervals as rough."
     smallest = int(results["images"].min())
+    one_image = WORDING[metrics["objective"]].one_image.format(share=100 / smallest)
     yield (
-        f"The task with the fewest test images has {smallest} of them, so that one image is "
-        f"{100 / smallest:.1f} points there. Tasks share classes and test images, "
-        "and are not independent of each other."
+        f"The task with the fewest test images has {smallest} of them, so that {one_image}. "
+        "Tasks share classes and test images, and are not independent of each other."
     )
+    yield from _ceiling(metrics)
+    yield "One teacher, one data set and one training budget: with longer training the order of methods can change."
+
+
+def _ceiling(metrics: Mapping[str, Any]) -> Iterator[str]:
+    ceiling = CEILINGS.get(metrics["metric"])
     means = [
         by_kind["new_combination"]["mean"]
         for method, by_kind in metrics["results"].items()
         if method not in TOLD and "new_combination" in by_kind
     ]
-    if means and min(means) > CEILING:
+    if ceiling is not None and means and min(means) > ceiling:
         yield (
-            f"Every method is above {100 * CEILING:.0f} % on new combinations: these tasks are easy, "
+            f"Every method is above {100 * ceiling:.0f} % on new combinations: these tasks are easy, "
             "and differences are small for that reason alone."
         )
-    yield "One teacher, one data set and one training budget: with longer training the order of methods can change."
 
 
 def _speed(metrics: Mapping[str, Any], timings: Timings) -> Iterator[str]:
     fewer_macs = metrics["teacher"]["macs"] / metrics["student"]["macs"]
-    speedups = {size: measured["speedup"] for size, measured in timings["latency"]["projected"].items()}
-    slow = [size for size, speedup in speedups.items() if speedup < fewer_macs / 2]
+    speedups = {at: measured["speedup"] for at, measured in latencies_of(timings, "projected").items()}
+    slow = [at for at, speedup in speedups.items() if speedup < fewer_macs / 2]
     if slow:
-        faster = " and ".join(f"{speedups[size]:.1f} times faster at batch {size}" for size in slow)
+        faster = " and ".join(f"{speedups[at]:.1f} times faster at {at}" for at in slow)
         yield (
             f"The student needs {fewer_macs:.0f} times fewer multiply-accumulates but is {faster}: at this size the "
             "fixed cost of calling each layer, not arithmetic, takes most of the time."
         )
     noisy = [
-        f"{METHOD_NAMES[method].lower()} at batch {size}"
-        for method, by_size in timings["latency"].items()
-        for size, measured in by_size.items()
+        f"{METHOD_NAMES[method].lower()} at {at}"
+        for method in timings["latency"]
+        for at, measured in latencies_of(timings, method).items()
         if measured["iqr_ms"] > NOISY * measured["median_ms"]
     ]
     if noisy:

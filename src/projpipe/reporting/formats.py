@@ -1,14 +1,11 @@
-"""How numbers are written for people, in the report and in the closing table."""
+"""How numbers that are no scores are written and named for people; scores are written by their metric."""
+
+from projpipe.evaluation.latency import Latency, Timings
 
 
 def percent(share: float) -> str:
     """A share as per cent with one decimal: 0.9712 is '97.1'."""
     return f"{100 * share:.1f}"
-
-
-def points(share: float) -> str:
-    """A difference of shares in percentage points with its sign: -0.0034 is '−0.3' with a true minus sign."""
-    return f"{100 * share:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def count(number: float) -> str:
@@ -19,7 +16,7 @@ def count(number: float) -> str:
     return f"{number:g}"
 
 
-def verdict(interval: tuple[float, float]) -> str:
-    """What a 95 % interval of a difference says: 'better', 'worse' or 'no difference shown'."""
-    low, high = interval
-    return "better" if low > 0 else "worse" if high < 0 else "no difference shown"
+def latencies_of(timings: Timings, method: str) -> dict[str, Latency]:
+    """The latencies of a method by what was timed: 'batch 1', 'batch 32', and 'sampling' where there is any."""
+    by_batch = {f"batch {size}": measured for size, measured in timings["latency"][method].items()}
+    return by_batch | ({"sampling": timings["sampling"][method]} if timings["sampling"] else {})

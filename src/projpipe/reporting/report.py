@@ -13,9 +13,11 @@ from pydantic import BaseModel
 
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.latency import Timings
+from projpipe.metric import METRICS
 from projpipe.reporting.caveats import TOLD, caveats
-from projpipe.reporting.figures import KIND_NAMES, METHOD_NAMES
-from projpipe.reporting.formats import count, percent, points, verdict
+from projpipe.reporting.formats import count, percent
+from projpipe.reporting.looks import KIND_NAMES, METHOD_NAMES, TITLE
+from projpipe.reporting.wording import WORDING
 
 PACKAGES = ("projpipe", "torch", "timm", "kedro", "ray", "optuna", "numpy", "pandas", "plotly")
 
@@ -33,17 +35,20 @@ def render_report(
 ) -> str:
     """The report as one HTML document, plotly.js included.
 
-    `figures` holds accuracy, learning_curves, tasks and pareto; `parameters` the parameters to print, by pipeline.
+    `figures` holds scores, examples, learning_curves, tasks and pareto; `parameters` the parameters to print, by
+    pipeline.
     Names of classes, tasks and data sets are escaped, as they come from folders.
     """
     settings = {f"{name}.{key}": value for name, model in parameters.items() for key, value in flatten(_plain(model))}
     template = environment().get_template("report.html.j2")
     return template.render(
         metrics=metrics,
+        metric=METRICS[metrics["metric"]],
+        wording=WORDING[metrics["objective"]],
         costs=costs,
         timings=timings,
         per_task=per_task_table(results),
-        trials=sweep_trials.sort_values(["params", "validation_accuracy"]).to_dict(orient="records"),
+        trials=sweep_trials.sort_values(["params", "validation_score"]).to_dict(orient="records"),
         figures={name: _fragment(name, figure) for name, figure in figures.items()},
         plotly_js=get_plotlyjs(),
         teacher_card=dict(flatten({k: v for k, v in teacher_card.items() if k not in ("data", "versions")})),
@@ -67,17 +72,17 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters |= {"percent": percent, "points": points, "count": count, "verdict": verdict}
+    env.filters |= {"percent": percent, "count": count}
     return env
 
 
 def per_task_table(results: pd.DataFrame) -> list[dict[Hashable, Any]]:
-    """One record a task: name, kind, num_classes, images, and under 'accuracy' the mean over seeds by method."""
+    """One record a task: name, kind, num_classes, images, and under 'score' the mean over seeds by method."""
     keys = ["kind", "task_id", "task_name", "num_classes", "images"]
     tasks = results[keys].drop_duplicates().to_dict(orient="records")
-    accuracy = results.pivot_table(index="task_id", columns="method", values="accuracy", aggfunc="mean")
+    score = results.pivot_table(index="task_id", columns="method", values="score", aggfunc="mean")
     tasks.sort(key=lambda task: (list(KIND_NAMES).index(task["kind"]), task["task_id"]))
-    return [{**task, "accuracy": accuracy.loc[task["task_id"]].to_dict()} for task in tasks]
+    return [{**task, "score": score.loc[task["task_id"]].to_dict()} for task in tasks]
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -95,7 +100,8 @@ def _plain(model: BaseModel) -> dict[str, Any]:
 
 def _fragment(name: str, figure: go.Figure) -> str:
     """The figure as an HTML fragment without plotly.js; the page's theme colours it and its caption is in the page."""
-    plain = go.Figure(figure).update_layout(title=None, margin_t=40, paper_bgcolor="rgba(0,0,0,0)")
+    plain = go.Figure(figure)
+    plain.update_layout(title=None, margin_t=plain.layout.margin.t - TITLE, paper_bgcolor="rgba(0,0,0,0)")
     return plain.to_html(
         full_html=False,
         include_plotlyjs=False,

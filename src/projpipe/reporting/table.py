@@ -11,9 +11,10 @@ from rich.text import Text
 
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.latency import Timings
+from projpipe.metric import METRICS, Metric
 from projpipe.reporting.comparison import row_name
-from projpipe.reporting.figures import METHOD_NAMES
-from projpipe.reporting.formats import count, percent, points
+from projpipe.reporting.formats import count, latencies_of
+from projpipe.reporting.looks import METHOD_NAMES
 
 SHOWN_KINDS = ("new_combination", "new_class")
 
@@ -27,59 +28,66 @@ def print_closing_table(
 
 
 def closing_table(metrics: Mapping[str, Any], costs: Mapping[str, Cost], timings: Timings) -> Table:
-    """Accuracy with 95 % intervals, parameters, compute and latency of every method, as a table for the terminal."""
+    """Scores with 95 % intervals, parameters, compute and latency of every method, as a table for the terminal."""
+    metric = METRICS[metrics["metric"]]
     kinds = [kind for kind in SHOWN_KINDS if kind in metrics["results"]["teacher"]]
-    sizes = list(timings["latency"]["teacher"])
-    # Text, as a name may hold rich's markup. Cells of two lines keep the table within 80 columns.
-    title = Text(f"{metrics['dataset']}: accuracy in % [95 % interval], latency in ms (times faster)")
+    timed = {method: latencies_of(timings, method) for method in costs}
+    # Text, as a name may hold rich's markup. Cells of several lines keep the table within 80 columns.
+    title = Text(f"{metrics['dataset']}: {metric.heading} [95 % interval], latency in ms (times faster)")
     table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("method", no_wrap=True)
     headings = [kind.replace("_", "\n") for kind in kinds]
-    for heading in (*headings, "para-\nmeters", "MACs", *(f"batch {size}" for size in sizes)):
+    places = ["sample" if place == "sampling" else place for place in timed["teacher"]]
+    for heading in (*headings, "para-\nmeters", "MACs", *places):
         table.add_column(heading, justify="right", no_wrap=True)
     for method, cost in costs.items():
-        cells = [metrics["results"][method][kind] for kind in kinds]
-        measured = [timings["latency"][method][size] for size in sizes]
         table.add_row(
             METHOD_NAMES[method].replace(" ", "\n"),
-            *(_measured(percent, cell) for cell in cells),
+            *(_measured(metric, metric.text, metrics["results"][method][kind]) for kind in kinds),
             count(cost["params"]),
             count(cost["macs"]),
-            *(f"{m['median_ms']:.2f}\n({m['speedup']:.1f}x)" for m in measured),
+            *(f"{m['median_ms']:.2f}\n({m['speedup']:.1f}x)" for m in timed[method].values()),
         )
     return table
 
 
 def print_comparison(summary: Mapping[str, Any], page: Path, console: Console) -> None:
-    """Print a table of accuracies and differences for every table of a comparison, and where its page is."""
+    """Print a table of scores and differences for every table of a comparison, and where its page is."""
+    metric = METRICS[summary["metric"]]
     for name, table in summary["tables"].items():
-        console.print(comparison_table(f"{summary['dataset']}, {name}", table))
+        console.print(comparison_table(f"{summary['dataset']}, {name}", table, metric))
     console.print(Text(f"Comparison: {page}"), soft_wrap=True)
 
 
-def comparison_table(title: str, compared: Mapping[str, Any]) -> Table:
-    """Accuracy of every row with its 95 % interval, and by how much the reference is above it, for the terminal."""
+def comparison_table(title: str, compared: Mapping[str, Any], metric: Metric) -> Table:
+    """Score of every row with its 95 % interval, and by how much the reference is above it, for the terminal."""
     results, reference = compared["results"], compared["reference"]
     kinds = [kind for kind in SHOWN_KINDS if any(kind in cells for cells in results.values())]
     seeds = f"{len(compared['seeds'])} seed{'s' * (len(compared['seeds']) > 1)}"
-    caption = f"{title}, {seeds}: accuracy in % [95 % interval]; lead of {row_name(reference, compared)}, in points"
+    first, step = row_name(reference, compared), metric.step
+    if metric.higher_is_better:
+        lead, meaning = "lead", f"lead of {first}, in {step}"
+    else:
+        lead, meaning = "difference", f"{first} minus the row, in {step}, negative is better"
+    caption = f"{title}, {seeds}: {metric.heading} [95 % interval]; {meaning}"
     table = Table(title=Text(caption), title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("method", max_width=20)
     for kind in kinds:
         table.add_column(kind.replace("_", "\n"), justify="right", no_wrap=True)
-        table.add_column("lead", justify="right", no_wrap=True)
+        table.add_column(lead, justify="right", no_wrap=True)
     for name, cells in results.items():
         differences = compared["differences"].get(f"{reference}-{name}", {})
         columns = [
-            _measured(write, found[kind]) if kind in found else Text("\N{EN DASH}")
+            _measured(metric, write, found[kind]) if kind in found else Text("\N{EN DASH}")
             for kind in kinds
-            for write, found in ((percent, cells), (points, differences))
+            for write, found in ((metric.text, cells), (metric.difference, differences))
         ]
         table.add_row(Text(row_name(name, compared)), *columns)
     return table
 
 
-def _measured(write: Callable[[float], str], cell: Mapping[str, Any]) -> Text:
-    """A mean, and its interval below it."""
+def _measured(metric: Metric, write: Callable[[float], str], cell: Mapping[str, Any]) -> Text:
+    """A mean, and its interval below it, in two lines where many decimals make it long."""
     low, high = (write(bound).lstrip("+") for bound in cell["ci95"])
-    return Text(f"{write(cell['mean'])}\n[{low}, {high}]")
+    between = " " if metric.decimals < 2 else "\n"
+    return Text(f"{write(cell['mean'])}\n[{low},{between}{high}]")

@@ -105,9 +105,6 @@ class _Sampler:
 
     def _explicit(self, draw: ExplicitTask, place: str) -> Task:
         task = self.classes.find(draw.classes, f"{place}.classes")
-        first = self.classes.names[task[0]]
-        if len(task) < 2:
-            raise InputError(f"{place}.classes: {first!r} alone makes no task; name at least two classes")
         new = draw.kind == "new_class"
         if wrong := [self.classes.names[class_id] for class_id in task if (class_id in self.held_out) != new]:
             reason = (

@@ -15,7 +15,7 @@ NAME_LENGTH = 48
 
 @dataclass(frozen=True)
 class Task:
-    """A set of at least two classes, as sorted class ids. `kind` says what it is for, `strategy` how it was made.
+    """A set of classes, as sorted class ids. `kind` says what it is for, `strategy` how it was made.
 
     `name` is "" where the task has none of its own.
     """

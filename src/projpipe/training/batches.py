@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from projpipe.images.augmentation import warp
-from projpipe.images.normalisation import normalise
+from projpipe.transformer.objectives import Objective
 
 FAMILIAR = 0.5  # share of a task's classes that keep what was learned for them alone
 
@@ -19,11 +18,11 @@ FAMILIAR = 0.5  # share of a task's classes that keep what was learned for them 
 class Batch:
     """`T` tasks with `B` images each; `K` is the largest number of classes of a task in the batch.
 
-    `images` [T, B, C, H, W], `labels` [T, B] (positions within the task's classes), `teacher_logits` [T, B, K],
-    `classes` [T, K] (class ids), `mask` [T, K] (False where a row is only filled up), `familiar` [T, K] (False where a
-    class is to be taken for one that no training task has, so that a model learns to do without a row of its own for
-    it). Where the source learns too, `source_images` [S, C, H, W] and `source_labels` [S] (class ids) are of all
-    classes.
+    `images` [T, B, ...] as the objective encodes them, `labels` [T, B] (positions within the task's classes),
+    `teacher_logits` [T, B, ...] of the task, `classes` [T, K] (class ids), `mask` [T, K] (False where a row is only
+    filled up), `familiar` [T, K] (False where a class is to be taken for one that no training task has, so that a model
+    learns to do without a row of its own for it). Where the source learns too, `source_images` [S, ...] and
+    `source_labels` [S] (class ids) are of all classes.
     """
 
     images: Tensor
@@ -38,7 +37,7 @@ class Batch:
     @property
     def inputs(self) -> dict[str, Tensor | None]:
         """What a `TaskModel` is called with."""
-        names = ("images", "classes", "mask", "source_images", "familiar")
+        names = ("images", "classes", "mask", "source_images", "source_labels", "familiar")
         return {name: getattr(self, name) for name in names}
 
     def to(self, device: torch.device) -> Batch:
@@ -50,28 +49,29 @@ class LabelledImages:
     """Images of one split, with their labels and teacher logits, and which of them show which class.
 
     Args:
+        objective: encodes them.
         images: packed images uint8 `[N_all, H, W, C]`, memory-mapped; rows are read as they are asked for.
         image_ids: rows of this split `[N]`.
         labels: their class ids `[N]`.
-        logits: the teacher's logits for every stored view of them `[A, N, K_all]`.
+        num_classes: of the data set.
+        logits: the teacher's logits for every stored view of them `[A, N, ...]`; None where nothing is taught.
         affine: the views `[A, N, 2, 3]`; None where there is only the image itself.
-        mean, std: normalisation, one value a channel.
     """
 
     def __init__(
         self,
+        objective: Objective,
         images: np.ndarray,
         image_ids: Tensor,
         labels: Tensor,
-        logits: Tensor,
-        affine: Tensor | None,
-        mean: Sequence[float],
-        std: Sequence[float],
+        num_classes: int,
+        logits: Tensor | None = None,
+        affine: Tensor | None = None,
     ) -> None:
-        self.images, self.image_ids, self.labels = images, image_ids.numpy(), labels
-        self.logits, self.affine, self.mean, self.std = logits, affine, mean, std
+        self.objective, self.images, self.image_ids, self.labels = objective, images, image_ids.numpy(), labels
+        self.logits, self.affine = logits, affine
         self.rows_by_class = labels.argsort(stable=True)
-        self.counts = torch.bincount(labels, minlength=logits.shape[-1])
+        self.counts = torch.bincount(labels, minlength=num_classes)
         self.starts = self.counts.cumsum(0) - self.counts
 
     def rows_of_class(self, class_id: int) -> Tensor:
@@ -83,9 +83,9 @@ class LabelledImages:
         return self.rows_by_class[self.starts[class_ids] + (places * self.counts[class_ids]).long()]
 
     def read(self, rows: Tensor, views: Tensor | None = None) -> Tensor:
-        """Normalised images `[n, C, H, W]` of these rows, seen as the stored `views` `[n]`."""
-        images = normalise(self.images[self.image_ids[rows.numpy()]], self.mean, self.std)
-        return images if views is None or self.affine is None else warp(images, self.affine[views, rows])
+        """Encoded images `[n, ...]` of these rows, seen as the stored `views` `[n]`."""
+        affine = None if views is None or self.affine is None else self.affine[views, rows]
+        return self.objective.encode(self.images[self.image_ids[rows.numpy()]], affine)
 
 
 def pad_tasks(tasks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -118,6 +118,7 @@ def draw_batch(
     picked = rng.choice(len(tasks), size=tasks_per_step, replace=len(tasks) < tasks_per_step)
     drawn = [tasks[i] for i in picked]
     labels = np.stack([_balanced_labels(rng, len(task), images_per_task) for task in drawn])
+    assert data.logits is not None
     places, views = rng.random(labels.shape), rng.integers(len(data.logits), size=labels.shape)
     familiar = torch.from_numpy(rng.random((len(drawn), max(map(len, drawn)))) < FAMILIAR)
 
@@ -133,7 +134,7 @@ def draw_batch(
     return Batch(
         images=images.view(*rows.shape, *images.shape[1:]),
         labels=own_labels,
-        teacher_logits=data.logits[own_views, rows].gather(2, classes[:, None].expand(-1, images_per_task, -1)),
+        teacher_logits=data.objective.of_task(data.logits[own_views, rows], classes),
         classes=classes,
         mask=mask,
         familiar=familiar[share, : classes.shape[1]],

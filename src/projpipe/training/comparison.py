@@ -18,9 +18,10 @@ from pydantic import ValidationError
 from projpipe.atomic import write_atomically
 from projpipe.config import ComparedMethod, CompareMethodsConfig, ComparisonTable, RayConfig, TrainProjectorConfig
 from projpipe.errors import InputError
+from projpipe.metric import Metric
 from projpipe.training.controls import CONTROLS
 from projpipe.training.distributed import connect
-from projpipe.training.part import PRUNED_ONLY, Judged, Part, train_part
+from projpipe.training.part import PER_TASK, PRUNED_ONLY, Judged, Part, train_part
 from projpipe.training.run_inputs import RunInputs
 
 RESERVED = {"teacher", PRUNED_ONLY, *CONTROLS}
@@ -45,13 +46,15 @@ def run_comparison(
     """
     for part in parts:
         place = f"compare_methods.tables ({part.table!r})"
+        if part.method in PER_TASK and not inputs.objective.per_task:
+            raise InputError(f"{place}: {part.method} is not there for {inputs.objective.name}; leave it out")
         inputs.source.spec.student(**part.config.student.model_dump(), place=place)  # refuses before work starts
     name = inputs.stage(runs, "comparison", {"judged": judged, "sampled": sampled})
     folder = (runs / name).resolve()
     missing = {part.file(): part for part in parts if not (folder / part.file()).exists()}
     logger.info("%d of %d parts are finished", len(parts) - len(missing), len(parts))
     if missing:
-        _train_on_ray(folder, list(missing.values()), judged, sampled, inputs.config.ray)
+        _train_on_ray(folder, list(missing.values()), judged, sampled, inputs.objective.metric, inputs.config.ray)
     return [json.loads((folder / part.file()).read_text()) for part in parts]
 
 
@@ -112,7 +115,7 @@ def _merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _train_on_ray(
-    folder: Path, parts: Sequence[Part], judged: Judged, sampled: list[list[int]], config: RayConfig
+    folder: Path, parts: Sequence[Part], judged: Judged, sampled: list[list[int]], metric: Metric, config: RayConfig
 ) -> None:
     """Train parts as Ray tasks and write the outcome of each as soon as it is there."""
     import ray
@@ -128,13 +131,14 @@ def _train_on_ray(
         with write_atomically(folder / part.file()) as temporary:
             temporary.write_text(json.dumps(outcome))
         done += 1
-        best = max(row["validation_accuracy"] for row in outcome["history"] if row["kept"])
+        best = [row["validation_score"] for row in outcome["history"] if row["kept"]][-1]
         logger.info(
-            "%d of %d: %s, %s, seed %d: %.1f %% on validation tasks",
+            "%d of %d: %s, %s, seed %d: %s %s on validation tasks",
             done,
             len(parts),
             part.table,
             part.name,
             part.seed,
-            100 * best,
+            metric.title,
+            metric.value(best),
         )

@@ -232,7 +232,7 @@ def _progress_bar(method: str, path: Path, config: TrainProjectorConfig) -> Iter
                 if lines:
                     row = json.loads(lines[-1])
                     done = config.seeds.index(row["seed"]) * steps + row["step"]
-                    note = f"seed {row['seed']}  step {row['step']}/{steps}  accuracy {row['validation_accuracy']:.1%}"
+                    note = f"seed {row['seed']}  step {row['step']}/{steps}  accuracy {row['validation_score']:.1%}"
                     bar.update(task, completed=done, note=note)
                 if ended:
                     return

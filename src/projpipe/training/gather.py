@@ -9,10 +9,12 @@ import pandas as pd
 from torch import Tensor, nn
 
 from projpipe.config import TrainProjectorConfig
+from projpipe.errors import InputError
 from projpipe.projection.source import Source
 from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of
 from projpipe.training.run_inputs import RunInputs
+from projpipe.transformer.objectives import Objective, objective_from_json
 from projpipe.transformer.spec import TransformerSpec
 
 # The names of the arguments of `gather_run_inputs` among the project's data sets.
@@ -21,6 +23,7 @@ DATASETS = (
     "index",
     "tasks",
     "dataset_card",
+    "objective",
     "teacher",
     "source_weights",
     "source_statistics",
@@ -33,22 +36,42 @@ def gather_run_inputs(
     index: pd.DataFrame,
     tasks: pd.DataFrame,
     dataset_card: dict[str, Any],
+    objective: dict[str, Any],
     teacher: nn.Module,
     source_weights: dict[str, Tensor],
     source_statistics: dict[str, Tensor],
     teacher_logits: dict[str, Tensor],
     config: TrainProjectorConfig,
 ) -> RunInputs:
-    """Bring together all that decides what training makes; its hash names the run."""
+    """Bring together all that decides what training makes; its hash names the run.
+
+    Raises:
+        InputError: a task has fewer classes than the objective is for.
+    """
+    learned = objective_from_json(objective)
+    check_tasks(learned, tasks)
     return RunInputs(
         config=config,
+        objective=learned,
         source=Source(TransformerSpec.of(teacher), source_weights, source_statistics),
         logits=teacher_logits,
         labels=class_of_image(index),
         train_tasks=class_ids_of(tasks, "train"),
         validation_tasks=class_ids_of(tasks, "validation"),
-        mean=dataset_card["mean"],
-        std=dataset_card["std"],
         images=images,
         images_sha256=dataset_card["sha256"],
     )
+
+
+def check_tasks(objective: Objective, tasks: pd.DataFrame) -> None:
+    """Refuse tasks that are none under an objective.
+
+    Raises:
+        InputError: names a task with too few classes.
+    """
+    small = tasks[tasks["class_ids"].map(len) < objective.fewest_classes]
+    if len(small):
+        raise InputError(
+            f"split_tasks.tasks: {small['name'].iloc[0]!r} has fewer than the {objective.fewest_classes} classes that "
+            f"{objective.name} needs; raise classes_per_task, or name more classes"
+        )

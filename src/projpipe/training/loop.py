@@ -6,18 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from projpipe.config import OptimisationConfig
 from projpipe.training.batches import Batch, LabelledImages, pad_tasks
 from projpipe.training.methods import TaskModel
+from projpipe.transformer.objectives import Objective
 
-FORWARD_IMAGES = 1024  # most images in one validation forward pass
+FORWARD_IMAGES = 256  # most images in one validation forward pass
 # Of a tuned source, and of the weights that a projector learns freely, as shares of the projector's.
 LEARNING_RATES = {".tuned_weights.": 0.1, ".free.": 5.0}
-SOURCE_MAY_LOSE = 0.005  # of its accuracy, where it is tuned
+SOURCE_MAY_LOSE = 0.005  # of its score, where it is tuned: half a point of accuracy
 
 
 @dataclass(frozen=True)
@@ -30,23 +30,10 @@ class TrainingData:
     train_tasks: Sequence[Sequence[int]]
     validation_tasks: Sequence[Sequence[int]]
 
-
-def distillation_loss(logits: Tensor, batch: Batch, weight: float, temperature: float) -> Tensor:
-    """Cross-entropy on labels mixed with distillation (Hinton et al., 2015, arXiv 1503.02531).
-
-    Args:
-        logits: the students' `[T, B, K]`, very negative where the mask is False.
-        weight: share of the distillation term.
-        temperature: softens both distributions; its square keeps the size of the gradient.
-    """
-    labels = F.cross_entropy(logits.flatten(0, 1), batch.labels.flatten())
-    mask = batch.mask[:, None]
-    teacher = (batch.teacher_logits / temperature).masked_fill(~mask, -torch.inf).softmax(-1)
-    student = (logits / temperature).log_softmax(-1)
-    cross_entropy = -(teacher * student.masked_fill(~mask, 0.0)).sum(-1)
-    entropy = -torch.special.xlogy(teacher, teacher).sum(-1)
-    distilled = (cross_entropy - entropy).mean() * temperature**2
-    return (1 - weight) * labels + weight * distilled
+    @property
+    def objective(self) -> Objective:
+        """What models learn."""
+        return self.train.objective
 
 
 class Trainer:
@@ -58,10 +45,18 @@ class Trainer:
     Args:
         model: trained in place; wrapped for data-parallel training or not.
         plain: the same model without a wrapper, whose moving average is kept.
+        objective: what it learns.
     """
 
-    def __init__(self, model: nn.Module, plain: TaskModel, config: OptimisationConfig, learning_rate: float) -> None:
-        self.model, self.plain, self.config = model, plain, config
+    def __init__(
+        self,
+        model: nn.Module,
+        plain: TaskModel,
+        objective: Objective,
+        config: OptimisationConfig,
+        learning_rate: float,
+    ) -> None:
+        self.model, self.plain, self.objective, self.config = model, plain, objective, config
         self.names = [name for name, _ in plain.named_parameters()]
         parameters = dict(plain.named_parameters())
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
@@ -78,8 +73,8 @@ class Trainer:
         self.step = 0
         self.average = {name: value.detach().clone() for name, value in plain.state_dict().items()}
         self.best: dict[str, Tensor] = {}
-        self.best_accuracy = -1.0
-        self.source_accuracy: float | None = None  # at the start; None where the source is frozen
+        self.best_score: float | None = None  # of no model yet
+        self.source_score: float | None = None  # at the start; None where the source is frozen
 
     def train_step(self, batch: Batch) -> float:
         """One step on one batch; returns the loss."""
@@ -87,9 +82,10 @@ class Trainer:
             group["lr"] = group["peak"] * one_cycle(self.step, self.config.steps, self.config.warmup_fraction)
         self.model.train()
         logits, source_logits = self.model(**batch.inputs)
-        loss = distillation_loss(logits, batch, self.config.distillation_weight, self.config.distillation_temperature)
-        if source_logits is not None and batch.source_labels is not None:
-            loss = loss + F.cross_entropy(source_logits, batch.source_labels)
+        weight, temperature = self.config.distillation_weight, self.config.distillation_temperature
+        loss = self.objective.loss(logits, batch, weight, temperature)
+        if source_logits is not None and batch.source_images is not None and batch.source_labels is not None:
+            loss = loss + self.objective.source_loss(source_logits, batch.source_images, batch.source_labels)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.plain.parameters(), self.config.gradient_clip)
@@ -103,11 +99,11 @@ class Trainer:
 
     @torch.no_grad()
     def judge(self, data: LabelledImages, tasks: Sequence[Sequence[int]]) -> dict[str, float | bool | None]:
-        """Mean accuracy of the averaged model over tasks, each on all images of its classes; keeps the best model.
+        """Mean score of the averaged model over tasks, each on all images of its classes; keeps the best model.
 
         `kept` says whether this model is the best so far.
 
-        Where the source is tuned, its own accuracy is measured too, and a model that has cost it more than
+        Where the source is tuned, its own score is measured too, and a model that has cost it more than
         `SOURCE_MAY_LOSE` since the start is not kept.
         """
 
@@ -115,34 +111,36 @@ class Trainer:
             return functional_call(self.plain, self.average, inputs)
 
         self.plain.eval()
-        accuracy = sum(task_accuracy(forward, data, task, self.device) for task in tasks) / len(tasks)
+        metric = self.objective.metric
+        score = sum(task_score(forward, data, task, self.device) for task in tasks) / len(tasks)
         source = self._judge_source(data) if self.plain.tunes_source else None
-        if self.source_accuracy is None:
-            self.source_accuracy = source
+        if self.source_score is None:
+            self.source_score = source
         spoilt = (
             source is not None
-            and self.source_accuracy is not None
-            and (source < self.source_accuracy - SOURCE_MAY_LOSE)
+            and self.source_score is not None
+            and abs(source - self.source_score) > SOURCE_MAY_LOSE
+            and metric.better(self.source_score, source)
         )
-        kept = accuracy > self.best_accuracy and not spoilt
+        kept = (self.best_score is None or metric.better(score, self.best_score)) and not spoilt
         if kept:
-            self.best_accuracy = accuracy
+            self.best_score = score
             self.best = {name: value.clone() for name, value in self.average.items()}
-        return {"validation_accuracy": accuracy, "source_accuracy": source, "kept": kept}
+        return {"validation_score": score, "source_score": source, "kept": kept}
 
     def _judge_source(self, data: LabelledImages) -> float:
-        """Share of all images that the averaged source puts in the right class."""
-        right = 0
+        """Mean score of the averaged source on all images."""
+        total = 0.0
         for rows in torch.arange(len(data.labels)).split(FORWARD_IMAGES):
-            inputs = {"source_images": data.read(rows).to(self.device)}
+            images, labels = data.read(rows).to(self.device), data.labels[rows].to(self.device)
             ids = torch.zeros(1, 1, dtype=torch.long, device=self.device)
-            nothing = torch.zeros_like(inputs["source_images"][None, :1])
-            _, logits = functional_call(self.plain, self.average, (nothing, ids, ids == 0), inputs)
-            right += int((logits.argmax(-1).cpu() == data.labels[rows]).sum())
-        return right / len(data.labels)
+            inputs = {"source_images": images, "source_labels": labels}
+            _, logits = functional_call(self.plain, self.average, (images[None, :1], ids, ids == 0), inputs)
+            total += float(self.objective.scores(logits, images, labels).sum())
+        return total / len(data.labels)
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """All tensors that a checkpoint needs; the step and `best_accuracy` go beside them."""
+        """All tensors that a checkpoint needs; the step and `best_score` go beside them."""
         tensors = {f"model.{name}": value for name, value in self.plain.state_dict().items()}
         for name, parameter in self.plain.named_parameters():
             for kind in ("exp_avg", "exp_avg_sq"):
@@ -150,7 +148,7 @@ class Trainer:
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         return tensors | {f"best.{name}": value for name, value in self.best.items()}
 
-    def load_state_tensors(self, step: int, best_accuracy: float, tensors: dict[str, Tensor]) -> None:
+    def load_state_tensors(self, step: int, best_score: float | None, tensors: dict[str, Tensor]) -> None:
         """Go on after `step` steps."""
 
         def part(kind: str) -> dict[str, Tensor]:
@@ -160,7 +158,7 @@ class Trainer:
                 if name.startswith(kind)
             }
 
-        self.step, self.best_accuracy = step, best_accuracy
+        self.step, self.best_score = step, best_score
         self.plain.load_state_dict(part("model."))
         self.average, self.best = part("average."), part("best.")
         moments = part("optimizer.")
@@ -172,21 +170,22 @@ class Trainer:
             }
 
 
-def task_accuracy(
+def task_score(
     forward: Callable[..., tuple[Tensor, Tensor | None]],
     data: LabelledImages,
     task: Sequence[int],
     device: torch.device,
 ) -> float:
-    """Share of the images of the task's classes that the student puts in the right one."""
+    """Mean score of the student on the images of the task's classes."""
     rows = torch.cat([data.rows_of_class(class_id) for class_id in task])
     labels = torch.arange(len(task)).repeat_interleave(data.counts[list(task)])
     classes, mask = (tensor.to(device) for tensor in pad_tasks([task]))
-    right = 0
-    for part, expected in zip(rows.split(FORWARD_IMAGES), labels.split(FORWARD_IMAGES), strict=True):
-        logits, _ = forward(data.read(part)[None].to(device), classes, mask)
-        right += int((logits[0].argmax(-1).cpu() == expected).sum())
-    return right / len(rows)
+    total = 0.0
+    for part, places in zip(rows.split(FORWARD_IMAGES), labels.split(FORWARD_IMAGES), strict=True):
+        images = data.read(part).to(device)
+        logits, _ = forward(images[None], classes, mask)
+        total += float(data.objective.scores(logits[0], images, places.to(device)).sum())
+    return total / len(rows)
 
 
 def one_cycle(step: int, steps: int, warmup_fraction: float) -> float:

@@ -16,13 +16,12 @@ from projpipe.errors import InputError
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
+from projpipe.transformer.class_weights import told
 from projpipe.transformer.export import export_student
 from projpipe.transformer.forward import forward_students
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
-
-MASKED = -1e9  # the logit of a class that only fills up a row
 
 
 class TaskModel(nn.Module):
@@ -43,18 +42,21 @@ class TaskModel(nn.Module):
         mask: Tensor,
         embedding: Tensor | None = None,
         source_images: Tensor | None = None,
+        source_labels: Tensor | None = None,
         familiar: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Images `[T, B, C, H, W]` of `T` tasks to logits `[T, B, K]`, `MASKED` where `mask` is False.
+        """Encoded images `[T, B, ...]` of `T` tasks to logits `[T, B, ...]`, very negative for classes out of the mask.
 
         `embedding` `[T, D]` replaces the projector's embedding of the tasks; `familiar` `[T, K]` is False where a class
         is to be taken for a new one. Second come the source's own logits for `source_images`, where there are any; the
         two in one call is what data-parallel training asks for.
         """
-        told = {} if embedding is None else {"embedding": embedding}
-        logits = forward_students(self.generator.spec, self.generator(classes, mask, familiar, **told), images)
-        source_logits = None if source_images is None else self.source_logits(source_images)
-        return logits.masked_fill(~mask[:, None], MASKED), source_logits
+        instead = {} if embedding is None else {"embedding": embedding}
+        logits = forward_students(self.generator.spec, self.generator(classes, mask, familiar, **instead), images)
+        source_logits = None
+        if source_images is not None and source_labels is not None:
+            source_logits = self.source_logits(source_images, source_labels)
+        return logits, source_logits
 
     @torch.no_grad()
     def embed(self, classes: Sequence[int]) -> Tensor:
@@ -68,22 +70,28 @@ class TaskModel(nn.Module):
         """Whether the source's own weights learn with the rest."""
         return isinstance(self.generator, ProjectionOperator) and self.generator.tuned
 
-    def source_logits(self, images: Tensor) -> Tensor:
-        """What the source, as tuned so far, says about images `[S, C, H, W]`: logits `[S, K]` of all classes."""
+    def source_logits(self, images: Tensor, labels: Tensor) -> Tensor:
+        """What the source, as tuned so far, says about encoded images `[S, ...]` of class ids `[S]`: logits `[S, ...]`.
+
+        A classifier's are of all classes; a decoder is told each image's class.
+        """
         assert isinstance(self.generator, ProjectionOperator)
-        weights = {name: tensor[None] for name, tensor in self.generator.source_weights().items()}
-        return forward_students(self.generator.source.spec, weights, images[None])[0]
+        spec, weights = self.generator.source.spec, self.generator.source_weights()
+        if not spec.symbols:
+            return forward_students(spec, {name: tensor[None] for name, tensor in weights.items()}, images[None])[0]
+        of_images = told(spec, weights, labels[:, None], torch.ones_like(labels[:, None], dtype=torch.bool))
+        return forward_students(spec, of_images, images[:, None])[:, 0]
 
     @torch.no_grad()
     def specialise(self, classes: Sequence[int], embedding: Tensor | None = None) -> VisionTransformer:
-        """The small model for one task: a stock timm VisionTransformer with one logit a class, in the order given.
+        """The small model for one task: a stock timm VisionTransformer, a classifier's logits in the order given.
 
         `embedding` `[D]` replaces the projector's embedding of the task.
         """
         device = next(self.parameters()).device
         ids = torch.tensor([list(classes)], device=device)
-        told = {} if embedding is None else {"embedding": embedding[None].to(device)}
-        weights = self.generator(ids, torch.ones_like(ids, dtype=torch.bool), **told)
+        instead = {} if embedding is None else {"embedding": embedding[None].to(device)}
+        weights = self.generator(ids, torch.ones_like(ids, dtype=torch.bool), **instead)
         return export_student(self.generator.spec, {name: value[0].cpu() for name, value in weights.items()})
 
 

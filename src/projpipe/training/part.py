@@ -20,7 +20,7 @@ from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
 from projpipe.training.batches import LabelledImages, draw_batch, pad_tasks
 from projpipe.training.controls import CONTROLS, control_embeddings
-from projpipe.training.loop import TrainingData, task_accuracy
+from projpipe.training.loop import TrainingData, task_score
 from projpipe.training.methods import TaskModel, build
 from projpipe.training.run_inputs import deciding, digest_of, load_staged
 from projpipe.training.session import SOURCE_IMAGES, Place, train_seeds
@@ -67,9 +67,9 @@ def train_part(
 
     Returns:
         `history`: as `train_seeds` reports it. `tasks`: on how many tasks it was trained.
-        `accuracies`: {row: accuracy of every judged task}. The row of the method itself is `method`; a pruned teacher
-            has its accuracy before training besides, the projector that of its controls.
-        `sampled_validation_accuracy`: mean over the sampled tasks, on validation images.
+        `scores`: {row: score of every judged task}. The row of the method itself is `method`; a pruned teacher
+            has its score before training besides, the projector that of its controls.
+        `sampled_validation_score`: mean over the sampled tasks, on validation images.
         `flops_per_step`, `flops_to_make`: of a training step, and of making the weights for one task.
     """
     torch.set_num_threads(1)
@@ -91,12 +91,12 @@ def train_part(
     train_seeds(make, data, config, part.learning_rate, Place(device=device), None, save, history.append)
     model = make(part.seed).to(device)
     tasks = [task for of_kind in judged.values() for task in of_kind]
-    judge = partial(_accuracies, data=data.test, tasks=tasks, device=device)
-    accuracies = {PRUNED_ONLY: judge(model)} if part.method == "pruned" else {}
+    judge = partial(_scores, data=data.test, tasks=tasks, device=device)
+    scores = {PRUNED_ONLY: judge(model)} if part.method == "pruned" else {}
     step_flops = flops_per_step(model, data, config, device)
     prefix = f"finished.{part.seed}."
     model.load_state_dict({name.removeprefix(prefix): tensor for name, tensor in kept.items()})
-    accuracies["method"] = judge(model.eval())
+    scores["method"] = judge(model.eval())
     if isinstance(operator := model.generator, ProjectionOperator):
         operator.precompute()
     if part.controls:
@@ -106,12 +106,12 @@ def train_part(
                 for of_kind in judged.values()
                 for embedding in control_embeddings(control, model.embed, of_kind, data.train_tasks, part.seed)
             ]
-            accuracies[control] = judge(model, told=told)
+            scores[control] = judge(model, told=told)
     return {
         "history": history,
         "tasks": len(data.train_tasks),
-        "accuracies": accuracies,
-        "sampled_validation_accuracy": _mean(_accuracies(model, data.validation, sampled, device)),
+        "scores": scores,
+        "sampled_validation_score": _mean(_scores(model, data.validation, sampled, device)),
         "flops_per_step": step_flops,
         "flops_to_make": _flops_to_make(model, sorted(sampled, key=len)[len(sampled) // 2], device),
     }
@@ -141,17 +141,17 @@ def _pruned(source: Source, tasks: list[list[int]], images: LabelledImages, spec
     return stacked(starts)
 
 
-def _accuracies(
+def _scores(
     model: TaskModel,
     data: LabelledImages,
     tasks: Sequence[Sequence[int]],
     device: torch.device,
     told: Sequence[Tensor] | None = None,
 ) -> list[float]:
-    """Accuracy on every task, on all images of its classes; `told` are embeddings to replace its own."""
+    """Score on every task, on all images of its classes; `told` are embeddings to replace its own."""
     with torch.no_grad():
         return [
-            task_accuracy(partial(model, embedding=told[i][None]) if told else model, data, task, device)
+            task_score(partial(model, embedding=told[i][None]) if told else model, data, task, device)
             for i, task in enumerate(tasks)
         ]
 

@@ -20,6 +20,7 @@ from projpipe.config import TrainProjectorConfig
 from projpipe.projection.source import Source
 from projpipe.training.batches import LabelledImages
 from projpipe.training.loop import TrainingData
+from projpipe.transformer.objectives import Objective, objective_from_json
 from projpipe.transformer.spec import TransformerSpec
 
 TENSORS, SETTINGS, IMAGES = "inputs.safetensors", "inputs.json", "images.npy"
@@ -34,13 +35,12 @@ class RunInputs:
     """
 
     config: TrainProjectorConfig
+    objective: Objective
     source: Source
     logits: dict[str, Tensor]
     labels: Tensor
     train_tasks: Sequence[Sequence[int]]
     validation_tasks: Sequence[Sequence[int]]
-    mean: Sequence[float]
-    std: Sequence[float]
     images: np.ndarray
     images_sha256: str
 
@@ -54,8 +54,7 @@ class RunInputs:
             "spec": self.source.spec.to_json(),
             "train_tasks": [list(map(int, task)) for task in self.train_tasks],
             "validation_tasks": [list(map(int, task)) for task in self.validation_tasks],
-            "mean": list(self.mean),
-            "std": list(self.std),
+            "objective": self.objective.to_json(),
             "images_sha256": self.images_sha256,
         }
 
@@ -105,18 +104,23 @@ def load_staged(folder: Path) -> tuple[TrainingData, Source]:
         return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
     logits, images = part("logits."), np.load(settings["images"], mmap_mode="r", allow_pickle=False)
-
-    def split(name: str) -> LabelledImages:
-        ids, values = logits[f"{name}_image_ids"], logits[f"{name}_logits"]
-        affine = logits.get(f"{name}_affine")
-        values = values if affine is not None else values[None]
-        return LabelledImages(images, ids, tensors["labels"][ids], values, affine, settings["mean"], settings["std"])
-
-    data = TrainingData(
-        split("train"), split("validation"), split("test"), settings["train_tasks"], settings["validation_tasks"]
-    )
     spec = TransformerSpec.from_json(settings["spec"])
-    return data, Source(spec, part("weights."), part("statistics."))
+    source = Source(spec, part("weights."), part("statistics."))
+    objective = objective_from_json(settings["objective"])
+
+    def split(name: str, taught: tuple[Tensor, Tensor | None] | None = None) -> LabelledImages:
+        ids = logits[f"{name}_image_ids"]
+        return LabelledImages(objective, images, ids, tensors["labels"][ids], source.num_classes, *(taught or ()))
+
+    taught = logits["train_logits"], logits.get("train_affine")
+    data = TrainingData(
+        split("train", taught),
+        split("validation"),
+        split("test"),
+        settings["train_tasks"],
+        settings["validation_tasks"],
+    )
+    return data, source
 
 
 def source_code_digest() -> str:

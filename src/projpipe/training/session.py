@@ -40,7 +40,7 @@ def train_seeds(
 ) -> None:
     """Train one method with every seed of the config.
 
-    The model kept for a seed is the moving average at the best validation accuracy.
+    The model kept for a seed is the moving average at the best score on the validation tasks.
 
     Args:
         make: gives the method at its start, for a seed.
@@ -50,7 +50,7 @@ def train_seeds(
             the finished models as `finished.<seed>.<name>`, and the history.
         progress: called on rank 0 after every validation, with a row of the history and the number of steps done.
     """
-    state, tensors = resume or ({"seed": 0, "step": 0, "history": [], "best_accuracy": -1.0}, {})
+    state, tensors = resume or ({"seed": 0, "step": 0, "history": [], "best_score": None}, {})
     history: list[dict[str, Any]] = list(state["history"])
     finished = {name: tensor for name, tensor in tensors.items() if name.startswith("finished.")}
     schedule = config.optimisation
@@ -60,14 +60,14 @@ def train_seeds(
         if position < state["seed"]:
             continue
         model = make(seed).to(place.device)
-        trainer = Trainer(place.wrap(model), model, schedule, learning_rate)
+        trainer = Trainer(place.wrap(model), model, data.objective, schedule, learning_rate)
         if position == state["seed"] and state["step"]:
-            trainer.load_state_tensors(state["step"], state["best_accuracy"], tensors)
-            trainer.source_accuracy = next((row["source_accuracy"] for row in history if row["seed"] == seed), None)
+            trainer.load_state_tensors(state["step"], state["best_score"], tensors)
+            trainer.source_score = next((row["source_score"] for row in history if row["seed"] == seed), None)
 
         def judge(trainer: Trainer = trainer, seed: int = seed, loss: float | None = None) -> None:
-            accuracies = trainer.judge(data.validation, data.validation_tasks)
-            row = {"seed": seed, "step": trainer.step, "loss": loss, **accuracies}
+            scores = trainer.judge(data.validation, data.validation_tasks)
+            row = {"seed": seed, "step": trainer.step, "loss": loss, **scores}
             history.append(row)
             progress(row)
 
@@ -88,7 +88,7 @@ def train_seeds(
             if rank_0 and (last or trainer.step % schedule.validate_every == 0):
                 judge(loss=loss)
             if not last and trainer.step % schedule.checkpoint_every == 0:
-                reached = {"seed": position, "step": trainer.step, "best_accuracy": trainer.best_accuracy}
+                reached = {"seed": position, "step": trainer.step, "best_score": trainer.best_score}
                 save({**reached, "history": list(history)}, {**finished, **trainer.state_tensors()} if rank_0 else {})
         finished |= {f"finished.{seed}.{name}": tensor for name, tensor in trainer.best.items()}
-        save({"seed": position + 1, "step": 0, "best_accuracy": -1.0, "history": list(history)}, finished)
+        save({"seed": position + 1, "step": 0, "best_score": None, "history": list(history)}, finished)

@@ -14,6 +14,7 @@ import torch
 
 from projpipe.config import StudentConfig, StudentSpace, SweepStudentsConfig, TrainProjectorConfig
 from projpipe.errors import InputError
+from projpipe.metric import Metric
 from projpipe.training.distributed import connect
 from projpipe.training.methods import build
 from projpipe.training.run_inputs import RunInputs, deciding, load_staged
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> list[dict[str, Any]]:
-    """Search student sizes for high validation accuracy and few deployed parameters.
+    """Search student sizes for good validation scores and few deployed parameters.
 
     Suggestions are asked for and results are told in whole batches of `trials_at_once`, with a sampler seeded anew
     by the number of finished trials: a stopped sweep goes on with the suggestions it would have made. No size is
@@ -52,6 +53,7 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
     from optuna.trial import TrialState
 
     check_space(config.space, inputs.source.spec)
+    metric = inputs.objective.metric
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     decided_by = deciding(inputs.config, inputs.config.learning_rates.projected)
     name = inputs.stage(runs, "sweep", decided_by | {"sweep": config.model_dump(mode="json", exclude={"trials"})})
@@ -59,7 +61,7 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
     study = optuna.create_study(
         study_name=name,
         storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
-        directions=["maximize", "minimize"],
+        directions=["maximize" if metric.higher_is_better else "minimize", "minimize"],
         load_if_exists=True,
     )
     for stale in study.get_trials(states=(TrialState.RUNNING,)):
@@ -81,26 +83,27 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
         settings = inputs.config.model_dump(mode="json")
         device = torch.device("cuda" if use_gpu else "cpu")
         trials = [train.remote(str(folder), settings, student.model_dump(), device) for _, student in asked]
-        accuracies = ray.get(trials)
-        for (trial, student), accuracy in zip(asked, accuracies, strict=True):
+        for (trial, student), score in zip(asked, ray.get(trials), strict=True):
             params = inputs.source.spec.student(**student.model_dump()).deployed_params(num_classes)
             trial.set_user_attr("student", student.model_dump())
-            study.tell(trial, [accuracy, params])
+            study.tell(trial, [score, params])
             logger.info(
-                "trial %d of %d: %s, %s parameters, accuracy %.1f %%",
+                "trial %d of %d: %s, %s parameters, %s %s",
                 len(finished()),
                 count,
                 " x ".join(f"{value:g}" for value in student.model_dump().values()),
                 f"{params:,}",
-                100 * accuracy,
+                metric.title,
+                metric.value(score),
             )
     done = sorted(finished(), key=lambda trial: trial.number)[:count]
     rows = [
-        {**trial.user_attrs["student"], "validation_accuracy": trial.values[0], "params": int(trial.values[1])}
+        {**trial.user_attrs["student"], "validation_score": trial.values[0], "params": int(trial.values[1])}
         for trial in done
     ]
     return [
-        {"trial": i, **row, "pareto": not any(_dominates(other, row) for other in rows)} for i, row in enumerate(rows)
+        {"trial": i, **row, "pareto": not any(_dominates(other, row, metric) for other in rows)}
+        for i, row in enumerate(rows)
     ]
 
 
@@ -183,17 +186,18 @@ def make_sampler(name: str, seed: int, trials: int) -> optuna.samplers.BaseSampl
 
 
 def _train_trial(folder: str, settings: dict[str, Any], student: dict[str, Any], device: torch.device) -> float:
-    """Train a projector for one student size, and return its best validation accuracy."""
+    """Train a projector for one student size, and return its best validation score."""
     config = TrainProjectorConfig(**{**settings, "student": student})
     torch.set_num_threads(1)
     data, source = load_staged(Path(folder))
     rows: list[dict[str, Any]] = []
     make, rate = partial(build, "projected", source, config), config.learning_rates.projected
     train_seeds(make, data, config, rate, Place(device=device), None, lambda *_: None, rows.append)
-    return max(row["validation_accuracy"] for row in rows if row["kept"])
+    return [row["validation_score"] for row in rows if row["kept"]][-1]
 
 
-def _dominates(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """At least as good in both objectives, and not the same in both."""
-    better = (one["validation_accuracy"], -one["params"]), (other["validation_accuracy"], -other["params"])
-    return better[0] != better[1] and all(a >= b for a, b in zip(*better, strict=True))
+def _dominates(one: dict[str, Any], other: dict[str, Any], metric: Metric) -> bool:
+    """At least as good in score and size, and not the same in both."""
+    mine, theirs = one["validation_score"], other["validation_score"]
+    as_good = mine == theirs or metric.better(mine, theirs)
+    return as_good and one["params"] <= other["params"] and (mine, one["params"]) != (theirs, other["params"])

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from projpipe.atomic import write_atomically
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
-from projpipe.images.augmentation import sample_affine, warp
-from projpipe.images.normalisation import normalise
+from projpipe.images.augmentation import sample_affine
+from projpipe.metric import Metric
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
 from projpipe.training.loop import one_cycle
 from projpipe.training.run_inputs import source_code_digest
-from projpipe.training.teacher_logits import predict, rows_of
+from projpipe.training.teacher_logits import rows_of, run_on
+from projpipe.transformer.objectives import Objective
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
@@ -42,6 +42,7 @@ def train_teacher(
     images: np.ndarray,
     index: pd.DataFrame,
     card: Mapping[str, Any],
+    objective: Objective,
     config: ExtractTeacherConfig,
     device: torch.device,
     runs: Path,
@@ -54,32 +55,33 @@ def train_teacher(
     Args:
         images: uint8 [N, H, W, C].
         index: of the images, see `schemas.IMAGE_INDEX`.
-        card: of the data set: `mean`, `std`, `image_size` [H, W] and `sha256`.
+        card: of the data set: `image_size` [H, W] and `sha256`.
+        objective: what the model learns.
         runs: folder for the checkpoint of a run that has not ended.
 
     Returns:
-        `epoch`, `loss` and `validation_accuracy` of every epoch. The model is left in eval mode, on `device`.
+        `epoch`, `loss` and `validation_score` of every epoch. The model is left in eval mode, on `device`.
 
     Raises:
         InputError: the loss is no number any more, or the checkpoint cannot be read.
     """
-    training = config.training
-    run = f"teacher-{_digest(model, card, config)}"
+    training, metric = config.training, objective.metric
+    run = f"teacher-{_digest(model, card, objective, config)}"
     ids, labels = rows_of(index, "train"), torch.tensor(index["class_id"].to_numpy())
     model.to(device)
     steps = -(-len(ids) // training.batch_size)
     optimizer = torch.optim.AdamW(_parameter_groups(model, training.weight_decay), lr=training.learning_rate)
     history = _resume(model, optimizer, runs / run, steps)
-    with _progress_bar(training.epochs) as show:
+    with _progress_bar(training.epochs, metric) as show:
         for epoch in range(len(history), training.epochs):
-            loss = _train_epoch(model, optimizer, images, ids, labels, card, config, epoch, steps)
+            loss = _train_epoch(model, optimizer, images, ids, labels, card, objective, config, epoch, steps)
             if not np.isfinite(loss):
                 raise InputError(
                     f"extract_teacher.training.learning_rate: with {training.learning_rate:g} the loss is {loss} in "
                     f"epoch {epoch + 1}; lower it"
                 )
-            accuracy = measure(model, images, index, card, device, "validation")
-            history.append({"epoch": epoch + 1, "loss": loss, "validation_accuracy": accuracy})
+            score = measure(model, images, index, objective, device, "validation")
+            history.append({"epoch": epoch + 1, "loss": loss, "validation_score": score})
             show(history[-1])
             if epoch + 1 < training.epochs:
                 _save(model, optimizer, runs / run, history)
@@ -92,14 +94,19 @@ def measure(
     model: nn.Module,
     images: np.ndarray,
     index: pd.DataFrame,
-    card: Mapping[str, Any],
+    objective: Objective,
     device: torch.device,
     split: str,
 ) -> float:
-    """Share of a split's images that the model puts in the right class; leaves it in eval mode."""
+    """Mean score of the model on a split's images; leaves it in eval mode."""
     ids = rows_of(index, split)
-    predicted = predict(model.eval(), images, ids, card, device).argmax(-1)
-    return float((predicted.numpy() == index["class_id"].to_numpy()[ids]).mean())
+    labels = torch.tensor(index["class_id"].to_numpy()[ids])
+
+    def scores(batch: Tensor, rows: Tensor) -> Tensor:
+        places = labels[rows].to(device)
+        return objective.scores(objective.teacher_logits(model, batch, places), batch, places)
+
+    return float(run_on(scores, model, objective, images, ids, device).mean())
 
 
 def _train_epoch(
@@ -109,6 +116,7 @@ def _train_epoch(
     ids: np.ndarray,
     labels: Tensor,
     card: Mapping[str, Any],
+    objective: Objective,
     config: ExtractTeacherConfig,
     epoch: int,
     steps: int,
@@ -125,10 +133,11 @@ def _train_epoch(
         torch.manual_seed(seed)  # for dropout, where the teacher's arguments ask for it
         for step, rows in enumerate(np.array_split(order, steps)):
             rows = ids[rows]
-            affine = sample_affine(config.augmentation, len(rows), generator, width / height)
-            batch = warp(normalise(images[rows], card["mean"], card["std"]).to(device), affine.to(device))
-            logits = model(batch)
-            loss = F.cross_entropy(logits, labels[rows].to(device), label_smoothing=training.label_smoothing)
+            affine = None
+            if config.augmentation.changes_images:
+                affine = sample_affine(config.augmentation, len(rows), generator, width / height)
+            batch, told = objective.encode(images[rows], affine).to(device), labels[rows].to(device)
+            loss = objective.training_loss(model, batch, told, training.label_smoothing, generator)
             share = one_cycle(epoch * steps + step, training.epochs * steps, WARMUP_FRACTION)
             for group in optimizer.param_groups:
                 group["lr"] = training.learning_rate * share
@@ -148,10 +157,10 @@ def _parameter_groups(model: VisionTransformer, weight_decay: float) -> list[dic
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
 
 
-def _digest(model: nn.Module, card: Mapping[str, Any], config: ExtractTeacherConfig) -> str:
+def _digest(model: nn.Module, card: Mapping[str, Any], objective: Objective, config: ExtractTeacherConfig) -> str:
     """Names a run by all that decides it."""
     start = save({name: tensor.cpu().contiguous() for name, tensor in sorted(model.state_dict().items())})
-    settings = json.dumps([config.model_dump(mode="json"), card["sha256"]]) + source_code_digest()
+    settings = json.dumps([config.model_dump(mode="json"), objective.to_json(), card["sha256"]]) + source_code_digest()
     return hashlib.sha256(start + settings.encode()).hexdigest()[:16]
 
 
@@ -179,7 +188,7 @@ def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, st
 
 
 @contextmanager
-def _progress_bar(epochs: int) -> Iterator[Any]:
+def _progress_bar(epochs: int, metric: Metric) -> Iterator[Any]:
     """Gives a function that shows a row of the history: in one line on a terminal, now and then in a log file."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -189,7 +198,8 @@ def _progress_bar(epochs: int) -> Iterator[Any]:
 
         def show(row: dict[str, float]) -> None:
             epoch = int(row["epoch"])
-            note = f"epoch {epoch}/{epochs}  loss {row['loss']:.3f}  accuracy {row['validation_accuracy']:.1%}"
+            score = f"{metric.title} {metric.value(row['validation_score'])}"
+            note = f"epoch {epoch}/{epochs}  loss {row['loss']:.3f}  {score}"
             bar.update(task, completed=epoch, note=note)
             if not bar.console.is_terminal and epoch % max(1, epochs // 5) == 0:
                 logger.info("train teacher: %s", note)

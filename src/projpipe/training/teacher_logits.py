@@ -6,7 +6,7 @@ al., 2022, arXiv 2207.10666) stores logits with the augmentation they belong to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,42 +15,41 @@ import torch
 from torch import Tensor, nn
 
 from projpipe.config import Augmentation
-from projpipe.images.augmentation import sample_affine, warp
-from projpipe.images.normalisation import normalise
+from projpipe.images.augmentation import sample_affine
+from projpipe.transformer.objectives import Objective
 
 BATCH_SIZE = 512
 
 
 @torch.inference_mode()
-def predict(
+def run_on(
+    say: Callable[[Tensor, Tensor], Tensor],
     model: nn.Module,
+    objective: Objective,
     images: np.ndarray,
     image_ids: np.ndarray,
-    card: Mapping[str, Any],
     device: torch.device,
     affine: Tensor | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> Tensor:
-    """Logits of a model in eval mode.
+    """What is to be said about images, batch by batch, with the model in eval mode.
 
     Args:
+        say: of encoded images `[B, ...]` and their rows `[B]` among `image_ids`.
         images: uint8 [N_all, H, W, C].
         image_ids: rows of `images` [N].
-        card: of the data set: `mean` and `std`.
         device: where the model is.
         affine: [N, 2, 3], through which to see the images; None for as they are.
 
     Returns:
-        float32 [N, K], on the CPU.
+        `[N, ...]`, on the CPU.
     """
-    logits = []
-    for start in range(0, len(image_ids), batch_size):
-        rows = slice(start, start + batch_size)
-        batch = normalise(images[image_ids[rows]], card["mean"], card["std"]).to(device)
-        if affine is not None:
-            batch = warp(batch, affine[rows].to(device))
-        logits.append(model(batch).float().cpu())
-    return torch.cat(logits)
+    model.eval()
+    said = []
+    for rows in torch.arange(len(image_ids)).split(batch_size):
+        batch = objective.encode(images[image_ids[rows.numpy()]], None if affine is None else affine[rows])
+        said.append(say(batch.to(device), rows).cpu())
+    return torch.cat(said)
 
 
 def cache_teacher_logits(
@@ -58,39 +57,47 @@ def cache_teacher_logits(
     images: np.ndarray,
     index: pd.DataFrame,
     card: Mapping[str, Any],
+    objective: Objective,
     augmentation: Augmentation,
     seed: int,
     device: torch.device,
 ) -> dict[str, Tensor]:
-    """The teacher's logits for `augmentation.copies` views of each training image, and for all other images.
+    """The teacher's logits for `augmentation.copies` views of each training image, and how it scores test images.
 
     The first view is the image itself, the others are drawn with the seed.
 
     Args:
-        model: the teacher, in eval mode, on `device`.
+        model: the teacher, on `device`.
         images: uint8 [N_all, H, W, C].
         index: of the images, see `schemas.IMAGE_INDEX`.
-        card: of the data set: `mean`, `std` and `image_size` [H, W].
+        card: of the data set: `image_size` [H, W].
 
     Returns:
-        `train_image_ids` [N], `train_affine` [A, N, 2, 3], `train_logits` [A, N, K], and for validation and test
-        `<split>_image_ids` [N], `<split>_logits` [N, K].
+        `train_logits` [A, N, ...], for several views `train_affine` [A, N, 2, 3], `test_class_scores` [N, K], and
+        `<split>_image_ids` [N] of each split.
     """
     ids = {split: rows_of(index, split) for split in ("train", "validation", "test")}
+    labels = torch.tensor(index["class_id"].to_numpy()[ids["train"]])
     count, copies = len(ids["train"]), augmentation.copies
     height, width = card["image_size"]
     generator = torch.Generator().manual_seed(seed)
     identity = torch.eye(2, 3).expand(1, count, 2, 3)
     drawn = sample_affine(augmentation, (copies - 1) * count, generator, aspect=width / height)
     affine = torch.cat([identity, drawn.view(copies - 1, count, 2, 3)])
+
+    def taught(batch: Tensor, rows: Tensor) -> Tensor:
+        return objective.teacher_logits(model, batch, labels[rows].to(device)).to(objective.stored_as)
+
+    def class_scores(batch: Tensor, rows: Tensor) -> Tensor:
+        return objective.class_scores(model, batch).float()
+
+    views = [None if i == 0 else affine[i] for i in range(copies)]
+    logits = [run_on(taught, model, objective, images, ids["train"], device, view) for view in views]
     return {
-        "train_image_ids": torch.from_numpy(ids["train"]),
-        "train_affine": affine,
-        "train_logits": torch.stack([predict(model, images, ids["train"], card, device, view) for view in affine]),
-        "validation_image_ids": torch.from_numpy(ids["validation"]),
-        "validation_logits": predict(model, images, ids["validation"], card, device),
-        "test_image_ids": torch.from_numpy(ids["test"]),
-        "test_logits": predict(model, images, ids["test"], card, device),
+        "train_logits": torch.stack(logits),
+        **({"train_affine": affine} if copies > 1 else {}),
+        "test_class_scores": run_on(class_scores, model, objective, images, ids["test"], device),
+        **{f"{split}_image_ids": torch.from_numpy(rows) for split, rows in ids.items()},
     }
 
 

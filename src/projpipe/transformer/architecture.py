@@ -84,7 +84,8 @@ def _obstacles(model: VisionTransformer) -> Iterator[str]:
         yield f"patches of {model.patch_embed.patch_size} that are not square"
     if not _absent(model.patch_drop):
         yield "dropped patches (patch_drop_rate)"
-    if model.global_pool not in ("token", "avg") or model.attn_pool is not None:
+    decoder = model.global_pool == "" and not model.has_class_token and tuple(model.patch_embed.patch_size) == (1, 1)
+    if not (model.global_pool in ("token", "avg") or decoder) or model.attn_pool is not None:
         yield f"pooling {model.global_pool!r} (global_pool)"
     if model.pool_include_prefix:
         yield "prefix tokens in its average (pool_include_prefix)"

@@ -13,6 +13,9 @@ Names and shapes, for `L` blocks of width `d` with `H` heads of size `e`, `m` hi
     fc2.weight [L, d, m]      fc2.bias [L, d]
     head.weight [K, d]        head.bias [K]
     pre.weight [d]            pre.bias [d]       where tokens are normalised before the first block: what comes after
+
+A decoder of `V` symbols has `patch.weight` [d, V + 1] and `head.weight` [V, d], and where it can be told a class, what
+that adds to every token: `condition.weight` [K, d].
 """
 
 from __future__ import annotations
@@ -69,6 +72,10 @@ def canonical_weights(model: VisionTransformer) -> Weights:
         "head.weight": head_weight,
         "head.bias": head_bias,
     }
+    if model.global_pool == "":
+        columns = folded["patch.weight"].split([model.num_classes + 1, model.in_chans - model.num_classes - 1], dim=1)
+        folded["patch.weight"] = columns[0]
+        folded |= {"condition.weight": columns[1].mT} if columns[1].numel() else {}
     if isinstance(model.norm_pre, nn.LayerNorm):
         folded |= {"pre.weight": model.norm_pre.weight, "pre.bias": model.norm_pre.bias}
     return {name: tensor.detach().to("cpu", torch.float32, copy=True).contiguous() for name, tensor in folded.items()}

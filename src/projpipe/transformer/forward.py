@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from projpipe.transformer.canonical import Weights
+from projpipe.transformer.decoder import previous
 from projpipe.transformer.spec import TransformerSpec
 
 ACTIVATE: dict[str, Callable[[Tensor], Tensor]] = {
@@ -30,15 +31,14 @@ def forward_students(spec: TransformerSpec, weights: Weights, images: Tensor) ->
         spec: the shape of the students.
         weights: canonical weights with a leading axis of length `T`, or 1 where all tasks share them. `prefix` may
             hold more tokens than the spec names. Block weights are `[T, L, out, in]`, `head.weight` is `[T, K, d]`.
-        images: `[T, B, C, H, W]`, normalised.
+        images: `[T, B, C, H, W]`, normalised; symbols `[T, B, 1, H, W]` of a decoder.
 
     Returns:
-        Logits `[T, B, K]`.
+        Logits `[T, B, K]`; `[T, B, N, V]` of a decoder.
     """
     tasks, batch = images.shape[:2]
-    patches = F.unfold(images.flatten(0, 1), spec.patch_size, stride=spec.patch_size)  # [T*B, C*p*p, N]
-    patches = patches.transpose(1, 2).reshape(tasks, batch * spec.num_patches, -1)
-    tokens = _linear(patches, weights["patch.weight"], weights["patch.bias"])
+    embed = _embed_symbols if spec.symbols else _embed_patches
+    tokens = embed(spec, weights, images)
     tokens = tokens.view(tasks, batch, spec.num_patches, -1) + weights["pos"][:, None]
     prefix = weights["prefix"][:, None].expand(tasks, batch, -1, -1)
     x = torch.cat([prefix, tokens], dim=2).flatten(1, 2)  # [T, B*(P+N), d]
@@ -50,17 +50,42 @@ def forward_students(spec: TransformerSpec, weights: Weights, images: Tensor) ->
         block = {name: weights[name][:, layer] for name in _BLOCK}
         y = _normalise(spec, x)
         q, k, v = (_heads(_linear(y, block[f"{n}.weight"], block[f"{n}.bias"]), tasks * batch, spec) for n in "qkv")
-        attended = F.scaled_dot_product_attention(q, k, v)  # [T*B, H, P+N, e]
+        attended = F.scaled_dot_product_attention(q, k, v, is_causal=bool(spec.symbols))  # [T*B, H, P+N, e]
         attended = attended.transpose(1, 2).reshape(tasks, -1, spec.attn_dim)
         x = x + _linear(attended, block["out.weight"], block["out.bias"])
         hidden = activate(_linear(_normalise(spec, x), block["fc1.weight"], block["fc1.bias"]))
         x = x + _linear(hidden, block["fc2.weight"], block["fc2.bias"])
 
-    pooled = _pool(spec, x.view(tasks, batch, -1, spec.embed_dim), weights["prefix"].shape[1])
+    x = x.view(tasks, batch, -1, spec.embed_dim)
+    if spec.symbols:
+        read = _normalise(spec, x[:, :, weights["prefix"].shape[1] :]).flatten(1, 2)
+        return _linear(read, weights["head.weight"], weights["head.bias"]).view(tasks, batch, -1, spec.symbols)
+    pooled = _pool(spec, x, weights["prefix"].shape[1])
     return _linear(pooled, weights["head.weight"], weights["head.bias"])
 
 
 _BLOCK = [f"{name}.{part}" for name in ("q", "k", "v", "out", "fc1", "fc2") for part in ("weight", "bias")]
+
+
+def _embed_patches(spec: TransformerSpec, weights: Weights, images: Tensor) -> Tensor:
+    """Images `[T, B, C, H, W]` to tokens `[T, B*N, d]`."""
+    tasks, batch = images.shape[:2]
+    patches = F.unfold(images.flatten(0, 1), spec.patch_size, stride=spec.patch_size)  # [T*B, C*p*p, N]
+    patches = patches.transpose(1, 2).reshape(tasks, batch * spec.num_patches, -1)
+    return _linear(patches, weights["patch.weight"], weights["patch.bias"])
+
+
+def _embed_symbols(spec: TransformerSpec, weights: Weights, images: Tensor) -> Tensor:
+    """Symbols `[T, B, 1, H, W]` to the tokens `[T, B*N, d]` that predict them."""
+    tasks = len(images)
+    before = previous(images.flatten(2), spec.symbols).flatten(1)  # [T, B*N]
+    tables = weights["patch.weight"].mT  # [T or 1, V+1, d]
+    if len(tables) == 1:
+        tokens = F.embedding(before, tables[0])
+    else:
+        first = torch.arange(tasks, device=images.device)[:, None] * tables.shape[1]
+        tokens = F.embedding(before + first, tables.flatten(0, 1))
+    return tokens + weights["patch.bias"][:, None]
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -7,51 +7,47 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from projpipe.metric import METRICS
+from projpipe.transformer.objectives import Objective
+from projpipe.transformer.objectives.card_text import CardText
 from projpipe.transformer.spec import TransformerSpec
 
-USE = """## Use
 
-```python
-import timm
-
-model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()
-```
-
-`model.pretrained_cfg` holds the names of the classes (`label_names`) and the normalisation (`mean`, `std`), which
-`projpipe predict FOLDER IMAGE...` applies."""
-
-
-def model_card(spec: TransformerSpec, classes: Sequence[str], provenance: Mapping[str, Any]) -> str:
-    """The card of a model with these classes, in the order of its logits.
+def model_card(
+    spec: TransformerSpec, classes: Sequence[str], objective: Objective, provenance: Mapping[str, Any]
+) -> str:
+    """The card of a model with these classes; of a classifier in the order of its logits.
 
     Args:
-        provenance: `teacher` (architecture, arguments, params, accuracy, license), `dataset`, `held_out_classes` (those
-            of the model's), `validation_accuracy`, `versions`; what is not known is left out.
+        provenance: `teacher` (architecture, arguments, params, metric, score, license), `dataset`, `held_out_classes`
+            (those of the model's), `validation_score`, `versions`; what is not known is left out.
     """
+    card = objective.card
+    counted = f"{len(classes)} class{'es' * (len(classes) > 1)}"
     facts = (f"| {name} | {value} |" for name, value in _facts(spec, classes, provenance))
     about = (
-        f"A small Vision Transformer that tells {len(classes)} classes apart. "
+        f"A small Vision Transformer that {card.purpose.format(counted)}. "
         "[projpipe](https://arxiv.org/abs/2506.05641) made it in one shot from a large one's weights, without data and "
         "without fine-tuning."
     )
     blocks = [
-        "\n".join(_front_matter(provenance)),
-        f"# {len(classes)} classes of {_text(provenance.get('dataset') or 'images')}",
+        "\n".join(_front_matter(card, provenance)),
+        f"# {counted} of {_text(provenance.get('dataset') or 'images')}",
         about,
         "\n".join(["| | |", "| --- | --- |", *facts]),
-        *_cautions(provenance),
-        "## Classes, in the order of the logits",
+        *_cautions(card, provenance),
+        f"## {card.heading_of_classes}",
         "\n".join(f"{place}. {_text(name)}" for place, name in enumerate(classes, start=1)),
-        USE,
+        card.use,
     ]
     return "\n\n".join(blocks) + "\n"
 
 
-def _front_matter(provenance: Mapping[str, Any]) -> Iterator[str]:
+def _front_matter(card: CardText, provenance: Mapping[str, Any]) -> Iterator[str]:
     yield "---"
     yield "library_name: timm"
-    yield "pipeline_tag: image-classification"
-    yield "tags:\n- image-classification\n- timm\n- projpipe"
+    yield f"pipeline_tag: {card.pipeline_tag}"
+    yield f"tags:\n- {card.pipeline_tag}\n- timm\n- projpipe"
     if license_name := provenance.get("teacher", {}).get("license"):
         yield f"license: {json.dumps(license_name)}"
     yield "---"
@@ -69,19 +65,20 @@ def _facts(spec: TransformerSpec, classes: Sequence[str], provenance: Mapping[st
         arguments = f" with {json.dumps(teacher['arguments'])}" if teacher.get("arguments") else ""
         yield "teacher", _text(f"timm's {teacher['architecture']}{arguments}")
         yield "licence of the teacher's weights", _text(teacher.get("license") or "not known")
-    if "test" in teacher.get("accuracy", {}):
-        yield "accuracy of the teacher on test images, all classes", f"{100 * teacher['accuracy']['test']:.1f} %"
-    if "validation_accuracy" in provenance:
-        accuracy = f"{100 * provenance['validation_accuracy']:.1f} %"
-        yield "mean accuracy of the projector's models on validation tasks", accuracy
+    metric = METRICS[teacher["metric"]] if "metric" in teacher else None
+    if metric and "test" in teacher.get("score", {}):
+        yield f"{metric.title} of the teacher on test images", metric.value(teacher["score"]["test"])
+    if metric and "validation_score" in provenance:
+        score = metric.value(provenance["validation_score"])
+        yield f"mean {metric.title} of the projector's models on validation tasks", score
     if "versions" in provenance:
         yield "made with", ", ".join(f"{name} {number}" for name, number in provenance["versions"].items())
 
 
-def _cautions(provenance: Mapping[str, Any]) -> Iterator[str]:
+def _cautions(card: CardText, provenance: Mapping[str, Any]) -> Iterator[str]:
     if new := provenance.get("held_out_classes"):
         yield f"No training task of the projector had {', '.join(map(_text, new))}: less is to be expected there."
-    yield "This model's own accuracy was not measured: `projpipe evaluate FOLDER IMAGES` does that."
+    yield card.caution
 
 
 def _text(name: str) -> str:

@@ -25,6 +25,9 @@ class TransformerSpec:
     `norm_after_pool` says whether the final LayerNorm reads the pooled token (timm's `fc_norm`) or every token,
     `pre_norm` whether tokens are normalised before the first block, as in CLIP. `activation` is that of the MLPs by
     timm's name: `gelu`, `gelu_tanh` or `quick_gelu`.
+
+    With `symbols` it is a decoder of so many symbols: images are symbols on a grid, attention is causal, and the head
+    reads every token; `in_chans` is `symbols + 1`, the last for the start.
     """
 
     image_size: tuple[int, int]
@@ -42,6 +45,7 @@ class TransformerSpec:
     pre_norm: bool = False
     activation: str = "gelu"
     norm_eps: float = STUDENT_NORM_EPS
+    symbols: int = 0
 
     @property
     def num_patches(self) -> int:
@@ -63,6 +67,8 @@ class TransformerSpec:
     def describe_images(self) -> str:
         """The images it reads, for people."""
         height, width = self.image_size
+        if self.symbols:
+            return f"{height} x {width} tokens of {self.symbols} symbols"
         return f"{height} x {width}, {'grey' if self.in_chans == 1 else f'{self.in_chans} channels'}"
 
     def to_json(self) -> dict[str, Any]:
@@ -76,10 +82,11 @@ class TransformerSpec:
     def of(cls, model: VisionTransformer) -> TransformerSpec:
         """Read the shape off a timm VisionTransformer that `check_supported` accepts."""
         attention, mlp = model.blocks[0].attn, model.blocks[0].mlp
+        symbols = model.num_classes if model.global_pool == "" else 0
         return cls(
             image_size=tuple(model.patch_embed.img_size),
             patch_size=model.patch_embed.patch_size[0],
-            in_chans=model.in_chans,
+            in_chans=symbols + 1 if symbols else model.in_chans,
             embed_dim=model.embed_dim,
             depth=len(model.blocks),
             num_heads=attention.num_heads,
@@ -92,6 +99,7 @@ class TransformerSpec:
             pre_norm=isinstance(model.norm_pre, type(model.blocks[0].norm1)),
             activation=activation_of(mlp.act) or "",
             norm_eps=model.blocks[0].norm1.eps,
+            symbols=symbols,
         )
 
     def student(
@@ -134,7 +142,7 @@ class TransformerSpec:
         return self.depth * self.embed_dim * (4 * self.attn_dim + 2 * self.mlp_dim)
 
     def weight_shapes(self, num_classes: int) -> dict[str, tuple[int, ...]]:
-        """Shapes of the canonical weights of a model of this shape, by name."""
+        """Shapes of the canonical weights of a model of this shape, by name; of a decoder whatever the classes are."""
         width, depth = self.embed_dim, self.depth
         matrices = {
             "patch": (width, self.in_chans * self.patch_size**2),
@@ -142,7 +150,7 @@ class TransformerSpec:
             "out": (depth, width, self.attn_dim),
             "fc1": (depth, self.mlp_dim, width),
             "fc2": (depth, width, self.mlp_dim),
-            "head": (num_classes, width),
+            "head": (self.symbols or num_classes, width),
         }
         return {
             **{f"{name}.weight": shape for name, shape in matrices.items()},
@@ -163,7 +171,8 @@ class TransformerSpec:
         tokens, width = self.num_patches + self.num_prefix_tokens, self.embed_dim
         linear = tokens * self.block_params()
         attention = 2 * self.depth * tokens**2 * self.attn_dim
-        return self.num_patches * width * self.in_chans * self.patch_size**2 + linear + attention + num_classes * width
+        head = tokens * self.symbols * width if self.symbols else num_classes * width
+        return self.num_patches * width * self.in_chans * self.patch_size**2 + linear + attention + head
 
 
 def activation_of(module: object) -> str | None:

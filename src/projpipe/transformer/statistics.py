@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 @torch.inference_mode()
-def activation_statistics(model: VisionTransformer, batches: Iterable[Tensor]) -> dict[str, Tensor]:
+def activation_statistics(model: VisionTransformer, forwards: Iterable[Callable[[], object]]) -> dict[str, Tensor]:
     """Moments of the source's activations, averaged over images and tokens.
 
     Args:
         model: a supported timm VisionTransformer of depth `L`, width `d`, `H` heads of size `e`, `m` hidden units.
-        batches: normalised images `[B, C, H, W]`.
+        forwards: each runs the model on some images.
 
     Returns:
         `residual.second_moment` [d, d]: of what the blocks and the classifier read, normalised as LayerNorm does
@@ -66,8 +66,8 @@ def activation_statistics(model: VisionTransformer, batches: Iterable[Tensor]) -
     was_training = model.training
     model.eval()
     try:
-        for images in batches:
-            model(images)
+        for forward in forwards:
+            forward()
     finally:
         model.train(was_training)
         for hook in hooks:

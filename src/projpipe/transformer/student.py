@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -25,6 +26,8 @@ from projpipe.transformer.canonical import Weights
 from projpipe.transformer.export import ARCHITECTURE, export_student, from_timm_state, timm_arguments, timm_state
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.model_card import model_card
+from projpipe.transformer.objectives import ImageModeling, Objective, objective_from_json
+from projpipe.transformer.sampling import sample
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.timm_folder import CONFIG, WEIGHTS
 
@@ -41,28 +44,44 @@ class Student:
     Args:
         spec: its shape.
         weights: canonical weights, without an axis of tasks.
-        classes: names of its classes, in the order of its logits.
-        mean, std: by which images in 0..1 are normalised, a value for each channel; where the projector was trained on
-            images with black and white swapped, they swap them too (a negative `std`).
+        classes: names of its classes; a classifier's in the order of its logits.
+        objective: what it does with images, and how it reads them; where the projector was trained on images with black
+            and white swapped, it swaps them too.
         provenance: what made it: `teacher`, `dataset`, `held_out_classes` and more, as JSON values.
     """
 
     spec: TransformerSpec
     weights: Weights
     classes: Sequence[str]
-    mean: Sequence[float]
-    std: Sequence[float]
+    objective: Objective
     provenance: dict[str, Any]
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
-        """Normalised images `[N, C, H, W]` to logits `[N, K]`, as the timm model computes them."""
+        """Encoded images `[N, ...]` to logits `[N, ...]`, as the timm model computes them."""
         weights = {name: tensor[None] for name, tensor in self.weights.items()}
         return forward_students(self.spec, weights, images[None])[0]
 
+    def sample(self, count: int, seed: int = 0, temperature: float = 1.0, top_k: int | None = None) -> np.ndarray:
+        """Draw images of its classes: uint8 `[count, H, W, 1]`; for image models.
+
+        Args:
+            seed: fixes the draw.
+            temperature: below 1 what is likely becomes likelier.
+            top_k: only so many of the likeliest symbols are drawn from; None for all.
+
+        Raises:
+            InputError: it is a classifier, or a value is out of range.
+        """
+        if not isinstance(self.objective, ImageModeling):
+            raise InputError(
+                "this model tells classes apart and draws no images; use one of an image_modeling projector"
+            )
+        return self.objective.decode(sample(self.spec, self.weights, count, seed, temperature, top_k))
+
     def to_timm(self) -> VisionTransformer:
-        """The model as timm's, in eval mode; its `pretrained_cfg` holds `label_names`, `mean` and `std`."""
-        return export_student(self.spec, self.weights, self.classes, self.mean, self.std)
+        """The model as timm's, in eval mode; a classifier's `pretrained_cfg` holds `label_names`, `mean` and `std`."""
+        return export_student(self.spec, self.weights, **self.objective.timm_settings(self.classes))
 
     def save(self, folder: Path | str) -> None:
         """Write the model's folder, whole or not at all; what was there is replaced."""
@@ -72,11 +91,10 @@ class Student:
         described = {
             "spec": self.spec.to_json(),
             "classes": list(self.classes),
-            "mean": list(self.mean),
-            "std": list(self.std),
+            "objective": self.objective.to_json(),
             "provenance": self.provenance,
         }
-        card = model_card(self.spec, self.classes, self.provenance)
+        card = model_card(self.spec, self.classes, self.objective, self.provenance)
         files |= {MANIFEST: sealed(KIND, described, files), CARD: card.encode()}
         with write_atomically(Path(folder)) as temporary:
             temporary.mkdir()
@@ -85,7 +103,9 @@ class Student:
 
     def _timm_config(self) -> dict[str, Any]:
         """What timm itself writes for this model; a test holds the two to each other."""
-        spec, num_classes = self.spec, len(self.classes)
+        spec, num_classes = self.spec, len(self.weights["head.bias"])
+        settings = self.objective.timm_settings(self.classes)
+        named = {"label_names": settings.pop("label_names")}
         size = [spec.in_chans, *spec.image_size]
         return {
             "architecture": ARCHITECTURE,
@@ -106,10 +126,9 @@ class Student:
                 "num_classes": num_classes,
                 "crop_pct": 1.0,
                 "crop_mode": "center",
-                "mean": list(self.mean),
-                "std": list(self.std),
+                **settings,
                 "pool_size": None,
-                "label_names": list(self.classes),
+                **(named if named["label_names"] else {}),
                 "custom_load": False,
             },
         }
@@ -127,7 +146,7 @@ def load_student(folder: Path | str) -> Student:
     try:
         spec = TransformerSpec.from_json(manifest["spec"])
         weights = from_timm_state(spec, load(files[WEIGHTS]))
-        described = [manifest[key] for key in ("classes", "mean", "std", "provenance")]
-    except (KeyError, RuntimeError, SafetensorError, TypeError) as error:
+        objective = objective_from_json(manifest["objective"])
+        return Student(spec, weights, manifest["classes"], objective, manifest["provenance"])
+    except (KeyError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
         raise InputError(f"{folder / MANIFEST} does not describe {WEIGHTS}: {error}; {mend}") from error
-    return Student(spec, weights, *described)

@@ -13,6 +13,7 @@ import torch
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
 from projpipe.transformer.architecture import check_architecture, check_supported
+from projpipe.transformer.objectives import Objective, check_planned, planned_arguments
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.timm_folder import create_vit, load_weights, read_safetensors
 
@@ -23,16 +24,19 @@ POSITION_STD = 0.5
 logger = logging.getLogger(__name__)
 
 
-def create_teacher(config: ExtractTeacherConfig, card: Mapping[str, Any], folder: Path) -> VisionTransformer:
+def create_teacher(
+    config: ExtractTeacherConfig, objective: Objective, card: Mapping[str, Any], folder: Path
+) -> VisionTransformer:
     """A teacher for a data set, before any training on it.
 
     Args:
-        config: architecture, arguments and weights. `img_size` is the data's where the arguments do not give it.
-        card: of the data set: `image_size` [H, W], `channels`, `classes`, `mean`, `std`.
+        config: architecture, arguments and weights.
+        objective: what it is to learn, which decides on its input and its head.
+        card: of the data set.
         folder: what a relative path of weights is relative to.
 
     Returns:
-        A model of as many classes as the data set, in eval mode. The seed decides what is random in it.
+        A model in eval mode. The seed decides what is random in it.
 
     Raises:
         InputError: the architecture is unknown or cannot be projected, its arguments or weights do not fit, or the
@@ -40,19 +44,13 @@ def create_teacher(config: ExtractTeacherConfig, card: Mapping[str, Any], folder
     """
     planned_spec(config)
     _check_weights(config, folder)
-    arguments = {"img_size": list(card["image_size"]), **config.arguments}
     try:
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             model = create_vit(
                 config.architecture,
-                arguments,
-                in_chans=card["channels"],
-                num_classes=len(card["classes"]),
-                mean=card["mean"],
-                std=card["std"],
-                label_names=card["classes"],
                 pretrained=config.weights == "pretrained",
+                **objective.teacher_arguments(config, card),
             )
     except Exception as error:
         if config.weights != "pretrained":
@@ -62,7 +60,7 @@ def create_teacher(config: ExtractTeacherConfig, card: Mapping[str, Any], folder
             "check the network, give the path of a safetensors file, or set weights to 'random'"
         ) from error
     check_supported(model)
-    _check_size(model, card["image_size"])
+    _check_size(model, objective)
     if config.weights == "random":
         _spread_positions(model, config.seed)
     elif config.weights != "pretrained":
@@ -79,9 +77,11 @@ def planned_spec(config: ExtractTeacherConfig) -> TransformerSpec:
     check_architecture(config.architecture)
     try:
         with torch.device("meta"):
-            model = create_vit(config.architecture, config.arguments, in_chans=3, num_classes=2)
+            model = create_vit(config.architecture, **planned_arguments(config))
         check_supported(model)
-        return TransformerSpec.of(model)
+        spec = TransformerSpec.of(model)
+        check_planned(config, spec)
+        return spec
     except InputError:
         raise
     except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
@@ -118,7 +118,8 @@ def _check_weights(config: ExtractTeacherConfig, folder: Path) -> None:
     raise InputError(f"extract_teacher.weights: there is no file {path}; {hint}")
 
 
-def _check_size(model: VisionTransformer, image_size: list[int]) -> None:
+def _check_size(model: VisionTransformer, objective: Objective) -> None:
+    image_size = objective.blank(1).shape[-2:]
     taken, patch = list(model.patch_embed.img_size), model.patch_embed.patch_size[0]
     if taken != list(image_size):
         raise InputError(

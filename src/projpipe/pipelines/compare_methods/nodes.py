@@ -10,12 +10,14 @@ from kedro.utils import find_kedro_project
 from torch import Tensor, nn
 
 from projpipe.config import CompareMethodsConfig, EvaluateConfig
-from projpipe.evaluation.accuracy import masked_accuracies
 from projpipe.evaluation.comparison import comparison_history, comparison_results, comparison_summary
-from projpipe.evaluation.cost import Cost, deployed_cost, image_shape
-from projpipe.evaluation.latency import latencies, machine
+from projpipe.evaluation.cost import Cost, deployed_cost
+from projpipe.evaluation.latency import Latency, forward_latencies, machine, sampling_latencies
 from projpipe.evaluation.metrics import JUDGED_KINDS, median_task
-from projpipe.reporting import comparison
+from projpipe.evaluation.scores import masked_scores
+from projpipe.metric import METRICS
+from projpipe.reporting import comparison_figures
+from projpipe.reporting.comparison import comparison_markdown
 from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of
 from projpipe.training.comparison import run_comparison
@@ -23,6 +25,7 @@ from projpipe.training.methods import build
 from projpipe.training.part import Part
 from projpipe.training.provenance import command, package_versions, source_commit
 from projpipe.training.run_inputs import RunInputs
+from projpipe.transformer.objectives import objective_from_json
 
 Parts = list[Part]
 Outcomes = list[dict[str, Any]]
@@ -42,13 +45,15 @@ def tabulate(
     outcomes: Outcomes,
     tasks: pd.DataFrame,
     index: pd.DataFrame,
+    objective: dict[str, Any],
     teacher_logits: dict[str, Tensor],
     compare_methods: CompareMethodsConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Accuracies by table, row, seed and task, those of the teacher among them; and the learning curves."""
+    """Scores by table, row, seed and task, those of the teacher among them; and the learning curves."""
     judged = pd.concat([tasks[tasks["kind"] == kind] for kind in JUDGED_KINDS])
     labels = class_of_image(index)[teacher_logits["test_image_ids"]]
-    teacher = masked_accuracies(teacher_logits["test_logits"], labels, judged)
+    class_scores = teacher_logits["test_class_scores"]
+    teacher = masked_scores(objective_from_json(objective), class_scores, labels, judged)
     results = comparison_results(parts, outcomes, teacher, compare_methods.sampled_tasks)
     return results, comparison_history(parts, outcomes)
 
@@ -70,16 +75,18 @@ def summarise(
     results: pd.DataFrame,
     models: Mapping[str, nn.Module],
     dataset_card: dict[str, Any],
+    objective: dict[str, Any],
     evaluate: EvaluateConfig,
     compare_methods: CompareMethodsConfig,
 ) -> dict[str, Any]:
     """Every table with its student, accuracies, paired differences, training costs and break-even."""
-    shape = image_shape(dataset_card)
-    costs: dict[str, Cost] = {name: deployed_cost(model, shape) for name, model in models.items()}
+    learned = objective_from_json(objective)
+    costs: dict[str, Cost] = {name: deployed_cost(model, learned) for name, model in models.items()}
     by_table = {name: {"teacher": costs["teacher"], "student": cost} for name, cost in costs.items()}
     return {
         "dataset": dataset_card["name"],
-        "metric": "accuracy",
+        "objective": learned.name,
+        "metric": learned.metric.name,
         "teacher": costs["teacher"],
         "sampled_tasks": compare_methods.sampled_tasks,
         "tables": comparison_summary(parts, outcomes, results, by_table, evaluate.bootstrap_samples, evaluate.seed),
@@ -93,41 +100,43 @@ def summarise(
 
 
 def measure_latency(
-    models: Mapping[str, nn.Module], dataset_card: dict[str, Any], evaluate: EvaluateConfig
+    models: Mapping[str, nn.Module], objective: dict[str, Any], evaluate: EvaluateConfig
 ) -> dict[str, Any]:
     """Latency of the teacher and of every table's students."""
-    shape, settings = image_shape(dataset_card), evaluate.latency
-    measured = {
-        str(size): latencies(models, shape, size, settings.threads, settings.repeats) for size in settings.batch_sizes
-    }
+    learned, settings = objective_from_json(objective), evaluate.latency
+    measured = {str(size): forward_latencies(models, learned, size, settings) for size in settings.batch_sizes}
+    sampling = sampling_latencies(models, learned, settings)
     return {
         "machine": machine(),
         "threads": settings.threads,
         "latency": {
-            table: {
-                size: {
-                    "teacher_ms": of_size["teacher"]["median_ms"],
-                    "student_ms": of_size[table]["median_ms"],
-                    "speedup": of_size[table]["speedup"],
-                }
-                for size, of_size in measured.items()
-            }
+            table: {size: _against_teacher(table, of_size) for size, of_size in measured.items()}
             for table in models
             if table != "teacher"
         },
+        "sampling": {table: _against_teacher(table, sampling) for table in sampling if table != "teacher"},
+    }
+
+
+def _against_teacher(table: str, measured: Mapping[str, Latency]) -> dict[str, float]:
+    return {
+        "teacher_ms": measured["teacher"]["median_ms"],
+        "student_ms": measured[table]["median_ms"],
+        "speedup": measured[table]["speedup"],
     }
 
 
 def draw_differences(summary: dict[str, Any]) -> go.Figure:
     """By how much the first method of each table is above the others."""
-    return comparison.differences_figure(summary)
+    return comparison_figures.differences_figure(summary)
 
 
-def draw_budgets(history: pd.DataFrame) -> go.Figure:
+def draw_budgets(summary: dict[str, Any], history: pd.DataFrame) -> go.Figure:
     """Learning curves of every table."""
-    return comparison.budget_curves_figure(history, list(history["table"].unique()))
+    tables = list(history["table"].unique())
+    return comparison_figures.budget_curves_figure(history, tables, METRICS[summary["metric"]])
 
 
 def write_markdown(summary: dict[str, Any], timings: dict[str, Any]) -> str:
     """The comparison as a page of Markdown."""
-    return comparison.comparison_markdown(summary, timings)
+    return comparison_markdown(summary, timings)

@@ -36,6 +36,7 @@ def create_pipeline() -> Pipeline:
                     "comparison_outcomes",
                     "tasks",
                     "index",
+                    "objective",
                     "teacher_logits",
                     "params:compare_methods",
                 ],
@@ -56,6 +57,7 @@ def create_pipeline() -> Pipeline:
                     "comparison_results",
                     "comparison_models",
                     "dataset_card",
+                    "objective",
                     "params:evaluate",
                     "params:compare_methods",
                 ],
@@ -64,7 +66,7 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 func=nodes.measure_latency,
-                inputs=["comparison_models", "dataset_card", "params:evaluate"],
+                inputs=["comparison_models", "objective", "params:evaluate"],
                 outputs="comparison_timings",
                 name="measure_comparison_latency_node",
             ),
@@ -76,7 +78,7 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 func=nodes.draw_budgets,
-                inputs="comparison_history",
+                inputs=["comparison", "comparison_history"],
                 outputs="budgets_figure",
                 name="draw_budgets_node",
             ),

@@ -6,26 +6,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+import torch
 from torch import Tensor, nn
 
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.errors import InputError
-from projpipe.evaluation.accuracy import masked_accuracies, task_accuracies
-from projpipe.evaluation.cost import Cost, deployed_cost, image_shape
+from projpipe.evaluation.cost import Cost, deployed_cost
 from projpipe.evaluation.latency import Timings, measure_timings
 from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics, median_task, reported_tasks
-from projpipe.images.normalisation import normalise
+from projpipe.evaluation.scores import masked_scores, task_scores
+from projpipe.metric import METRICS
+from projpipe.projection.initialisation import evenly_spaced
 from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
 from projpipe.reporting import figures
+from projpipe.reporting.examples import ExampleRow, examples_figure
+from projpipe.reporting.looks import METHOD_NAMES
 from projpipe.reporting.report import render_report
 from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of
 from projpipe.training.controls import CONTROLS, control_embeddings
 from projpipe.training.methods import TaskModel, restore
 from projpipe.training.provenance import tensors_sha256
+from projpipe.transformer.objectives import objective_from_json
 from projpipe.transformer.spec import TransformerSpec
 
+EXAMPLES = 16  # images a task
 Specialise = Callable[[Sequence[int]], nn.Module]
 Methods = Mapping[str, Mapping[int, TaskModel]]
 
@@ -72,18 +78,19 @@ def evaluate_models(
     images: np.ndarray,
     index: pd.DataFrame,
     tasks: pd.DataFrame,
-    dataset_card: dict[str, Any],
+    objective: dict[str, Any],
     teacher_logits: dict[str, Tensor],
     methods: Methods,
     evaluate: EvaluateConfig,
 ) -> pd.DataFrame:
-    """Accuracy of the teacher (its cached logits masked), of every method and seed, and of the projector's controls."""
+    """Scores of the teacher (held to the task's classes), of every method and seed, and of the projector's controls."""
+    learned = objective_from_json(objective)
     judged = reported_tasks(tasks, evaluate.train_tasks)
     test_ids = teacher_logits["test_image_ids"]
     labels = class_of_image(index)[test_ids]
-    test_images = normalise(images[test_ids.numpy()], dataset_card["mean"], dataset_card["std"])
+    test_images = learned.encode(images[test_ids.numpy()])
 
-    teacher = masked_accuracies(teacher_logits["test_logits"], labels, judged)
+    teacher = masked_scores(learned, teacher_logits["test_class_scores"], labels, judged)
     tables = [teacher.assign(method="teacher", seed=TEACHER_SEED)]
     makers: dict[str, dict[int, Specialise]] = {
         method: {seed: model.specialise for seed, model in seeds.items()} for method, seeds in methods.items()
@@ -95,7 +102,7 @@ def evaluate_models(
         }
     for method, specialisers in makers.items():
         for seed, specialise in specialisers.items():
-            table = task_accuracies(specialise, test_images, labels, judged)
+            table = task_scores(specialise, learned, test_images, labels, judged)
             tables.append(table.assign(method=method, seed=seed))
     return pd.concat(tables, ignore_index=True)
 
@@ -114,18 +121,18 @@ def _told_otherwise(
 
 
 def measure_costs(
-    teacher: nn.Module, tasks: pd.DataFrame, dataset_card: dict[str, Any], methods: Methods
+    teacher: nn.Module, tasks: pd.DataFrame, objective: dict[str, Any], methods: Methods
 ) -> dict[str, Cost]:
     """Deployed parameters and multiply-accumulates of the teacher and of every method's model of the median task."""
-    shape, classes = image_shape(dataset_card), median_task(tasks)
+    learned, classes = objective_from_json(objective), median_task(tasks)
     students = {method: next(iter(seeds.values())).specialise(classes) for method, seeds in methods.items()}
-    return {name: deployed_cost(model, shape) for name, model in {"teacher": teacher, **students}.items()}
+    return {name: deployed_cost(model, learned) for name, model in {"teacher": teacher, **students}.items()}
 
 
 def measure_latency(
     teacher: nn.Module,
     tasks: pd.DataFrame,
-    dataset_card: dict[str, Any],
+    objective: dict[str, Any],
     methods: Methods,
     evaluate: EvaluateConfig,
 ) -> Timings:
@@ -135,7 +142,7 @@ def measure_latency(
         {method: next(iter(seeds.values())).specialise for method, seeds in methods.items()},
         tasks=[[int(c) for c in classes] for classes in reported_tasks(tasks, 0)["class_ids"]],
         classes=median_task(tasks),
-        image_shape=image_shape(dataset_card),
+        objective=objective_from_json(objective),
         config=evaluate.latency,
     )
 
@@ -144,33 +151,73 @@ def compute_metrics(
     results: pd.DataFrame,
     costs: dict[str, Cost],
     dataset_card: dict[str, Any],
+    objective: dict[str, Any],
     evaluate: EvaluateConfig,
     train_projector: TrainProjectorConfig,
 ) -> dict[str, Any]:
     """The content of `metrics.json`."""
     return build_metrics(
-        dataset_card["name"], results, costs, train_projector.student, evaluate.bootstrap_samples, evaluate.seed
+        dataset_card["name"],
+        objective_from_json(objective),
+        results,
+        costs,
+        train_projector.student,
+        evaluate.bootstrap_samples,
+        evaluate.seed,
     )
 
 
-def draw_accuracy(metrics: dict[str, Any]) -> go.Figure:
-    """Accuracy by method and kind of task, with intervals."""
-    return figures.accuracy_figure(metrics["results"])
+def draw_scores(metrics: dict[str, Any]) -> go.Figure:
+    """Score by method and kind of task, with intervals."""
+    return figures.scores_figure(metrics["results"], METRICS[metrics["metric"]])
 
 
-def draw_learning_curves(*histories: pd.DataFrame) -> go.Figure:
-    """Validation accuracy against step of all methods."""
-    return figures.learning_curves_figure(pd.concat(histories, ignore_index=True))
+def draw_learning_curves(metrics: dict[str, Any], *histories: pd.DataFrame) -> go.Figure:
+    """Validation score against step of all methods."""
+    return figures.learning_curves_figure(pd.concat(histories, ignore_index=True), METRICS[metrics["metric"]])
 
 
-def draw_tasks(results: pd.DataFrame) -> go.Figure:
-    """Projected minus universal, task by task."""
-    return figures.tasks_figure(results)
+def draw_tasks(metrics: dict[str, Any], results: pd.DataFrame) -> go.Figure:
+    """What the projected models gain over the universal one, task by task."""
+    return figures.tasks_figure(results, METRICS[metrics["metric"]])
+
+
+def draw_examples(
+    teacher: nn.Module,
+    images: np.ndarray,
+    index: pd.DataFrame,
+    tasks: pd.DataFrame,
+    objective: dict[str, Any],
+    teacher_logits: dict[str, Tensor],
+    methods: Methods,
+    evaluate: EvaluateConfig,
+) -> go.Figure:
+    """What the models of some held-out tasks do, beside images of these tasks."""
+    learned, test_ids = objective_from_json(objective), teacher_logits["test_image_ids"]
+    labels = class_of_image(index)[test_ids]
+    held_out = reported_tasks(tasks, 0)
+    makers: dict[str, Specialise] = {
+        "teacher": lambda _: teacher,
+        **{method: next(iter(methods[method].values())).specialise for method in ("projected", "universal")},
+    }
+    rows = []
+    for place in evenly_spaced(len(held_out), min(len(held_out), evaluate.example_tasks)).tolist():
+        classes = [int(class_id) for class_id in held_out["class_ids"].iloc[place]]
+        of_task = torch.isin(labels, torch.tensor(classes)).nonzero().flatten()
+        some = of_task[evenly_spaced(len(of_task), min(len(of_task), EXAMPLES))]
+        pictures = np.asarray(images[test_ids[some].numpy()])
+        places = (labels[some][:, None] == torch.tensor(classes)).int().argmax(1)
+        cells = {"Test images": learned.shown(pictures)}
+        for method, specialise in makers.items():
+            drawn = learned.examples(specialise(classes), pictures, places, classes, evaluate.seed)
+            cells[METHOD_NAMES[method]] = drawn
+        rows.append(ExampleRow(held_out["name"].iloc[place], cells))
+    return examples_figure(rows, "Examples")
 
 
 def tabulate_learning_curves(*histories: pd.DataFrame) -> list[dict[Hashable, Any]]:
-    """Validation accuracy by method, seed and step, as the records that `dvc plots` draws."""
-    columns = ["method", "seed", "step", "validation_accuracy"]
+    """Validation score by method, seed and step, as the records that `dvc plots` draws."""
+    columns = ["method", "seed", "step", "validation_score"]
     return pd.concat(histories, ignore_index=True)[columns].to_dict(orient="records")
 
 
@@ -180,10 +227,11 @@ def write_report(
     timings: Timings,
     results: pd.DataFrame,
     sweep_trials: pd.DataFrame,
-    accuracy_figure: go.Figure,
+    scores_figure: go.Figure,
     learning_curves_figure: go.Figure,
     tasks_figure: go.Figure,
     pareto_figure: go.Figure,
+    task_examples: go.Figure,
     teacher_card: dict[str, Any],
     dataset_card: dict[str, Any],
     evaluate: EvaluateConfig,
@@ -197,10 +245,11 @@ def write_report(
         results,
         sweep_trials,
         figures={
-            "accuracy": accuracy_figure,
+            "scores": scores_figure,
             "learning_curves": learning_curves_figure,
             "tasks": tasks_figure,
             "pareto": pareto_figure,
+            "examples": task_examples,
         },
         teacher_card=teacher_card,
         dataset_card=dataset_card,

@@ -10,8 +10,14 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             node(
+                func=nodes.choose_objective,
+                inputs=["images", "dataset_card", "params:extract_teacher"],
+                outputs="objective",
+                name="choose_objective_node",
+            ),
+            node(
                 func=nodes.train_teacher,
-                inputs=["images", "index", "dataset_card", "run_store", "params:extract_teacher"],
+                inputs=["images", "index", "dataset_card", "objective", "run_store", "params:extract_teacher"],
                 outputs=["teacher", "teacher_card"],
                 name="train_teacher_node",
             ),
@@ -23,13 +29,13 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 func=nodes.measure_activations,
-                inputs=["teacher", "images", "index", "dataset_card"],
+                inputs=["teacher", "images", "index", "objective"],
                 outputs="source_statistics",
                 name="measure_activations_node",
             ),
             node(
                 func=nodes.cache_teacher_logits,
-                inputs=["teacher", "images", "index", "dataset_card", "params:extract_teacher"],
+                inputs=["teacher", "images", "index", "dataset_card", "objective", "params:extract_teacher"],
                 outputs="teacher_logits",
                 name="cache_teacher_logits_node",
             ),

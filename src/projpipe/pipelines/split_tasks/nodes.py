@@ -18,7 +18,8 @@ from projpipe.tasks.task import task_table
 
 def read_images(config: SplitTasksConfig) -> RawImages:
     """Read all images of the source (digits, Fashion-MNIST, Omniglot or a folder of images) with their classes."""
-    return read_source(config.source, find_kedro_project(Path.cwd()) or Path.cwd())
+    images = read_source(config.source, find_kedro_project(Path.cwd()) or Path.cwd())
+    return images if config.images_per_class is None else images.first(config.images_per_class)
 
 
 def sample_tasks(raw_images: RawImages, config: SplitTasksConfig) -> tuple[pd.DataFrame, list[int]]:

@@ -25,6 +25,6 @@ def sweep(sweep_inputs: RunInputs, config: SweepStudentsConfig, run_store: Path)
     return trials, front
 
 
-def draw_pareto_front(trials: pd.DataFrame) -> Figure:
-    """Draw validation accuracy against deployed parameters."""
-    return pareto_figure(trials)
+def draw_pareto_front(sweep_inputs: RunInputs, trials: pd.DataFrame) -> Figure:
+    """Draw validation score against deployed parameters."""
+    return pareto_figure(trials, sweep_inputs.objective.metric)

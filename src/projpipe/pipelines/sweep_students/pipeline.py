@@ -24,7 +24,7 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 func=nodes.draw_pareto_front,
-                inputs="sweep_trials",
+                inputs=["sweep_inputs", "sweep_trials"],
                 outputs="pareto_figure",
                 name="draw_pareto_front_node",
             ),

@@ -32,7 +32,7 @@ def train_universal(run_inputs: RunInputs, run_store: Path) -> tuple[dict[str, T
 
 def _train(method: str, run_inputs: RunInputs, run_store: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
     models, history = train_method(method, run_inputs, run_store)
-    rows = pd.DataFrame(history).astype({"loss": "float64", "source_accuracy": "float64"})
+    rows = pd.DataFrame(history).astype({"loss": "float64", "source_score": "float64"})
     rows.insert(0, "method", method)
     return models, rows
 
@@ -46,25 +46,27 @@ def assemble_projector(
     config: TrainProjectorConfig,
 ) -> Projector:
     """Make the projector folder from the seed that was best on the validation tasks."""
-    best = history[history["kept"]].nlargest(1, "validation_accuracy").iloc[0]
+    metric = run_inputs.objective.metric
+    best = history[history["kept"]].sort_values("validation_score", ascending=not metric.higher_is_better).iloc[0]
     seed = int(best["seed"])
     operator = restore("projected", models, seed, run_inputs.source, config).generator
     assert isinstance(operator, ProjectionOperator)
     held_out = [dataset_card["classes"][class_id] for class_id in dataset_card["held_out_classes"]]
-    kept = ("name", "classes", "groups", "mean", "std", "inverted", "image_size", "channels")
+    kept = ("name", "classes", "groups", "inverted", "image_size", "channels")
     described = {key: dataset_card[key] for key in kept}
     return Projector(
         operator=operator,
+        objective=run_inputs.objective,
         data={**described, "held_out_classes": held_out},
         provenance={
             "teacher": {
-                key: teacher_card[key] for key in ("architecture", "arguments", "params", "accuracy", "license")
+                key: teacher_card[key] for key in ("architecture", "arguments", "params", "metric", "score", "license")
             },
             "teacher_sha256": tensors_sha256(run_inputs.source.weights),
             "dataset_sha256": dataset_card["sha256"],
             "parameters": config.model_dump(mode="json"),
             "seed": seed,
-            "validation_accuracy": round(float(best["validation_accuracy"]), 6),
+            "validation_score": round(float(best["validation_score"]), 6),
             "versions": package_versions(),
         },
     )

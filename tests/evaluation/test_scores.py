@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from projpipe.errors import InputError
-from projpipe.evaluation.accuracy import masked_accuracies, task_accuracies
+from projpipe.evaluation.scores import masked_scores, task_scores
+from projpipe.transformer.objectives import Classification
 
 LABELS = torch.arange(32) % 10
 
@@ -41,9 +42,9 @@ class WithRowsOf(nn.Module):
 
 
 def test_accuracy_is_that_of_a_loop_over_images(
-    teacher: VisionTransformer, images: torch.Tensor, tasks: pd.DataFrame
+    teacher: VisionTransformer, images: torch.Tensor, tasks: pd.DataFrame, objective: Classification
 ) -> None:
-    table = task_accuracies(partial(WithRowsOf, teacher), images, LABELS, tasks, batch_size=5)
+    table = task_scores(partial(WithRowsOf, teacher), objective, images, LABELS, tasks, batch_size=5)
 
     with torch.no_grad():
         logits = teacher(images)
@@ -52,34 +53,35 @@ def test_accuracy_is_that_of_a_loop_over_images(
         hits = [max(classes, key=lambda c: logits[i, c].item()) == LABELS[i] for i in judged]
         assert row.images == len(judged)
         assert row.num_classes == len(classes)
-        assert row.accuracy == pytest.approx(np.mean(hits))
+        assert row.score == pytest.approx(np.mean(hits))
     assert list(table["task_id"]) == [3, 7]
     assert list(table["kind"]) == ["new_combination", "new_class"]
 
 
 def test_masking_the_logits_of_all_classes_equals_the_model_with_only_the_tasks_rows(
-    teacher: VisionTransformer, images: torch.Tensor, tasks: pd.DataFrame
+    teacher: VisionTransformer, images: torch.Tensor, tasks: pd.DataFrame, objective: Classification
 ) -> None:
     with torch.no_grad():
-        masked = masked_accuracies(teacher(images), LABELS, tasks)
+        masked = masked_scores(objective, teacher(images), LABELS, tasks)
 
-    pd.testing.assert_frame_equal(masked, task_accuracies(partial(WithRowsOf, teacher), images, LABELS, tasks))
+    small = task_scores(partial(WithRowsOf, teacher), objective, images, LABELS, tasks)
+    pd.testing.assert_frame_equal(masked, small)
 
 
-def test_answers_are_read_in_the_order_of_the_classes() -> None:
+def test_answers_are_read_in_the_order_of_the_classes(objective: Classification) -> None:
     tasks = pd.DataFrame(
         {"task_id": [0], "name": ["swapped"], "class_ids": [[4, 1]], "kind": ["train"], "strategy": ["random"]}
     )
     logits = torch.zeros(2, 10)
     logits[0, 4], logits[1, 1] = 1, 1
 
-    assert masked_accuracies(logits, torch.tensor([4, 1]), tasks)["accuracy"].item() == 1
-    assert masked_accuracies(logits, torch.tensor([1, 4]), tasks)["accuracy"].item() == 0
+    assert masked_scores(objective, logits, torch.tensor([4, 1]), tasks)["score"].item() == 1
+    assert masked_scores(objective, logits, torch.tensor([1, 4]), tasks)["score"].item() == 0
 
 
-def test_a_task_without_images_is_named() -> None:
+def test_a_task_without_images_is_named(objective: Classification) -> None:
     tasks = pd.DataFrame(
         {"task_id": [0], "name": ["empty"], "class_ids": [[4, 5]], "kind": ["train"], "strategy": ["random"]}
     )
     with pytest.raises(InputError, match="'empty' has no image"):
-        masked_accuracies(torch.zeros(2, 10), torch.tensor([0, 1]), tasks)
+        masked_scores(objective, torch.zeros(2, 10), torch.tensor([0, 1]), tasks)

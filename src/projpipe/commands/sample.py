@@ -1,0 +1,93 @@
+"""`projpipe sample`: pictures drawn from a small image model."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SMALLEST = 64  # pixels across of a picture on a sheet
+GAP = 2  # pixels between pictures on a sheet, before they are enlarged
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A sheet (*.png), or a folder of pictures.")
+@click.option("--count", type=click.IntRange(min=1, max=10_000), default=16, show_default=True, help="How many.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Fixes the draw.")
+@click.option("--temperature", type=float, default=1.0, show_default=True, help="Below 1, likely pixels get likelier.")
+@click.option("--top-k", type=int, help="Draw from so many of the likeliest symbols alone.")
+@click.option("--force", is_flag=True, help="Replace what projpipe sample wrote before.")
+def sample(model: Path, out: Path, count: int, seed: int, temperature: float, top_k: int | None, force: bool) -> None:
+    """Draw pictures from MODEL, the folder of a small image model.
+
+    OUT is one sheet where it ends in .png, else a folder with a file for each picture.
+    """
+    from projpipe.atomic import write_atomically
+    from projpipe.errors import InputError
+    from projpipe.transformer.student import load_student
+
+    _check_place(out, force)
+    pictures = load_student(model).sample(count, seed, temperature, top_k)
+    try:
+        with write_atomically(out.resolve()) as temporary:
+            _write(pictures, temporary, sheet=_is_sheet(out))
+    except OSError as error:
+        raise InputError(f"--out: {out} cannot be written ({error.strerror}); choose another place") from error
+    click.echo(f"{out}: {count} picture{'s' * (count > 1)}, seed {seed}")
+
+
+def _is_sheet(out: Path) -> bool:
+    return out.suffix.lower() == ".png"
+
+
+def _check_place(out: Path, force: bool) -> None:
+    from projpipe.errors import InputError
+
+    if not out.exists() and not out.is_symlink():
+        return
+    if not force:
+        raise InputError(f"--out: {out} exists; choose another place, or replace it with --force")
+    ours = out.is_file() if _is_sheet(out) else out.is_dir() and all(map(_is_numbered, out.iterdir()))
+    if out.is_symlink() or not ours:
+        raise InputError(
+            f"--out: {out} is not what `projpipe sample` wrote, so that --force does not replace it; "
+            "choose another place"
+        )
+
+
+def _is_numbered(path: Path) -> bool:
+    return re.fullmatch(r"\d+\.png", path.name) is not None
+
+
+def _write(pictures: np.ndarray, place: Path, sheet: bool) -> None:
+    """Pictures uint8 `[N, H, W, 1]` as one sheet, or as files of a folder."""
+    from PIL import Image
+
+    if sheet:
+        Image.fromarray(_sheet(pictures)).save(place, format="PNG")
+        return
+    place.mkdir()
+    digits = len(str(len(pictures)))
+    for number, picture in enumerate(pictures, start=1):
+        Image.fromarray(picture[..., 0]).save(place / f"{number:0{digits}}.png")
+
+
+def _sheet(pictures: np.ndarray) -> np.ndarray:
+    """Pictures `[N, H, W, 1]` side by side, as nearly in a square as may be, enlarged to be seen: `[H', W']`."""
+    import numpy as np
+
+    count, height, width, _ = pictures.shape
+    columns = int(np.ceil(count**0.5))
+    rows = -(-count // columns)
+    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), 128, np.uint8)
+    for place, picture in enumerate(pictures[..., 0]):
+        top, left = place // columns * (height + GAP), place % columns * (width + GAP)
+        sheet[top : top + height, left : left + width] = picture
+    times = max(1, -(-SMALLEST // width))
+    return sheet.repeat(times, 0).repeat(times, 1)

@@ -1,0 +1,76 @@
+"""Typed parameters: what every `conf/*/parameters_<pipeline>.yml` may hold.
+
+Each pipeline has a module here. Unknown keys and values out of range are refused before any node runs.
+"""
+
+from projpipe.config.base import Config
+from projpipe.config.compare_methods import ComparedMethod, CompareMethodsConfig, ComparisonTable
+from projpipe.config.evaluate import EvaluateConfig, LatencyConfig
+from projpipe.config.extract_teacher import (
+    Augmentation,
+    ClassificationConfig,
+    ExtractTeacherConfig,
+    ImageModelingConfig,
+    PatchTokens,
+    PixelTokens,
+    TeacherTraining,
+)
+from projpipe.config.split_tasks import (
+    DigitsSource,
+    ExplicitTask,
+    FashionMnistSource,
+    HeldOutClasses,
+    ImageFolderSource,
+    ImageSource,
+    OmniglotSource,
+    SampledTasks,
+    SplitFractions,
+    SplitTasksConfig,
+    TaskCounts,
+    TaskDraw,
+)
+from projpipe.config.sweep_students import StudentSpace, SweepStudentsConfig
+from projpipe.config.train_projector import (
+    ConditioningConfig,
+    LearningRates,
+    OptimisationConfig,
+    RayConfig,
+    StudentConfig,
+    TrainProjectorConfig,
+)
+
+__all__ = [
+    "Augmentation",
+    "ClassificationConfig",
+    "CompareMethodsConfig",
+    "ComparedMethod",
+    "ComparisonTable",
+    "ConditioningConfig",
+    "Config",
+    "DigitsSource",
+    "EvaluateConfig",
+    "ExplicitTask",
+    "ExtractTeacherConfig",
+    "FashionMnistSource",
+    "HeldOutClasses",
+    "ImageFolderSource",
+    "ImageModelingConfig",
+    "ImageSource",
+    "LatencyConfig",
+    "LearningRates",
+    "OmniglotSource",
+    "OptimisationConfig",
+    "PatchTokens",
+    "PixelTokens",
+    "RayConfig",
+    "SampledTasks",
+    "SplitFractions",
+    "SplitTasksConfig",
+    "StudentConfig",
+    "StudentSpace",
+    "SweepStudentsConfig",
+    "TaskCounts",
+    "TaskDraw",
+    "TeacherTraining",
+    "TrainProjectorConfig",
+]

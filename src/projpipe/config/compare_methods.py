@@ -1,0 +1,45 @@
+"""Parameters of the pipeline `compare_methods`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from projpipe.config.base import Config, Seed
+
+Method = Literal["projected", "static", "universal", "universal_selected", "scratch", "distilled", "pruned"]
+
+
+class ComparedMethod(Config):
+    """One row of a comparison. `changes` are parameters of `train_projector`, nested as there.
+
+    `learning_rate` is needed where `train_projector` has none for the method.
+    """
+
+    method: Method
+    name: str = ""
+    learning_rate: PositiveFloat | None = None
+    changes: dict[str, Any] = Field(default_factory=dict)
+
+
+class ComparisonTable(Config):
+    """Methods that are compared with each other: the first with all others, on the same tasks and seeds.
+
+    `controls` adds rows of the first method told a wrong task.
+    """
+
+    name: str
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
+    changes: dict[str, Any] = Field(default_factory=dict)
+    controls: bool = False
+    methods: Annotated[tuple[ComparedMethod, ...], Field(min_length=1)]
+
+
+class CompareMethodsConfig(Config):
+    """Parameters of the pipeline `compare_methods`. What the tables do not change is as in `train_projector`.
+
+    Methods that train a model per task (`scratch`, `distilled`, `pruned`) are trained and judged on the first
+    `sampled_tasks` held-out combinations.
+    """
+
+    sampled_tasks: PositiveInt
+    tables: Annotated[tuple[ComparisonTable, ...], Field(min_length=1)]

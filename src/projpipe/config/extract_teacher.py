@@ -1,0 +1,94 @@
+"""Parameters of the pipeline `extract_teacher`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from projpipe.config.base import Config, Fraction, Seed
+
+Levels = Annotated[int, Field(ge=2, le=256)]
+
+
+class ClassificationConfig(Config):
+    """Models tell the classes of a task apart."""
+
+    name: Literal["classification"]
+
+
+class PixelTokens(Config):
+    """A token for each pixel of a grey image, brought to a size (null: as it is) and to so many levels of grey."""
+
+    kind: Literal["pixels"]
+    image_size: PositiveInt | None = None
+    levels: Levels
+
+
+class PatchTokens(Config):
+    """A token for each patch of pixels as `PixelTokens` has them: the nearest of a codebook found by k-means.
+
+    Where the codebook has a place for every patch that there is, no more and no less, nothing is lost.
+    """
+
+    kind: Literal["patches"]
+    image_size: PositiveInt | None = None
+    levels: Levels
+    patch_size: PositiveInt
+    codebook: Annotated[int, Field(ge=2, le=256)]
+
+
+class ImageModelingConfig(Config):
+    """Models give the likelihood of images of a task's classes, token after token, and draw new ones.
+
+    `unconditional` is the share of images for which the teacher is not told the class while it is trained.
+    """
+
+    name: Literal["image_modeling"]
+    tokens: Annotated[PixelTokens | PatchTokens, Field(discriminator="kind")]
+    unconditional: Fraction
+
+
+ObjectiveConfig = Annotated[ClassificationConfig | ImageModelingConfig, Field(discriminator="name")]
+
+
+class Augmentation(Config):
+    """Random affine changes; `copies` of them are stored with their teacher logits for every training image.
+
+    The first copy is the image itself.
+    """
+
+    copies: PositiveInt
+    rotation: Annotated[float, Field(ge=0.0, le=180.0, description="degrees, to either side")]
+    translation: Annotated[float, Field(ge=0.0, le=0.5, description="share of the image's side, to either side")]
+    scale: Annotated[float, Field(ge=0.0, lt=1.0, description="share of the image's size, up or down")]
+    shear: Annotated[float, Field(ge=0.0, le=45.0, description="degrees, to either side")]
+
+    @property
+    def changes_images(self) -> bool:
+        """Whether there is anything to change but for the images as they are."""
+        return any((self.rotation, self.translation, self.scale, self.shear))
+
+
+class TeacherTraining(Config):
+    """How the teacher is trained on the train split; `epochs: 0` takes its weights as they are."""
+
+    epochs: Annotated[int, Field(ge=0)]
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    weight_decay: Annotated[float, Field(ge=0.0)]
+    label_smoothing: Fraction
+
+
+class ExtractTeacherConfig(Config):
+    """Parameters of the pipeline `extract_teacher`.
+
+    `architecture` and `arguments` go to `timm.create_model`; channels and classes come from the data.
+    `weights` is `random`, `pretrained` (timm's hub) or the path of a safetensors checkpoint.
+    """
+
+    seed: Seed
+    objective: ObjectiveConfig
+    architecture: str
+    arguments: dict[str, int | float | bool | str | None] = Field(default_factory=dict)
+    weights: str
+    training: TeacherTraining
+    augmentation: Augmentation

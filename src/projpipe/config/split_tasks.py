@@ -1,0 +1,129 @@
+"""Parameters of the pipeline `split_tasks`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from projpipe.config.base import Config, Seed
+
+
+class DigitsSource(Config):
+    """scikit-learn's `load_digits`: 1,797 grey images of 8x8 pixels, 10 classes, shipped inside the package."""
+
+    name: Literal["digits"]
+
+
+class FashionMnistSource(Config):
+    """Fashion-MNIST: 70,000 grey images of 28x28 pixels, 10 classes.
+
+    `folder` holds the four IDX files, gzipped or not; null looks where Debian's package `dataset-fashion-mnist`
+    puts them, then downloads with torchvision.
+    """
+
+    name: Literal["fashion_mnist"]
+    folder: str | None = None
+
+
+class OmniglotSource(Config):
+    """Omniglot: 20 drawings of each character; a group is an alphabet.
+
+    `path` is an official zip or an unpacked folder `<alphabet>/<character>/*.png`; null downloads with torchvision.
+    """
+
+    name: Literal["omniglot"]
+    path: str | None = None
+    image_size: PositiveInt = 28
+
+
+class ImageFolderSource(Config):
+    """Images as `<root>/<class>/*` or `<root>/<group>/<class>/*`, in any format that Pillow reads."""
+
+    name: Literal["image_folder"]
+    root: str
+    image_size: PositiveInt = 64
+    grey: bool = False
+
+
+ImageSource = Annotated[
+    DigitsSource | FashionMnistSource | OmniglotSource | ImageFolderSource, Field(discriminator="name")
+]
+
+
+class SplitFractions(Config):
+    """Shares of every class's images that are kept for validation and for testing; the rest is for training."""
+
+    validation: Annotated[float, Field(gt=0.0, lt=1.0)]
+    test: Annotated[float, Field(gt=0.0, lt=1.0)]
+
+    @model_validator(mode="after")
+    def _leave_images_to_train_on(self) -> "SplitFractions":
+        if self.validation + self.test >= 1.0:
+            raise ValueError(f"validation + test = {self.validation + self.test:g} leaves no images to train on")
+        return self
+
+
+class TaskCounts(Config):
+    """How many tasks of each kind a draw makes."""
+
+    train: Annotated[int, Field(ge=0)] = 0
+    validation: Annotated[int, Field(ge=0)] = 0
+    new_combination: Annotated[int, Field(ge=0)] = 0
+    new_class: Annotated[int, Field(ge=0)] = 0
+
+
+class SampledTasks(Config):
+    """Tasks drawn at random: `random` from all classes, `group` from the classes of one group (coherent tasks).
+
+    A task has `classes_per_task[0]` to `classes_per_task[1]` classes, both included. One class is a task for image
+    modelling alone.
+    """
+
+    strategy: Literal["random", "group"]
+    classes_per_task: tuple[PositiveInt, PositiveInt]
+    counts: TaskCounts
+
+    @model_validator(mode="after")
+    def _order(self) -> "SampledTasks":
+        low, high = self.classes_per_task
+        if low > high:
+            raise ValueError(f"classes_per_task: {low} is above {high}; give [fewest, most]")
+        return self
+
+
+class ExplicitTask(Config):
+    """A task given by the names of its classes; the name of a group stands for all of its classes."""
+
+    strategy: Literal["explicit"]
+    kind: Literal["train", "validation", "new_combination", "new_class"]
+    name: str
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+TaskDraw = Annotated[SampledTasks | ExplicitTask, Field(discriminator="strategy")]
+
+
+class HeldOutClasses(Config):
+    """Classes that no train, validation or new_combination task contains.
+
+    Given by name (of a class or of a whole group), or drawn with the seed.
+    """
+
+    count: Annotated[int, Field(ge=0)] = 0
+    names: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "HeldOutClasses":
+        if self.count and self.names:
+            raise ValueError("held_out_classes: give count or names, not both")
+        return self
+
+
+class SplitTasksConfig(Config):
+    """Parameters of the pipeline `split_tasks`."""
+
+    seed: Seed
+    source: ImageSource
+    images_per_class: Annotated[int, Field(ge=3)] | None = None  # at most, the first ones; null for all
+    split: SplitFractions
+    held_out_classes: HeldOutClasses
+    tasks: Annotated[tuple[TaskDraw, ...], Field(min_length=1)]

@@ -1,0 +1,78 @@
+"""What models are judged by: the name of the measure, its direction, and how it is written for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measure of a model on a task.
+
+    Args:
+        name: as in `metrics.json`.
+        title: its name for people.
+        unit: behind a value, "%"; "" for none.
+        step: the unit of a difference, short; `step_title` is the same in full.
+        scale: what a stored value is multiplied with when it is written.
+        decimals: how many are written.
+        higher_is_better: its direction.
+    """
+
+    name: str
+    title: str
+    unit: str
+    step: str
+    step_title: str
+    scale: float
+    decimals: int
+    higher_is_better: bool
+
+    @property
+    def heading(self) -> str:
+        """What stands above a column of values: 'accuracy in %'."""
+        return f"{self.title} in {self.unit}" if self.unit else self.title
+
+    @property
+    def direction(self) -> str:
+        """What a reader has to be told: 'fewer are better'; "" where more are, as everyone expects."""
+        return "" if self.higher_is_better else "fewer are better"
+
+    def axis(self, on: str = "") -> str:
+        """What stands beside an axis of values: 'accuracy (%)'; `on` says of what they are: ' on validation tasks'."""
+        return f"{self.title}{on} ({self.unit})" if self.unit else f"{self.title}{on}"
+
+    def text(self, value: float) -> str:
+        """A value without its unit: an accuracy of 0.9712 is '97.1'."""
+        return f"{self.scale * value:.{self.decimals}f}"
+
+    def value(self, value: float) -> str:
+        """A value with its unit: '97.1 %'."""
+        return f"{self.text(value)} {self.unit}".rstrip()
+
+    def difference(self, value: float) -> str:
+        """A difference with its sign: -0.0034 of accuracy is '−0.3' with a true minus sign."""
+        return f"{self.scale * value:+.{self.decimals}f}".replace("-", "\N{MINUS SIGN}")
+
+    def better(self, one: float, other: float) -> bool:
+        """Whether one value is better than another."""
+        return one > other if self.higher_is_better else one < other
+
+    def verdict(self, interval: tuple[float, float]) -> str:
+        """What a 95 % interval of a difference says: 'better', 'worse' or 'no difference shown'."""
+        low, high = interval
+        if low <= 0 <= high:
+            return "no difference shown"
+        return "better" if self.better(low, 0.0) else "worse"
+
+
+ACCURACY = Metric(
+    "accuracy", "accuracy", "%", "points", "percentage points", scale=100, decimals=1, higher_is_better=True
+)
+BITS_PER_PIXEL = Metric(
+    "bits_per_pixel", "bits per pixel", "", "bits", "bits per pixel", scale=1, decimals=3, higher_is_better=False
+)
+BITS_PER_TOKEN = Metric(
+    "bits_per_token", "bits per token", "", "bits", "bits per token", scale=1, decimals=3, higher_is_better=False
+)
+METRICS = {metric.name: metric for metric in (ACCURACY, BITS_PER_PIXEL, BITS_PER_TOKEN)}

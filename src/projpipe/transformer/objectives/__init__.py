@@ -1,0 +1,65 @@
+"""What models learn to do with images: the one place where that differs.
+
+Everything else (pipelines, projector, training loop, sweep, evaluation, report) asks an objective for its part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from projpipe.transformer.objectives.classification import Classification
+from projpipe.transformer.objectives.image_modeling import ImageModeling
+
+if TYPE_CHECKING:
+    from projpipe.config import ExtractTeacherConfig
+    from projpipe.transformer.spec import TransformerSpec
+
+__all__ = [
+    "Classification",
+    "ImageModeling",
+    "Objective",
+    "check_planned",
+    "make_objective",
+    "objective_from_json",
+    "planned_arguments",
+]
+
+Objective = Classification | ImageModeling
+OBJECTIVES: dict[str, type[Classification] | type[ImageModeling]] = {
+    kind.name: kind for kind in (Classification, ImageModeling)
+}
+
+
+def make_objective(config: ExtractTeacherConfig, images: np.ndarray, card: Mapping[str, Any]) -> Objective:
+    """The objective that a config asks for, fitted to images uint8 `[N, H, W, C]` and their card.
+
+    Raises:
+        InputError: it does not fit the images.
+    """
+    return OBJECTIVES[config.objective.name].fit(config, images, card)
+
+
+def planned_arguments(config: ExtractTeacherConfig) -> dict[str, Any]:
+    """Arguments of `create_vit` for a teacher's shape, before data are known."""
+    return OBJECTIVES[config.objective.name].planned_arguments(config)
+
+
+def check_planned(config: ExtractTeacherConfig, spec: TransformerSpec) -> None:
+    """Refuse a teacher's shape that is not for the objective.
+
+    Raises:
+        InputError: says what to change.
+    """
+    OBJECTIVES[config.objective.name].check_teacher(spec)
+
+
+def objective_from_json(described: Mapping[str, Any]) -> Objective:
+    """Read back what `to_json` of an objective gave.
+
+    Raises:
+        KeyError, TypeError, ValueError: it describes none.
+    """
+    return OBJECTIVES[described["name"]].from_json(described)

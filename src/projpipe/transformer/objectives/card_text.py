@@ -1,0 +1,18 @@
+"""The sentences of a model card that depend on what the model does."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CardText:
+    """What a card says in its own words.
+
+    `purpose` follows 'A small Vision Transformer that', with '3 classes' in place of its braces; `pipeline_tag` is the
+    Hugging Face hub's.
+    """
+
+    purpose: str
+    pipeline_tag: str
+    heading_of_classes: str
+    use: str
+    caution: str

@@ -1,0 +1,145 @@
+"""`projpipe sample`, and what image models and classifiers refuse of each other."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from click.testing import Result
+from PIL import Image
+
+from projpipe.projection.factors import Conditioning
+from projpipe.projection.operator import ProjectionOperator
+from projpipe.projection.projector_folder import Projector, load_projector
+from projpipe.projection.source import Source
+from projpipe.transformer.objectives import ImageModeling
+from projpipe.transformer.sampling import sample
+from projpipe.transformer.student import load_student
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def image_projector(decoder_source: Source, modeling: ImageModeling, tmp_path: Path) -> Path:
+    """The folder of a projector of image models, of 2 x 2 pixels."""
+    terms = Conditioning(templates=2, rank=0, gates=True, units=False, task_embed_dim=8)
+    operator = ProjectionOperator(decoder_source, decoder_source.spec.student(8, 1, 2, 1.0), terms, seed=0)
+    data = {"name": "tiny", "classes": ["a", "b", "c", "d"], "groups": [""] * 4, "held_out_classes": []}
+    teacher = {
+        "architecture": "vit_tiny_patch16_224",
+        "params": 9999,
+        "metric": "bits_per_pixel",
+        "score": {"test": 1.7},
+    }
+    provenance = {"teacher": teacher, "seed": 0, "validation_score": 1.75}
+    Projector(operator.eval(), modeling, data, provenance).save(tmp_path / "image_projector")
+    return tmp_path / "image_projector"
+
+
+@pytest.fixture
+def image_model(image_projector: Path, tmp_path: Path, projpipe: Command) -> Path:
+    """A model of one class."""
+    result = projpipe("generate", image_projector, "--classes", "b", "--out", tmp_path / "image_model")
+    assert result.exit_code == 0, result.output
+    return tmp_path / "image_model"
+
+
+def test_a_folder_of_pictures_holds_what_the_model_draws(image_model: Path, tmp_path: Path, projpipe: Command) -> None:
+    result = projpipe("sample", image_model, "--out", tmp_path / "drawn", "--count", 12, "--seed", 5)
+    assert result.exit_code == 0, result.output
+    files = sorted((tmp_path / "drawn").iterdir())
+    assert [file.name for file in files] == [f"{number:02}.png" for number in range(1, 13)]
+    expected = load_student(image_model).sample(12, seed=5)
+    assert np.array_equal(np.stack([np.asarray(Image.open(file)) for file in files]), expected[..., 0])
+
+
+def test_a_sheet_holds_them_enlarged(image_model: Path, tmp_path: Path, projpipe: Command) -> None:
+    result = projpipe("sample", image_model, "--out", tmp_path / "drawn.png", "--count", 3, "--temperature", 0.5)
+    assert result.exit_code == 0, result.output
+    sheet = np.asarray(Image.open(tmp_path / "drawn.png"))
+    drawn = load_student(image_model).sample(3, seed=0, temperature=0.5)
+    assert sheet.shape == (32 * 6, 32 * 6)
+    assert np.array_equal(sheet[: 32 * 2 : 32, 32 * 4 :: 32], drawn[1, ..., 0])
+    assert (sheet[32 * 4 :, 32 * 4 :] == 128).all()
+
+
+def test_the_folder_is_a_stock_timm_model_that_draws_the_same(image_model: Path) -> None:
+    student, stock = load_student(image_model), timm.create_model(f"local-dir:{image_model}", pretrained=True).eval()
+    symbols = sample(student.spec, student.weights, 4, seed=0)
+    with torch.inference_mode():
+        said = student.objective.logits(stock, symbols)
+    torch.testing.assert_close(said, student.logits(symbols), atol=1e-5, rtol=1e-5)
+
+
+def test_the_card_and_inspect_say_what_the_model_is(
+    image_model: Path, image_projector: Path, projpipe: Command
+) -> None:
+    card = (image_model / "README.md").read_text()
+    assert "draws images of 1 class, symbol after symbol" in card
+    assert "| bits per pixel of the teacher on test images | 1.700 |" in card
+    shown = projpipe("inspect", image_model).output
+    assert "2 x 2 tokens of 3 symbols" in shown
+    assert "bits per pixel on validation tasks  1.750" in shown
+    found = projpipe("inspect", image_projector, "--json").output
+    assert '"objective": "image_modeling"' in found
+
+
+def test_a_support_set_is_for_classifiers(image_projector: Path) -> None:
+    with pytest.raises(ValueError, match="support_images: are for classifiers"):
+        load_projector(image_projector).generate(support_images=torch.zeros(2, 1, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--temperature", "0"], "temperature: 0 is not above 0"),
+        (["--top-k", "4"], "top_k: 4 is not in 1..3"),
+        (["--count", "0"], "0 is not in the range"),
+    ],
+)
+def test_values_out_of_range_write_nothing(
+    arguments: list[str], message: str, image_model: Path, tmp_path: Path, projpipe: Command
+) -> None:
+    result = projpipe("sample", image_model, "--out", tmp_path / "drawn", *arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not (tmp_path / "drawn").exists()
+
+
+def test_a_classifier_draws_nothing(model: Path, tmp_path: Path, projpipe: Command) -> None:
+    result = projpipe("sample", model, "--out", tmp_path / "drawn")
+    assert result.exit_code == 2
+    assert "tells classes apart and draws no images" in result.output
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_an_image_model_tells_nothing_apart(command: str, image_model: Path, pictures: Path, projpipe: Command) -> None:
+    result = projpipe(command, image_model, pictures)
+    assert result.exit_code == 2
+    assert "does not tell classes apart" in result.output
+
+
+def test_an_image_model_is_not_written_as_onnx(image_projector: Path, tmp_path: Path, projpipe: Command) -> None:
+    result = projpipe("generate", image_projector, "--classes", "a", "--out", tmp_path / "m", "--onnx")
+    assert result.exit_code == 2
+    assert "--onnx: is for classifiers" in result.output
+    assert not (tmp_path / "m").exists()
+
+
+def test_what_is_there_is_replaced_only_with_force_and_only_if_it_was_drawn(
+    image_model: Path, tmp_path: Path, projpipe: Command
+) -> None:
+    out = tmp_path / "drawn"
+    assert projpipe("sample", image_model, "--out", out, "--count", 2).exit_code == 0
+    refused = projpipe("sample", image_model, "--out", out, "--count", 3)
+    assert refused.exit_code == 2
+    assert "exists; choose another place" in refused.output
+    assert projpipe("sample", image_model, "--out", out, "--count", 3, "--force").exit_code == 0
+    assert len(list(out.iterdir())) == 3
+    (out / "mine.txt").write_text("mine")
+    kept = projpipe("sample", image_model, "--out", out, "--force")
+    assert kept.exit_code == 2
+    assert "is not what `projpipe sample` wrote" in kept.output
+    assert (out / "mine.txt").exists()

@@ -1,0 +1,26 @@
+"""What a run is given fits its objective."""
+
+import pandas as pd
+import pytest
+
+from projpipe.errors import InputError
+from projpipe.training.gather import check_tasks
+from projpipe.transformer.objectives import Classification, ImageModeling
+from projpipe.transformer.objectives.tokens import Tokens
+
+
+def tasks(*class_ids: list[int]) -> pd.DataFrame:
+    return pd.DataFrame({"name": [f"task {place}" for place in range(len(class_ids))], "class_ids": class_ids})
+
+
+def test_a_task_of_one_class_is_refused_where_classes_are_told_apart(objective: Classification) -> None:
+    check_tasks(objective, tasks([1, 4], [0, 2, 3]))
+    message = (
+        r"split_tasks\.tasks: 'task 1' has fewer than the 2 classes that classification needs; raise .*or name more"
+    )
+    with pytest.raises(InputError, match=message):
+        check_tasks(objective, tasks([1, 4], [3]))
+
+
+def test_a_task_of_one_class_is_none_too_few_for_image_modeling() -> None:
+    check_tasks(ImageModeling(Tokens((2, 2), 3), unconditional=0.1), tasks([1, 4], [3]))
