@@ -18,8 +18,8 @@ def test_a_run_without_its_inputs_names_them_and_the_command_that_makes_them(pro
     with pytest.raises(InputError) as error:
         run(project, "train_projector")
     assert str(error.value) == (
-        "dataset_card, images, index, source_statistics, source_weights, tasks, teacher, teacher_card, teacher_logits: "
-        "not there yet; make them with `kedro run --env smoke --pipelines split_tasks,extract_teacher`"
+        "dataset_card, images, index, objective, source_statistics, source_weights, tasks, teacher, teacher_card, "
+        "teacher_logits: not there yet; make them with `kedro run --env smoke --pipelines split_tasks,extract_teacher`"
     )
 
 
@@ -27,7 +27,7 @@ def test_the_command_leaves_out_pipelines_whose_outputs_are_there(project: Path)
     run(project, "split_tasks")
     with pytest.raises(InputError) as error:
         run(project, "train_projector")
-    assert str(error.value).startswith("source_statistics, source_weights, teacher, ")
+    assert str(error.value).startswith("objective, source_statistics, source_weights, teacher, ")
     assert str(error.value).endswith("`kedro run --env smoke --pipelines extract_teacher`")
 
 

@@ -64,10 +64,14 @@ class CachedDecoder:
     """
 
     def __init__(self, spec: TransformerSpec, weights: Weights, count: int) -> None:
-        self.spec, self.weights = spec, weights
+        self.spec, self.head = spec, (weights["head.weight"], weights["head.bias"])
         self.table = weights["patch.weight"].mT + weights["patch.bias"]
-        self.qkv = [torch.cat([weights[f"{n}.weight"][layer] for n in "qkv"]) for layer in range(spec.depth)]
-        self.qkv_bias = [torch.cat([weights[f"{n}.bias"][layer] for n in "qkv"]) for layer in range(spec.depth)]
+        self.pos = weights["pos"].unbind()
+        # Taken apart once: on so few tokens, indexing takes as long as multiplying.
+        joined = {part: torch.cat([weights[f"{n}.{part}"] for n in "qkv"], dim=1) for part in ("weight", "bias")}
+        linear = {"qkv": (joined["weight"], joined["bias"])}
+        linear |= {n: (weights[f"{n}.weight"], weights[f"{n}.bias"]) for n in ("out", "fc1", "fc2")}
+        self.blocks = [{n: (w[layer], b[layer]) for n, (w, b) in linear.items()} for layer in range(spec.depth)]
         prefix = weights["prefix"]
         self.filled, length = 0, len(prefix) + spec.num_patches
         shape = (count, spec.num_heads, length, spec.head_dim)
@@ -78,28 +82,25 @@ class CachedDecoder:
 
     def step(self, symbols: Tensor, place: int) -> Tensor:
         """Read the symbols `[B]` before a place; logits `[B, V]` of those at it."""
-        tokens = F.embedding(symbols, self.table) + self.weights["pos"][place]
+        tokens = F.embedding(symbols, self.table) + self.pos[place]
         read = F.layer_norm(self._read(tokens[:, None])[:, 0], (self.spec.embed_dim,), eps=self.spec.norm_eps)
-        return F.linear(read, self.weights["head.weight"], self.weights["head.bias"])
+        return F.linear(read, *self.head)
 
     def _read(self, x: Tensor) -> Tensor:
         """The blocks, on new tokens `[B, N, d]` after those that were read."""
-        spec, weights = self.spec, self.weights
+        spec = self.spec
         count, new, width = x.shape
         until = self.filled + new
         activate = ACTIVATE[spec.activation]
-        for layer in range(spec.depth):
-            y = F.layer_norm(x, (width,), eps=spec.norm_eps)
-            qkv = F.linear(y, self.qkv[layer], self.qkv_bias[layer])
-            q, k, v = qkv.view(count, new, 3, spec.num_heads, spec.head_dim).permute(2, 0, 3, 1, 4)
-            self.keys[layer][:, :, self.filled : until] = k
-            self.values[layer][:, :, self.filled : until] = v
-            keys, values = self.keys[layer][:, :, :until], self.values[layer][:, :, :until]
+        for block, all_keys, all_values in zip(self.blocks, self.keys, self.values, strict=True):
+            qkv = F.linear(F.layer_norm(x, (width,), eps=spec.norm_eps), *block["qkv"])
+            q, k, v = qkv.view(count, new, 3, spec.num_heads, spec.head_dim).permute(2, 0, 3, 1, 4).unbind()
+            all_keys[:, :, self.filled : until] = k
+            all_values[:, :, self.filled : until] = v
+            keys, values = all_keys[:, :, :until], all_values[:, :, :until]
             attended = F.scaled_dot_product_attention(q, keys, values, is_causal=new > 1)
-            attended = attended.transpose(1, 2).reshape(count, new, -1)
-            x = x + F.linear(attended, weights["out.weight"][layer], weights["out.bias"][layer])
-            y = F.layer_norm(x, (width,), eps=spec.norm_eps)
-            hidden = activate(F.linear(y, weights["fc1.weight"][layer], weights["fc1.bias"][layer]))
-            x = x + F.linear(hidden, weights["fc2.weight"][layer], weights["fc2.bias"][layer])
+            x = x + F.linear(attended.transpose(1, 2).reshape(count, new, -1), *block["out"])
+            hidden = activate(F.linear(F.layer_norm(x, (width,), eps=spec.norm_eps), *block["fc1"]))
+            x = x + F.linear(hidden, *block["fc2"])
         self.filled = until
         return x
