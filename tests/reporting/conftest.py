@@ -268,6 +268,7 @@ def parameters() -> dict[str, Any]:
             {
                 "seed": 0,
                 "bootstrap_samples": 500,
+                "example_tasks": 2,
                 "train_tasks": 4,
                 "latency": {"batch_sizes": [1, 32], "threads": 1, "repeats": 5},
             }
