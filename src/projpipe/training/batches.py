@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from projpipe.images.streamed import Images
 from projpipe.transformer.objectives import Objective
 
 FAMILIAR = 0.5  # share of a task's classes that keep what was learned for them alone
@@ -50,7 +51,7 @@ class LabelledImages:
 
     Args:
         objective: encodes them.
-        images: packed images uint8 `[N_all, H, W, C]`, memory-mapped; rows are read as they are asked for.
+        images: uint8 `[N_all, H, W, C]`, memory-mapped or streamed; rows are read as they are asked for.
         image_ids: rows of this split `[N]`.
         labels: their class ids `[N]`.
         num_classes: of the data set.
@@ -61,7 +62,7 @@ class LabelledImages:
     def __init__(
         self,
         objective: Objective,
-        images: np.ndarray,
+        images: Images,
         image_ids: Tensor,
         labels: Tensor,
         num_classes: int,

@@ -21,6 +21,7 @@ from projpipe.atomic import write_atomically
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
 from projpipe.images.augmentation import sample_affine
+from projpipe.images.streamed import Images
 from projpipe.metric import Metric
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
 from projpipe.training.loop import one_cycle
@@ -39,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 def train_teacher(
     model: VisionTransformer,
-    images: np.ndarray,
+    images: Images,
     index: pd.DataFrame,
     card: Mapping[str, Any],
     objective: Objective,
@@ -92,7 +93,7 @@ def train_teacher(
 
 def measure(
     model: nn.Module,
-    images: np.ndarray,
+    images: Images,
     index: pd.DataFrame,
     objective: Objective,
     device: torch.device,
@@ -112,7 +113,7 @@ def measure(
 def _train_epoch(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    images: np.ndarray,
+    images: Images,
     ids: np.ndarray,
     labels: Tensor,
     card: Mapping[str, Any],

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from projpipe.config import Augmentation
 from projpipe.images.augmentation import sample_affine
+from projpipe.images.streamed import Images
 from projpipe.transformer.objectives import Objective
 
 BATCH_SIZE = 512
@@ -26,7 +27,7 @@ def run_on(
     say: Callable[[Tensor, Tensor], Tensor],
     model: nn.Module,
     objective: Objective,
-    images: np.ndarray,
+    images: Images,
     image_ids: np.ndarray,
     device: torch.device,
     affine: Tensor | None = None,
@@ -54,7 +55,7 @@ def run_on(
 
 def cache_teacher_logits(
     model: nn.Module,
-    images: np.ndarray,
+    images: Images,
     index: pd.DataFrame,
     card: Mapping[str, Any],
     objective: Objective,

@@ -11,6 +11,7 @@ from kedro.utils import find_kedro_project
 from torch import Tensor, nn
 
 from projpipe.config import ExtractTeacherConfig
+from projpipe.images.streamed import Images
 from projpipe.training import teacher as training
 from projpipe.training import teacher_logits
 from projpipe.training.provenance import package_versions
@@ -22,13 +23,13 @@ from projpipe.transformer.teacher import create_teacher
 STATISTICS_IMAGES, STATISTICS_BATCH = 2048, 256
 
 
-def choose_objective(images: np.ndarray, dataset_card: dict[str, Any], config: ExtractTeacherConfig) -> dict[str, Any]:
+def choose_objective(images: Images, dataset_card: dict[str, Any], config: ExtractTeacherConfig) -> dict[str, Any]:
     """Decide what models learn, and how images become what they read."""
     return make_objective(config, images, dataset_card).to_json()
 
 
 def train_teacher(
-    images: np.ndarray,
+    images: Images,
     index: pd.DataFrame,
     dataset_card: dict[str, Any],
     objective: dict[str, Any],
@@ -63,7 +64,7 @@ def fold_teacher(teacher: nn.Module) -> dict[str, Tensor]:
 
 
 def measure_activations(
-    teacher: nn.Module, images: np.ndarray, index: pd.DataFrame, objective: dict[str, Any]
+    teacher: nn.Module, images: Images, index: pd.DataFrame, objective: dict[str, Any]
 ) -> dict[str, Tensor]:
     """Take the statistics of the teacher's activations on images of the train split, evenly spaced."""
     ids = teacher_logits.rows_of(index, "train")
@@ -84,7 +85,7 @@ def measure_activations(
 
 def cache_teacher_logits(
     teacher: nn.Module,
-    images: np.ndarray,
+    images: Images,
     index: pd.DataFrame,
     dataset_card: dict[str, Any],
     objective: dict[str, Any],

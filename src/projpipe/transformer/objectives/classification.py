@@ -20,6 +20,7 @@ from projpipe.transformer.objectives.card_text import CardText
 
 if TYPE_CHECKING:
     from projpipe.config import ExtractTeacherConfig
+    from projpipe.images.streamed import Images
     from projpipe.training.batches import Batch
     from projpipe.transformer.spec import TransformerSpec
 
@@ -64,7 +65,7 @@ class Classification:
     stored_as: ClassVar[torch.dtype] = torch.float32  # of what students are taught
 
     @classmethod
-    def fit(cls, config: ExtractTeacherConfig, images: np.ndarray, card: Mapping[str, Any]) -> Classification:
+    def fit(cls, config: ExtractTeacherConfig, images: Images, card: Mapping[str, Any]) -> Classification:
         """Takes the normalisation of the data set's card."""
         return cls(card["mean"], card["std"], (card["channels"], *card["image_size"]))
 
