@@ -86,7 +86,7 @@ class RunInputs:
 
 def deciding(config: TrainProjectorConfig, learning_rate: float) -> dict[str, Any]:
     """What of a config decides what training makes: not where it is placed, nor what other methods need."""
-    placement = {"address", "max_failures", "cpus_per_worker"}
+    placement = {"address", "max_failures", "cpus_per_worker", "loading_workers"}
     kept = config.model_dump(mode="json", exclude={"learning_rates": True, "ray": placement})
     return {**kept, "learning_rate": learning_rate}
 
