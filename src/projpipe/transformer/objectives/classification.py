@@ -15,6 +15,7 @@ from projpipe.errors import InputError
 from projpipe.images.augmentation import warp
 from projpipe.images.normalisation import normalise
 from projpipe.metric import ACCURACY, Metric
+from projpipe.transformer.architecture import published_normalisation
 from projpipe.transformer.distillation import distilled
 from projpipe.transformer.objectives.card_text import CardText
 
@@ -66,8 +67,11 @@ class Classification:
 
     @classmethod
     def fit(cls, config: ExtractTeacherConfig, images: Images, card: Mapping[str, Any]) -> Classification:
-        """Takes the normalisation of the data set's card."""
-        return cls(card["mean"], card["std"], (card["channels"], *card["image_size"]))
+        """Takes the normalisation of the data set's card, or that which pretrained weights were trained with."""
+        mean, std = card["mean"], card["std"]
+        if config.weights == "pretrained":
+            mean, std = published_normalisation(config.architecture, card["channels"])
+        return cls(mean, std, (card["channels"], *card["image_size"]))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -114,8 +118,8 @@ class Classification:
             "arguments": {"img_size": list(card["image_size"]), **config.arguments},
             "in_chans": card["channels"],
             "num_classes": len(card["classes"]),
-            "mean": card["mean"],
-            "std": card["std"],
+            "mean": self.mean,
+            "std": self.std,
             "label_names": card["classes"],
         }
 
