@@ -3,9 +3,9 @@
     python benchmarks/imagenet_cost.py
 
 Prints the operations of a training step of every method, counted on few tasks and images with the environment's own
-teacher (random weights) and student, and how long all steps take on so many GPUs at a share of their peak; and beside it
-how long it takes to read the images, at the rate at which this machine decodes generated photographs of ImageNet's usual
-size. The longer of the two is what to expect.
+teacher (random weights) and student, and how long all steps take on so many GPUs at a share of their peak; and beside
+it how long it takes to read the images, at the rate at which this machine decodes generated photographs of ImageNet's
+usual size. The longer of the two is what to expect.
 """
 
 import argparse
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--env", default="imagenet_vit")
     parser.add_argument("--gpus", type=int, default=8)
     parser.add_argument("--peak", type=float, default=989, help="TFLOP/s of a GPU; that of an H100 in bfloat16")
+    parser.add_argument("--float32-peak", type=float, default=67, help="the same in float32")
     parser.add_argument("--share", type=float, default=0.3, help="of the peak that is reached")
     parser.add_argument("--cores", type=int, default=120, help="that decode images")
     arguments = parser.parse_args()
@@ -60,10 +61,11 @@ def main() -> None:
     rate = decoded * arguments.cores
 
     source, teacher_flops = make_source(extraction)
-    said = IMAGES * (1 + extraction.augmentation.copies)  # its own score on all of them, and every stored view
     print(f"decoding       {decoded:.0f} images/s on a core of this machine, {rate:,.0f} on {arguments.cores}")
-    print(f"teacher        {teacher_flops / 1e9:.1f} GFLOP an image; {said:,} images, on one GPU")
-    show(said * teacher_flops / speed, said / (decoded * extraction.loading_workers))
+    print(f"teacher        {teacher_flops / 1e9:.1f} GFLOP an image; on one GPU: its logits, then its score in float32")
+    reading = IMAGES / (decoded * extraction.loading_workers)
+    show(extraction.augmentation.copies * IMAGES * teacher_flops / speed, extraction.augmentation.copies * reading)
+    show(IMAGES * teacher_flops / (1e12 * arguments.float32_peak * arguments.share), reading)
 
     images = schedule.tasks_per_step * schedule.images_per_task
     print(f"student        {images:,} images a step, {schedule.steps * images:,} in {schedule.steps:,} steps")
@@ -82,7 +84,7 @@ def show(computing: float, reading: float) -> None:
 
 
 def make_source(extraction: ExtractTeacherConfig) -> tuple[Source, int]:
-    """The teacher with random weights as the projection reads it, and the operations of its forward pass of an image."""
+    """The teacher with random weights as the projection reads it, and the operations of a forward pass of one image."""
     model = create_vit(extraction.architecture, dict(extraction.arguments), 3, CLASSES).eval()
     image = torch.randn(1, 3, *model.patch_embed.img_size)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:

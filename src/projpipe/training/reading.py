@@ -56,6 +56,7 @@ def read_ahead(
         batch_size=None,
         sampler=order,
         num_workers=workers,
+        prefetch_factor=1 if workers else None,  # each has one ready: that many lie in shared memory
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),  # torch's global one is left as it is
     )
