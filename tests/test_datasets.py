@@ -9,9 +9,11 @@ import plotly.graph_objects as go
 import pytest
 import torch
 from kedro.io import DatasetError
+from PIL import Image
 
 from projpipe import datasets
 from projpipe.datasets import DamagedFileError
+from projpipe.images.streamed import StreamedImages
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_folder import Projector
@@ -22,7 +24,6 @@ TABLE = pd.DataFrame({"task_id": [0, 1], "class_ids": [[0, 1], [2, 5, 7]], "name
 TENSORS = {"b": torch.arange(6.0).view(2, 3).T, "a": torch.tensor([1, 2])}
 FIGURE = go.Figure(go.Scatter(x=np.arange(3), y=[0.1, 0.2, 0.3]), layout={"title": "Größe"})
 FILES: dict[str, tuple[Any, str, Any]] = {
-    "array": (datasets.NumpyArrayDataset, "a.npy", np.arange(4000, dtype=np.uint8).reshape(10, 20, 20, 1)),
     "table": (datasets.TableDataset, "a.parquet", TABLE),
     "json": (datasets.JSONDataset, "a.json", {"z": [1, 2.5, None], "a": {"é": "ok"}}),
     "figure": (datasets.PlotlyDataset, "a.json", FIGURE),
@@ -43,8 +44,6 @@ def test_what_is_saved_is_what_is_loaded(kind: Any, name: str, data: Any, tmp_pa
     elif kind is datasets.SafetensorsDataset:
         assert loaded.keys() == data.keys()
         assert all(torch.equal(loaded[key], data[key]) for key in data)
-    elif kind is datasets.NumpyArrayDataset:
-        np.testing.assert_array_equal(loaded, data)
     else:
         assert loaded == data
     assert dataset.exists()
@@ -83,20 +82,69 @@ def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
         datasets.JSONDataset(filepath=str(tmp_path / "a.json")).load()
 
 
-def test_images_are_mapped_into_memory_read_only(tmp_path: Path) -> None:
-    dataset = datasets.NumpyArrayDataset(filepath=str(tmp_path / "a.npy"))
-    dataset.save(np.zeros((2, 2), np.uint8))
+PACKED = np.arange(4000, dtype=np.uint8).reshape(10, 20, 20, 1)
+
+
+@pytest.fixture
+def streamed(tmp_path: Path) -> StreamedImages:
+    """Three files of which one has a name in no encoding."""
+    names = ["a.png", "ä.png", "\udce4.png"]
+    for number, name in enumerate(names):
+        Image.fromarray(np.full((5, 5), 50 * number, np.uint8)).save(tmp_path / name)
+    return StreamedImages(tmp_path, names, 4, grey=True)
+
+
+def test_packed_images_are_mapped_into_memory_read_only(tmp_path: Path) -> None:
+    dataset = datasets.ImagesDataset(filepath=str(tmp_path / "images"))
+    dataset.save(PACKED)
     loaded = dataset.load()
+    np.testing.assert_array_equal(loaded, PACKED)
     assert isinstance(loaded, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         loaded[0, 0] = 1
 
 
+def test_streamed_images_are_kept_as_a_list_of_their_files(tmp_path: Path, streamed: StreamedImages) -> None:
+    dataset = datasets.ImagesDataset(filepath=str(tmp_path / "images"))
+    dataset.save(streamed)
+    assert [path.name for path in (tmp_path / "images").iterdir()] == ["images.json"]
+    loaded = dataset.load()
+    assert loaded.names == streamed.names
+    np.testing.assert_array_equal(loaded[:], np.stack([np.full((4, 4, 1), value) for value in (0, 50, 100)]))
+
+
+def test_images_in_one_form_replace_those_in_the_other(tmp_path: Path, streamed: StreamedImages) -> None:
+    dataset = datasets.ImagesDataset(filepath=str(tmp_path / "images"))
+    for data, left in ((PACKED, "images.npy"), (streamed, "images.json"), (PACKED, "images.npy")):
+        dataset.save(data)
+        assert [path.name for path in (tmp_path / "images").iterdir()] == [left]
+        assert dataset.load().shape == data.shape
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.95])
+@pytest.mark.parametrize("form", ["packed", "streamed"])
+def test_damaged_images_are_named(form: str, share: float, tmp_path: Path, streamed: StreamedImages) -> None:
+    dataset = datasets.ImagesDataset(filepath=str(tmp_path / "images"))
+    dataset.save(PACKED if form == "packed" else streamed)
+    (file,) = (tmp_path / "images").iterdir()
+    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+    with pytest.raises(DamagedFileError, match=rf"images/{file.name} cannot be read"):
+        dataset.load()
+
+
+def test_a_folder_of_streamed_images_that_is_gone_is_named(tmp_path: Path) -> None:
+    dataset = datasets.ImagesDataset(filepath=str(tmp_path / "images"))
+    dataset.save(StreamedImages(tmp_path / "gone", ["a.png"], 4, grey=True))
+    with pytest.raises(DamagedFileError, match=r"lists images of .*gone, where there is no folder; put it back"):
+        dataset.load()
+
+
 def test_nothing_is_pickled_or_unpickled(tmp_path: Path) -> None:
-    dataset = datasets.NumpyArrayDataset(filepath=str(tmp_path / "a.npy"))
+    dataset = datasets.ImagesDataset(filepath=str(tmp_path / "images"))
     with pytest.raises(DatasetError, match="pickle"):
         dataset.save(np.array([{"an": "object"}]))
-    np.save(tmp_path / "a.npy", np.array([{"an": "object"}]), allow_pickle=True)
+    (tmp_path / "images").mkdir()
+    np.save(tmp_path / "images/images.npy", np.array([{"an": "object"}]), allow_pickle=True)
     with pytest.raises(DamagedFileError, match="Python objects"):
         dataset.load()
 

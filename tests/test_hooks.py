@@ -79,7 +79,7 @@ def test_a_whole_run_needs_nothing_beforehand(project: Path) -> None:
     ("name", "content", "wrong"),
     [
         ("index.parquet", b"PAR1", r"index\.parquet cannot be read"),
-        ("images.npy", None, r"images\.npy cannot be read"),
+        ("images/images.npy", None, r"images\.npy cannot be read"),
         ("dataset.json", b'{"name": ', r"dataset\.json cannot be read"),
     ],
 )

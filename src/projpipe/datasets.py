@@ -9,7 +9,6 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import numpy as np
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import JSONPreview, PlotlyPreview, TablePreview
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
     from torch import Tensor
 
+    from projpipe.images.streamed import Images
     from projpipe.projection.projector_folder import Projector
 
 T = TypeVar("T")
@@ -73,15 +73,23 @@ class PathDataset(AbstractDataset[T, T], Generic[T]):
     def _write(self, data: T, path: Path) -> None: ...
 
 
-class NumpyArrayDataset(PathDataset[np.ndarray]):
-    """An array of any shape as .npy. Loading maps the file into memory, read-only, so that all readers share it."""
+class ImagesDataset(PathDataset["Images"]):
+    """Images as a folder: packed in `images.npy`, or, where they are streamed, listed in `images.json`."""
 
-    def _read(self, path: Path) -> np.ndarray:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+    def _read(self, path: Path) -> "Images":
+        from projpipe.images.stored import images_file, read_images
 
-    def _write(self, data: np.ndarray, path: Path) -> None:
-        with path.open("wb") as file:
-            np.save(file, data, allow_pickle=False)
+        file = images_file(path)
+        try:
+            return read_images(file)
+        except (EOFError, OSError, ValueError, LookupError, TypeError) as error:
+            raise InputError(f"{file} cannot be read ({error})") from error
+
+    def _write(self, data: "Images", path: Path) -> None:
+        from projpipe.images.stored import write_images
+
+        path.mkdir()
+        write_images(data, path)
 
 
 class TableDataset(PathDataset[pd.DataFrame]):

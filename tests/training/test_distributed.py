@@ -42,10 +42,15 @@ def stop_ray():
     ray.shutdown()
 
 
-def test_two_workers_learn_what_one_learns(run_inputs: RunInputs, tmp_path: Path, settings) -> None:
-    two = replace(run_inputs, config=settings(ray={"num_workers": 2}))
+def test_two_workers_that_read_ahead_and_run_a_step_in_parts_learn_what_one_learns(
+    run_inputs: RunInputs, tmp_path: Path, settings
+) -> None:
+    schedule = {"tasks_per_step": 4}
+    workers = {"num_workers": 2, "loading_workers": 1}
+    two = replace(run_inputs, config=settings(ray=workers, optimisation={**schedule, "accumulate": 2}))
     models, history = distributed.train_method("projected", two, tmp_path)
-    alone, _ = distributed.train_method("projected", run_inputs, tmp_path)
+    one = replace(run_inputs, config=settings(optimisation=schedule))
+    alone, _ = distributed.train_method("projected", one, tmp_path)
     assert {row["seed"] for row in history} == {0, 1}
     assert models.keys() == alone.keys()
     for name, tensor in models.items():

@@ -70,12 +70,19 @@ PARAMETERS: list[dict[str, Any]] = [
     {"conditioning": {"gates": False}},
     {"optimisation": {"steps": 13}},
     {"optimisation": {"checkpoint_every": 5}},
+    {"optimisation": {"accumulate": 2}},
+    {"optimisation": {"precision": "bfloat16"}},
     {"start": "uniform"},
     {"source": "tuned"},
     {"ray": {"num_workers": 2}},
     {"ray": {"use_gpu": True}},
 ]
-PLACEMENTS: list[dict[str, Any]] = [{"address": "auto"}, {"max_failures": 3}, {"cpus_per_worker": 2}]
+PLACEMENTS: list[dict[str, Any]] = [
+    {"address": "auto"},
+    {"max_failures": 3},
+    {"cpus_per_worker": 2},
+    {"loading_workers": 2},
+]
 
 
 @pytest.mark.parametrize("change", INGREDIENTS.values(), ids=INGREDIENTS.keys())

@@ -45,6 +45,16 @@ def test_a_resumed_run_ends_bit_for_bit_like_one_that_was_never_stopped(
     assert all(torch.equal(tensor, whole[-1][1][name]) for name, tensor in resumed[-1][1].items())
 
 
+def test_a_run_that_reads_ahead_ends_bit_for_bit_like_one_that_does_not(
+    run_inputs: RunInputs, tmp_path: Path, settings
+) -> None:
+    whole = train(run_inputs, tmp_path, "projected")
+    ahead = replace(run_inputs, config=settings(ray={"loading_workers": 2}))
+    _, resumed = train(ahead, tmp_path, "projected", whole[3])
+    assert resumed[0] == whole[-1][0]
+    assert all(torch.equal(tensor, whole[-1][1][name]) for name, tensor in resumed[1].items())
+
+
 def test_a_tuned_source_is_resumed_too_and_keeps_its_accuracy(run_inputs: RunInputs, tmp_path: Path, settings) -> None:
     inputs = replace(run_inputs, config=settings(source="tuned"))
     whole = train(inputs, tmp_path, "projected")

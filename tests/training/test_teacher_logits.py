@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from timm.models.vision_transformer import VisionTransformer
 
-from projpipe.config import Augmentation
+from projpipe.config import Augmentation, ExtractTeacherConfig
 from projpipe.images.augmentation import sample_affine
 from projpipe.training.teacher_logits import cache_teacher_logits, rows_of, run_on
 from projpipe.transformer.objectives import Classification
@@ -19,6 +19,17 @@ CPU = torch.device("cpu")
 CARD = {"image_size": [8, 8]}
 OBJECTIVE = Classification([0.3], [0.35], (1, 8, 8))
 AUGMENTATION = Augmentation(copies=3, rotation=20.0, translation=0.1, scale=0.1, shear=5.0)
+
+
+def config(**changes: Any) -> ExtractTeacherConfig:
+    training = {"epochs": 0, "batch_size": 8, "learning_rate": 0.1, "weight_decay": 0.0, "label_smoothing": 0.0}
+    given = {
+        "seed": 0,
+        "objective": {"name": "classification"},
+        "architecture": "vit_tiny_patch16_224",
+        "weights": "random",
+    }
+    return ExtractTeacherConfig(**{**given, "training": training, "augmentation": AUGMENTATION, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +46,7 @@ def index() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def cached(teacher: VisionTransformer, images: np.ndarray, index: pd.DataFrame) -> dict[str, torch.Tensor]:
-    return cache_teacher_logits(teacher, images, index, CARD, OBJECTIVE, AUGMENTATION, 0, CPU)
+    return cache_teacher_logits(teacher, images, index, CARD, OBJECTIVE, config(), CPU)
 
 
 def predict(
@@ -94,7 +105,7 @@ def test_every_image_is_in_one_split_under_its_own_number(cached: dict[str, torc
 
 def test_one_copy_is_the_image_alone(teacher: VisionTransformer, images: np.ndarray, index: pd.DataFrame) -> None:
     alone = AUGMENTATION.model_copy(update={"copies": 1})
-    cached = cache_teacher_logits(teacher, images, index, CARD, OBJECTIVE, alone, 0, CPU)
+    cached = cache_teacher_logits(teacher, images, index, CARD, OBJECTIVE, config(augmentation=alone), CPU)
     expected = predict(teacher, images, rows_of(index, "train"))
     assert "train_affine" not in cached
     assert cached["train_logits"].shape == (1, 40, 10)
@@ -105,7 +116,7 @@ def test_the_seed_alone_decides_the_views(
     cached: dict[str, torch.Tensor], teacher: VisionTransformer, images: np.ndarray, index: pd.DataFrame
 ) -> None:
     def views(seed: int) -> Any:
-        return cache_teacher_logits(teacher, images, index, CARD, OBJECTIVE, AUGMENTATION, seed, CPU)["train_affine"]
+        return cache_teacher_logits(teacher, images, index, CARD, OBJECTIVE, config(seed=seed), CPU)["train_affine"]
 
     assert torch.equal(views(0), cached["train_affine"])
     assert not torch.equal(views(1), cached["train_affine"])
@@ -129,8 +140,26 @@ def test_a_rotation_of_oblong_images_is_one_in_pixels() -> None:
     rotate = Augmentation(copies=2, rotation=40.0, translation=0.0, scale=0.0, shear=0.0)
     teacher = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(96, 3))
     card = {"image_size": [8, 12]}
-    cached = cache_teacher_logits(teacher, images, index, card, OBJECTIVE, rotate, 0, CPU)
+    cached = cache_teacher_logits(teacher, images, index, card, OBJECTIVE, config(augmentation=rotate), CPU)
     half = torch.diag(torch.tensor([12.0, 8.0]) / 2)  # from shares of the image to pixels
     in_pixels = half @ cached["train_affine"][1, :, :, :2] @ half.inverse()
     torch.testing.assert_close(in_pixels @ in_pixels.mT, torch.eye(2).expand(4, 2, 2), atol=1e-5, rtol=0)
     assert in_pixels[:, 0, 1].abs().min() > 1e-3
+
+
+def test_what_is_read_ahead_is_what_is_read_in_between(
+    cached: dict[str, torch.Tensor], teacher: VisionTransformer, images: np.ndarray, index: pd.DataFrame
+) -> None:
+    ahead = cache_teacher_logits(teacher, images, index, CARD, OBJECTIVE, config(loading_workers=2), CPU)
+    assert ahead.keys() == cached.keys()
+    assert all(torch.equal(tensor, cached[name]) for name, tensor in ahead.items())
+
+
+def test_a_lower_precision_is_for_what_is_taught_and_not_for_what_is_judged(
+    cached: dict[str, torch.Tensor], teacher: VisionTransformer, images: np.ndarray, index: pd.DataFrame
+) -> None:
+    coarse = cache_teacher_logits(teacher, images, index, CARD, OBJECTIVE, config(precision="bfloat16"), CPU)
+    assert torch.equal(coarse["test_class_scores"], cached["test_class_scores"])
+    assert coarse["train_logits"].dtype == torch.float32
+    off = (coarse["train_logits"] - cached["train_logits"]).abs().max() / cached["train_logits"].abs().max()
+    assert 0 < off < 0.03

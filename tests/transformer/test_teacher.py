@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -163,6 +164,18 @@ def test_an_architecture_without_pretrained_weights_says_so() -> None:
         match=rf"weights of '{architecture}' cannot be fetched \(No pretrained weights .*set weights to 'random'",
     ):
         make(weights="pretrained", architecture=architecture)
+
+
+@pytest.mark.parametrize(
+    ("weights", "channels", "mean"), [("random", 3, 0.3), ("pretrained", 3, 0.5), ("pretrained", 1, 0.5)]
+)
+def test_images_are_normalised_as_pretrained_weights_expect_them(weights: str, channels: int, mean: float) -> None:
+    architecture = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
+    config = ExtractTeacherConfig(**{**SETTINGS, "architecture": architecture, "weights": weights})
+    card = {**CARD, "channels": channels, "mean": channels * [0.3], "std": channels * [0.4]}
+    objective = Classification.fit(config, np.zeros((1, 8, 8, channels), np.uint8), card)
+    assert objective.mean == channels * [mean]
+    assert objective.teacher_arguments(config, card)["mean"] == objective.mean
 
 
 def test_pretrained_weights_are_fitted_to_the_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 Each pipeline has a module here. Unknown keys and values out of range are refused before any node runs.
 """
 
-from projpipe.config.base import Config
+from projpipe.config.base import Config, Precision
 from projpipe.config.compare_methods import ComparedMethod, CompareMethodsConfig, ComparisonTable
 from projpipe.config.evaluate import EvaluateConfig, LatencyConfig
 from projpipe.config.extract_teacher import (
@@ -62,6 +62,7 @@ __all__ = [
     "OptimisationConfig",
     "PatchTokens",
     "PixelTokens",
+    "Precision",
     "RayConfig",
     "SampledTasks",
     "SplitFractions",

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from projpipe.config.base import Config, Fraction, Seed
+from projpipe.config.base import Config, Fraction, Precision, Seed
 
 Levels = Annotated[int, Field(ge=2, le=256)]
 
@@ -83,6 +83,8 @@ class ExtractTeacherConfig(Config):
 
     `architecture` and `arguments` go to `timm.create_model`; channels and classes come from the data.
     `weights` is `random`, `pretrained` (timm's hub) or the path of a safetensors checkpoint.
+    `precision` is that of matrix products while the teacher is trained and while it says what students are taught.
+    `loading_workers` processes read images ahead of its forward passes; with 0 they are read in between.
     """
 
     seed: Seed
@@ -90,5 +92,7 @@ class ExtractTeacherConfig(Config):
     architecture: str
     arguments: dict[str, int | float | bool | str | None] = Field(default_factory=dict)
     weights: str
+    precision: Precision = "float32"
+    loading_workers: Annotated[int, Field(ge=0)] = 0
     training: TeacherTraining
     augmentation: Augmentation

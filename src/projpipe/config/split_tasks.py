@@ -36,12 +36,17 @@ class OmniglotSource(Config):
 
 
 class ImageFolderSource(Config):
-    """Images as `<root>/<class>/*` or `<root>/<group>/<class>/*`, in any format that Pillow reads."""
+    """Images as `<root>/<class>/*` or `<root>/<group>/<class>/*`, in any format that Pillow reads.
+
+    `storage: packed` decodes them once into one array; `streamed` leaves them in their files and decodes whenever they
+    are read, for images that do not fit into memory or a second time on the disk.
+    """
 
     name: Literal["image_folder"]
     root: str
     image_size: PositiveInt = 64
     grey: bool = False
+    storage: Literal["packed", "streamed"] = "packed"
 
 
 ImageSource = Annotated[

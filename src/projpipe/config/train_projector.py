@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from projpipe.config.base import Config, Fraction, Seed
+from projpipe.config.base import Config, Fraction, Precision, Seed
 
 
 class StudentConfig(Config):
@@ -44,11 +44,17 @@ class ConditioningConfig(Config):
 
 
 class OptimisationConfig(Config):
-    """One schedule for the projector and for every baseline."""
+    """One schedule for the projector and for every baseline.
+
+    A worker's tasks of a step are run in `accumulate` parts, one after another, which takes less memory and changes
+    nothing else. `precision` is that of matrix products; weights and their optimiser stay float32.
+    """
 
     steps: PositiveInt
     tasks_per_step: PositiveInt
     images_per_task: PositiveInt
+    accumulate: PositiveInt = 1
+    precision: Precision = "float32"
     weight_decay: Annotated[float, Field(ge=0.0)]
     warmup_fraction: Annotated[float, Field(gt=0.0, lt=1.0)]
     gradient_clip: PositiveFloat
@@ -68,13 +74,17 @@ class LearningRates(Config):
 
 
 class RayConfig(Config):
-    """Where training runs. `address: null` starts a cluster on this machine; `auto` or a host joins one."""
+    """Where training runs. `address: null` starts a cluster on this machine; `auto` or a host joins one.
+
+    Each worker has `loading_workers` processes that read images ahead of it; with 0 it reads them itself.
+    """
 
     address: str | None = None
     num_workers: PositiveInt = 1
     use_gpu: bool | None = None  # where the cluster has one for every worker
     cpus_per_worker: PositiveInt = 1
     max_failures: Annotated[int, Field(ge=0)] = 1
+    loading_workers: Annotated[int, Field(ge=0)] = 0
 
 
 class TrainProjectorConfig(Config):
@@ -98,5 +108,10 @@ class TrainProjectorConfig(Config):
         if tasks % workers:
             raise ValueError(
                 f"optimisation.tasks_per_step {tasks} does not divide among ray.num_workers {workers}; change one"
+            )
+        if tasks // workers % (parts := self.optimisation.accumulate):
+            raise ValueError(
+                f"optimisation.accumulate {parts} does not divide the {tasks // workers} tasks of a step that each of "
+                f"ray.num_workers {workers} has; change one of them or tasks_per_step"
             )
         return self

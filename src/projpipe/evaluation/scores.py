@@ -13,28 +13,26 @@ from projpipe.transformer.objectives import Objective
 def task_scores(
     specialise: Callable[[Sequence[int]], nn.Module],
     objective: Objective,
-    images: Tensor,
+    read: Callable[[Tensor], Tensor],
     labels: Tensor,
     tasks: pd.DataFrame,
     batch_size: int = 256,
 ) -> pd.DataFrame:
     """The score of the model that `specialise` makes for each task.
 
-    `images` [N, ...] are encoded, `labels` [N] are class ids, `tasks` has the columns of `schemas.TASKS`;
+    `read(rows)` gives encoded images [n, ...], `labels` [N] are class ids, `tasks` has the columns of `schemas.TASKS`;
     `specialise(classes)` gives a module in eval mode whose outputs are in the order of `classes`.
     Returns one row a task: task_id, task_name, kind, strategy, num_classes, images (how many were judged), score.
     Raises InputError for a task whose classes have no image.
     """
 
     def judge(classes: list[int], rows: Tensor, places: Tensor) -> Tensor:
-        model = specialise(classes)
+        model, scores = specialise(classes), []
         with torch.inference_mode():
-            return torch.cat(
-                [
-                    objective.scores(objective.logits(model, images[batch]), images[batch], at)
-                    for batch, at in zip(rows.split(batch_size), places.split(batch_size), strict=True)
-                ]
-            )
+            for batch, at in zip(rows.split(batch_size), places.split(batch_size), strict=True):
+                images = read(batch)
+                scores.append(objective.scores(objective.logits(model, images), images, at))
+        return torch.cat(scores)
 
     return _scores(judge, labels, tasks)
 

@@ -1,5 +1,7 @@
 """From image files to one packed array: many threads decode, each into its own row."""
 
+from __future__ import annotations
+
 import io
 import logging
 import os
@@ -8,16 +10,24 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from projpipe.images.raw import RawImages
 
+if TYPE_CHECKING:
+    from projpipe.images.streamed import Images
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 NAMED_IN_LOG = 20
 MAX_THREADS = 8
+AT_ONCE = 4096  # files that threads are told of in advance
 # Pillow would hand an EPS file to Ghostscript, which runs it as a program.
 NOT_READ = frozenset({"EPS"})
 
@@ -38,7 +48,6 @@ def pack(
 
     Raises InputError if a class is left with too few images.
     """
-    kinds = sorted(set(labels))
     images = np.empty((len(names), image_size, image_size, 1 if grey else 3), np.uint8)
 
     def decode_row(row: int) -> bool:
@@ -49,10 +58,25 @@ def pack(
             return False
         return True
 
-    with no_bombs(), ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as threads:
-        readable = np.fromiter(threads.map(decode_row, range(len(names))), bool, len(names))
+    readable = in_threads(decode_row, range(len(names)))
     if invert:
         np.subtract(255, images, out=images)
+    return labelled(images, names, labels, readable, invert)
+
+
+def labelled(
+    images: Images,
+    names: Sequence[str],
+    labels: Sequence[tuple[str, str]],
+    readable: Sequence[bool],
+    inverted: bool = False,
+) -> RawImages:
+    """The RawImages of files `names`, of which some are not `readable`: these are left out, and named in the log.
+
+    Raises InputError if a class is left with too few images.
+    """
+    kinds = sorted(set(labels))
+    kept = np.flatnonzero(readable)
     unreadable = tuple(name for name, whole in zip(names, readable, strict=True) if not whole)
     if unreadable:
         more = f" and {len(unreadable) - NAMED_IN_LOG} more" if len(unreadable) > NAMED_IN_LOG else ""
@@ -66,13 +90,24 @@ def pack(
     number = {kind: class_id for class_id, kind in enumerate(kinds)}
     class_ids = np.array([number[label] for label in labels], np.int64)
     return RawImages(
-        images=images[readable] if unreadable else images,
-        class_ids=class_ids[readable],
+        images=images.take(kept, axis=0) if unreadable else images,
+        class_ids=class_ids[kept],
         classes=tuple(name for _, name in kinds),
         groups=tuple(group for group, _ in kinds),
         unreadable=unreadable,
-        inverted=invert,
+        inverted=inverted,
     )
+
+
+def in_threads(
+    work: Callable[[Item], Result], items: Sequence[Item], threads: int = min(MAX_THREADS, os.cpu_count() or 1)
+) -> list[Result]:
+    """What `work` makes of each item, in order; work on image files, which mostly waits or runs outside of Python."""
+    done: list[Result] = []
+    with no_bombs(), ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(items), AT_ONCE):
+            done += pool.map(work, items[start : start + AT_ONCE])
+    return done
 
 
 @cache
@@ -100,11 +135,25 @@ def decode(content: bytes, image_size: tuple[int, int], grey: bool) -> np.ndarra
     floating point (0..1) greys brought to 0..255. It is resized with antialiasing (bicubic) so that it covers
     `image_size`, and the centre is cut out.
     """
-    Image.init()  # fills the list of formats
-    with Image.open(io.BytesIO(content), formats=[form for form in Image.OPEN if form not in NOT_READ]) as picture:
+    with _open(io.BytesIO(content)) as picture:
         upright = ImageOps.exif_transpose(picture)
     fitted = ImageOps.fit(_to_bytes(upright, grey), image_size[::-1], Image.Resampling.BICUBIC)
     return np.asarray(fitted).reshape(*image_size, -1)
+
+
+def has_header(path: Path) -> bool:
+    """Whether a file begins as a picture that can be read does; its pixels are not looked at."""
+    try:
+        with _open(path):
+            return True
+    except Exception as error:  # noqa: BLE001 - Pillow's decoders raise nearly anything on broken bytes
+        logger.debug("%s: %s", path, error)
+        return False
+
+
+def _open(file: Path | io.BytesIO) -> Image.Image:
+    Image.init()  # fills the list of formats
+    return Image.open(file, formats=[form for form in Image.OPEN if form not in NOT_READ])
 
 
 def _to_bytes(picture: Image.Image, grey: bool) -> Image.Image:

@@ -6,13 +6,16 @@ from pathlib import Path
 from projpipe.errors import InputError
 from projpipe.images.decode import image_extensions, pack
 from projpipe.images.raw import RawImages
+from projpipe.images.streamed import stream
 
 PLACE = "split_tasks.source.root"
 FORMS = "<class>/<image> or <group>/<class>/<image>"
 
 
-def read_image_folder(root: Path, image_size: int, grey: bool) -> RawImages:
+def read_image_folder(root: Path, image_size: int, grey: bool, streamed: bool = False) -> RawImages:
     """Images [N, image_size, image_size, 1 if grey else 3] of all files with an extension that Pillow reads.
+
+    They are packed into memory, or `streamed`: only listed.
 
     Images two folders deep give classes without groups; three deep, classes named `<group>/<class>`. Hidden files and
     folders, and files of other kinds, are passed over.
@@ -35,6 +38,8 @@ def read_image_folder(root: Path, image_size: int, grey: bool) -> RawImages:
         raise InputError(f"{PLACE}: in {root}, {paths[0]} is not placed as {FORMS}; move the images so")
     labels = [("" if depth == 2 else path.parts[0], path.parent.as_posix()) for path in paths]
     names = [path.as_posix() for path in paths]
+    if streamed:
+        return stream(root, names, labels, image_size, grey)
     return pack(names, lambda name: (root / name).read_bytes(), labels, image_size, grey)
 
 

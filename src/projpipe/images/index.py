@@ -1,4 +1,4 @@
-"""The image index, which says what each row of the packed array is, and the card that describes a data set."""
+"""The image index, which says what each row of the images is, and the card that describes a data set."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 
 from projpipe.config import SplitFractions
-from projpipe.images.normalisation import CHUNK, channel_statistics
+from projpipe.images.normalisation import channel_statistics
 from projpipe.images.raw import RawImages
+from projpipe.images.stored import contents
+from projpipe.images.streamed import Images
 from projpipe.schemas import SPLITS
 
 
 def build_index(raw: RawImages, fractions: SplitFractions, seed: int) -> pd.DataFrame:
-    """The table of `schemas.IMAGE_INDEX`, in the order of the packed array: what each image is, and its split.
+    """The table of `schemas.IMAGE_INDEX`, in the order of the images: what each image is, and its split.
 
     Every class is shuffled with the seed and cut on its own. Shares are rounded, but each class gets at least one image
     in each of train, validation and test.
@@ -42,7 +44,8 @@ def describe(name: str, raw: RawImages, index: pd.DataFrame, held_out: Sequence[
     """The data set card: what later steps need to know of the images without reading them, ready for JSON.
 
     `mean` and `std` are those of the train split, in 0..1, black and white swapped if `inverted`;
-    `sha256` covers the images and their index.
+    `sha256` covers the images and their index: pixels of packed images, files of streamed ones, so that the same images
+    have another hash in the other form.
     """
     images = raw.images
     mean, std = channel_statistics(images, np.flatnonzero(index["split"] == "train"))
@@ -63,9 +66,9 @@ def describe(name: str, raw: RawImages, index: pd.DataFrame, held_out: Sequence[
     }
 
 
-def _sha256(images: np.ndarray, index: pd.DataFrame) -> str:
+def _sha256(images: Images, index: pd.DataFrame) -> str:
     digest = hashlib.sha256(str(images.shape).encode())
-    for start in range(0, len(images), CHUNK):
-        digest.update(images[start : start + CHUNK].tobytes())
+    for content in contents(images):
+        digest.update(content)
     digest.update(index.to_csv(index=False).encode())
     return digest.hexdigest()

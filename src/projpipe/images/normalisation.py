@@ -1,12 +1,18 @@
 """From stored bytes to what a model reads, and the statistics this takes."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-CHUNK = 4096
+if TYPE_CHECKING:
+    from projpipe.images.streamed import Images
+
+CHUNK, CHUNK_BYTES = 4096, 2**25  # images, and their bytes, that are looked at together
 
 
 def normalise(images: np.ndarray | Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -23,16 +29,22 @@ def normalise(images: np.ndarray | Tensor, mean: Sequence[float], std: Sequence[
     return channels.permute(0, 3, 1, 2).contiguous()
 
 
-def channel_statistics(images: np.ndarray, rows: np.ndarray) -> tuple[list[float], list[float]]:
+def rows_at_once(images: Images) -> int:
+    """How many of these images to read together when all are read."""
+    return max(1, min(CHUNK, CHUNK_BYTES // int(np.prod(images.shape[1:]))))
+
+
+def channel_statistics(images: Images, rows: np.ndarray) -> tuple[list[float], list[float]]:
     """Mean and standard deviation, in 0..1, of each channel of `images[rows]`, uint8 [N, H, W, C].
 
-    Read in chunks, so that a memory map need not fit into memory; sums are of integers and thus exact. A channel that
+    Read in chunks, so that they need not fit into memory; sums are of integers and thus exact. A channel that
     is the same everywhere gets the deviation of one grey level, to divide by.
     """
     total = np.zeros(images.shape[-1], np.int64)
     squares = np.zeros_like(total)
-    for start in range(0, len(rows), CHUNK):
-        chunk = images[rows[start : start + CHUNK]].astype(np.int64)
+    step = rows_at_once(images)
+    for start in range(0, len(rows), step):
+        chunk = images[rows[start : start + step]].astype(np.int64)
         total += chunk.sum((0, 1, 2))
         squares += np.square(chunk).sum((0, 1, 2))
     count = len(rows) * images.shape[1] * images.shape[2]

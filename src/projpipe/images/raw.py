@@ -1,40 +1,46 @@
 """What every source of images yields."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from projpipe.errors import InputError
+
+if TYPE_CHECKING:
+    from projpipe.images.streamed import Images
 
 LEAST_IMAGES = 3  # of a class: one each to train, validate and test on
 
 
 @dataclass(frozen=True)
 class RawImages:
-    """Packed images and what is known of them; row i of `images` is image i of the source.
+    """Images and what is known of them; row i of `images` is image i of the source.
 
-    `images` [N, H, W, C] uint8, C is 1 or 3; `class_ids` [N] int64 point into `classes`, the class names; `groups`
-    holds the group of each class, "" where the source has none; `unreadable` names the images that were skipped;
-    `inverted` says that black and white are swapped against the pictures of the source.
+    `images` [N, H, W, C] uint8, C is 1 or 3, packed or streamed; `class_ids` [N] int64 point into `classes`, the class
+    names; `groups` holds the group of each class, "" where the source has none; `unreadable` names the images that were
+    skipped; `inverted` says that black and white are swapped against the pictures of the source.
 
     Raises InputError if a class has fewer than three images: there must be one each to train, validate and test on.
     """
 
-    images: np.ndarray
+    images: Images
     class_ids: np.ndarray
     classes: tuple[str, ...]
     groups: tuple[str, ...]
     unreadable: tuple[str, ...] = ()
     inverted: bool = False
 
-    def first(self, per_class: int) -> "RawImages":
+    def first(self, per_class: int) -> RawImages:
         """At most the first `per_class` images of every class, in the order they are in."""
         place = np.empty(len(self.class_ids), int)
         for class_id in range(len(self.classes)):
             rows = np.flatnonzero(self.class_ids == class_id)
             place[rows] = np.arange(len(rows))
-        kept = place < per_class
-        return replace(self, images=self.images[kept], class_ids=self.class_ids[kept])
+        kept = np.flatnonzero(place < per_class)
+        return replace(self, images=self.images.take(kept, axis=0), class_ids=self.class_ids[kept])
 
     def __post_init__(self) -> None:
         counts = np.bincount(self.class_ids, minlength=len(self.classes))

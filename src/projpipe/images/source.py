@@ -13,7 +13,7 @@ DOWNLOADS = Path("data/01_raw")
 
 
 def read_source(source: ImageSource, project: Path) -> RawImages:
-    """Read all images of a source into memory, in a fixed order.
+    """Read all images of a source, in a fixed order: into memory, but for those that are to be streamed.
 
     Relative paths in `source` start at the folder `project`, and downloads go to its `data/01_raw`.
     Raises InputError on images that are missing, broken, or not laid out as the source expects.
@@ -28,4 +28,5 @@ def read_source(source: ImageSource, project: Path) -> RawImages:
         return read_fashion_mnist(place(source.folder), project / DOWNLOADS)
     if isinstance(source, OmniglotSource):
         return read_omniglot(place(source.path), source.image_size, project / DOWNLOADS)
-    return read_image_folder(project / Path(source.root).expanduser(), source.image_size, source.grey)
+    root = project / Path(source.root).expanduser()
+    return read_image_folder(root, source.image_size, source.grey, streamed=source.storage == "streamed")

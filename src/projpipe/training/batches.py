@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
+from projpipe.config import OptimisationConfig
+from projpipe.images.streamed import Images
 from projpipe.transformer.objectives import Objective
 
+OF_TASKS = ("images", "labels", "teacher_logits", "classes", "mask", "familiar")
 FAMILIAR = 0.5  # share of a task's classes that keep what was learned for them alone
 
 
@@ -41,8 +45,22 @@ class Batch:
         return {name: getattr(self, name) for name in names}
 
     def to(self, device: torch.device) -> Batch:
-        there = {name: value for name, value in vars(self).items() if value is not None}
-        return Batch(**{name: value.to(device, non_blocking=True) for name, value in there.items()})
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """In memory from which a GPU copies while it computes; a DataLoader asks for it."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return Batch(**{name: change(value) for name, value in vars(self).items() if value is not None})
+
+    def split(self, parts: int) -> list[Batch]:
+        """The tasks in `parts` of equal size where that divides `T`; images of the source go with the last."""
+        sizes = -(-len(self.labels) // parts)
+        pieces = zip(*(getattr(self, name).split(sizes) for name in OF_TASKS), strict=True)
+        batches = [Batch(**dict(zip(OF_TASKS, piece, strict=True))) for piece in pieces]
+        last = replace(batches[-1], source_images=self.source_images, source_labels=self.source_labels)
+        return [*batches[:-1], last]
 
 
 class LabelledImages:
@@ -50,7 +68,7 @@ class LabelledImages:
 
     Args:
         objective: encodes them.
-        images: packed images uint8 `[N_all, H, W, C]`, memory-mapped; rows are read as they are asked for.
+        images: uint8 `[N_all, H, W, C]`, memory-mapped or streamed; rows are read as they are asked for.
         image_ids: rows of this split `[N]`.
         labels: their class ids `[N]`.
         num_classes: of the data set.
@@ -61,7 +79,7 @@ class LabelledImages:
     def __init__(
         self,
         objective: Objective,
-        images: np.ndarray,
+        images: Images,
         image_ids: Tensor,
         labels: Tensor,
         num_classes: int,
@@ -140,6 +158,27 @@ def draw_batch(
         familiar=familiar[share, : classes.shape[1]],
         **for_source,
     )
+
+
+class StepBatches(Dataset[Batch]):
+    """The batch of every step of a run, `draw_batch` of (seed of the run, step); or a worker's share of it."""
+
+    def __init__(
+        self,
+        data: LabelledImages,
+        tasks: Sequence[Sequence[int]],
+        schedule: OptimisationConfig,
+        seed: int,
+        share: slice,
+        source_images: int,
+    ) -> None:
+        self.data, self.tasks, self.schedule = data, tasks, schedule
+        self.seed, self.share, self.source_images = seed, share, source_images
+
+    def __getitem__(self, step: int) -> Batch:
+        per_step, per_task = self.schedule.tasks_per_step, self.schedule.images_per_task
+        seed = (self.seed, step)
+        return draw_batch(self.data, self.tasks, per_step, per_task, seed, self.share, self.source_images)
 
 
 def _balanced_labels(rng: np.random.Generator, classes: int, count: int) -> np.ndarray:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
 from projpipe.config import TrainProjectorConfig
 from projpipe.errors import InputError
+from projpipe.images.streamed import Images
 from projpipe.projection.source import Source
 from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of
@@ -32,7 +32,7 @@ DATASETS = (
 
 
 def gather_run_inputs(
-    images: np.ndarray,
+    images: Images,
     index: pd.DataFrame,
     tasks: pd.DataFrame,
     dataset_card: dict[str, Any],

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.parallel import DistributedDataParallel
 
 from projpipe.config import OptimisationConfig
 from projpipe.training.batches import Batch, LabelledImages, pad_tasks
 from projpipe.training.methods import TaskModel
+from projpipe.training.precision import computing_in
 from projpipe.transformer.objectives import Objective
 
 FORWARD_IMAGES = 256  # most images in one validation forward pass
@@ -81,13 +84,14 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * one_cycle(self.step, self.config.steps, self.config.warmup_fraction)
         self.model.train()
-        logits, source_logits = self.model(**batch.inputs)
-        weight, temperature = self.config.distillation_weight, self.config.distillation_temperature
-        loss = self.objective.loss(logits, batch, weight, temperature)
-        if source_logits is not None and batch.source_images is not None and batch.source_labels is not None:
-            loss = loss + self.objective.source_loss(source_logits, batch.source_images, batch.source_labels)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        total = torch.zeros((), device=self.device)
+        parts = batch.split(self.config.accumulate)
+        for part in parts:
+            with self._gradients_kept_here() if part is not parts[-1] else nullcontext():
+                loss = self._loss(part, share=len(part.labels) / len(batch.labels))
+                loss.backward()
+            total += loss.detach()
         nn.utils.clip_grad_norm_(self.plain.parameters(), self.config.gradient_clip)
         self.optimizer.step()
         self.step += 1
@@ -95,7 +99,21 @@ class Trainer:
         decay = min(self.config.ema_decay, self.step / (self.step + 10))
         state = self.plain.state_dict()
         torch._foreach_lerp_(list(self.average.values()), [state[name] for name in self.average], 1 - decay)
-        return loss.item()
+        return total.item()
+
+    def _loss(self, batch: Batch, share: float) -> Tensor:
+        """The loss of the tasks of a batch times `share`, and that of the source where the batch has images for it."""
+        with computing_in(self.config.precision, self.device):
+            logits, source_logits = self.model(**batch.inputs)
+        weight, temperature = self.config.distillation_weight, self.config.distillation_temperature
+        loss = share * self.objective.loss(logits.float(), batch, weight, temperature)
+        if source_logits is not None and batch.source_images is not None and batch.source_labels is not None:
+            loss = loss + self.objective.source_loss(source_logits.float(), batch.source_images, batch.source_labels)
+        return loss
+
+    def _gradients_kept_here(self) -> AbstractContextManager[object]:
+        """While the body runs gradients are added up without being shared with other workers."""
+        return self.model.no_sync() if isinstance(self.model, DistributedDataParallel) else nullcontext()
 
     @torch.no_grad()
     def judge(self, data: LabelledImages, tasks: Sequence[Sequence[int]]) -> dict[str, float | bool | None]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -17,13 +16,15 @@ from torch import Tensor
 import projpipe
 from projpipe.atomic import write_atomically
 from projpipe.config import TrainProjectorConfig
+from projpipe.images.stored import read_images, write_images
+from projpipe.images.streamed import Images
 from projpipe.projection.source import Source
 from projpipe.training.batches import LabelledImages
 from projpipe.training.loop import TrainingData
 from projpipe.transformer.objectives import Objective, objective_from_json
 from projpipe.transformer.spec import TransformerSpec
 
-TENSORS, SETTINGS, IMAGES = "inputs.safetensors", "inputs.json", "images.npy"
+TENSORS, SETTINGS, IMAGES = "inputs.safetensors", "inputs.json", "images"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class RunInputs:
     """The data and the source that a training run learns from, and the parameters to do it with.
 
     `tensors` holds the source (`weights.*`, `statistics.*`), the teacher's logits (`logits.*`) and `labels` [N], the
-    class of every image. `images` is the packed uint8 array `[N, H, W, C]`.
+    class of every image. `images` are uint8 `[N, H, W, C]`, packed or streamed.
     """
 
     config: TrainProjectorConfig
@@ -41,7 +42,7 @@ class RunInputs:
     labels: Tensor
     train_tasks: Sequence[Sequence[int]]
     validation_tasks: Sequence[Sequence[int]]
-    images: np.ndarray
+    images: Images
     images_sha256: str
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -72,12 +73,12 @@ class RunInputs:
         folder.mkdir(parents=True, exist_ok=True)
         with write_atomically(folder / TENSORS) as temporary:
             temporary.write_bytes(tensors)
-        # Images are read where they lie; an array that lies nowhere is written beside the rest.
+        # Images are read where they lie; those that lie nowhere are written beside the rest.
         path = getattr(self.images, "filename", None)
         if path is None:
-            path = folder / IMAGES
-            with write_atomically(path) as temporary, temporary.open("wb") as file:
-                np.save(file, self.images, allow_pickle=False)
+            with write_atomically(folder / IMAGES) as temporary:
+                temporary.mkdir()
+                path = folder / IMAGES / write_images(self.images, temporary).name
         with write_atomically(folder / SETTINGS) as temporary:
             temporary.write_text(json.dumps({"images": str(Path(path).resolve()), **self._settings()}))
         return name
@@ -85,7 +86,7 @@ class RunInputs:
 
 def deciding(config: TrainProjectorConfig, learning_rate: float) -> dict[str, Any]:
     """What of a config decides what training makes: not where it is placed, nor what other methods need."""
-    placement = {"address", "max_failures", "cpus_per_worker"}
+    placement = {"address", "max_failures", "cpus_per_worker", "loading_workers"}
     kept = config.model_dump(mode="json", exclude={"learning_rates": True, "ray": placement})
     return {**kept, "learning_rate": learning_rate}
 
@@ -103,7 +104,7 @@ def load_staged(folder: Path) -> tuple[TrainingData, Source]:
     def part(prefix: str) -> dict[str, Tensor]:
         return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
-    logits, images = part("logits."), np.load(settings["images"], mmap_mode="r", allow_pickle=False)
+    logits, images = part("logits."), read_images(Path(settings["images"]))
     spec = TransformerSpec.from_json(settings["spec"])
     source = Source(spec, part("weights."), part("statistics."))
     objective = objective_from_json(settings["objective"])

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from projpipe.config import TrainProjectorConfig
-from projpipe.training.batches import draw_batch
+from projpipe.training.batches import StepBatches
 from projpipe.training.loop import Trainer, TrainingData
 from projpipe.training.methods import TaskModel
+from projpipe.training.reading import read_ahead
 
 SOURCE_IMAGES = 32  # of a step, for the own objective of a source that is tuned
 Checkpoint = tuple[dict[str, Any], dict[str, Tensor]]
@@ -73,16 +74,10 @@ def train_seeds(
 
         if rank_0 and trainer.step == 0:
             judge()
-        while trainer.step < schedule.steps:
-            batch = draw_batch(
-                data.train,
-                data.train_tasks,
-                schedule.tasks_per_step,
-                schedule.images_per_task,
-                seed=(seed, trainer.step),
-                share=slice(place.rank, None, place.workers),
-                source_images=SOURCE_IMAGES if model.tunes_source else 0,
-            )
+        share, source_images = slice(place.rank, None, place.workers), SOURCE_IMAGES if model.tunes_source else 0
+        batches = StepBatches(data.train, data.train_tasks, schedule, seed, share, source_images)
+        steps = range(trainer.step, schedule.steps)
+        for batch in read_ahead(batches, steps, config.ray.loading_workers, place.device):
             loss = trainer.train_step(batch.to(place.device))
             last = trainer.step == schedule.steps
             if rank_0 and (last or trainer.step % schedule.validate_every == 0):

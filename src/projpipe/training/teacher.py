@@ -21,9 +21,11 @@ from projpipe.atomic import write_atomically
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
 from projpipe.images.augmentation import sample_affine
+from projpipe.images.streamed import Images
 from projpipe.metric import Metric
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
 from projpipe.training.loop import one_cycle
+from projpipe.training.precision import computing_in
 from projpipe.training.run_inputs import source_code_digest
 from projpipe.training.teacher_logits import rows_of, run_on
 from projpipe.transformer.objectives import Objective
@@ -39,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 def train_teacher(
     model: VisionTransformer,
-    images: np.ndarray,
+    images: Images,
     index: pd.DataFrame,
     card: Mapping[str, Any],
     objective: Objective,
@@ -80,7 +82,7 @@ def train_teacher(
                     f"extract_teacher.training.learning_rate: with {training.learning_rate:g} the loss is {loss} in "
                     f"epoch {epoch + 1}; lower it"
                 )
-            score = measure(model, images, index, objective, device, "validation")
+            score = measure(model, images, index, objective, device, "validation", config.loading_workers)
             history.append({"epoch": epoch + 1, "loss": loss, "validation_score": score})
             show(history[-1])
             if epoch + 1 < training.epochs:
@@ -92,13 +94,14 @@ def train_teacher(
 
 def measure(
     model: nn.Module,
-    images: np.ndarray,
+    images: Images,
     index: pd.DataFrame,
     objective: Objective,
     device: torch.device,
     split: str,
+    loading_workers: int = 0,
 ) -> float:
-    """Mean score of the model on a split's images; leaves it in eval mode."""
+    """Mean score of the model on a split's images, in float32; leaves it in eval mode."""
     ids = rows_of(index, split)
     labels = torch.tensor(index["class_id"].to_numpy()[ids])
 
@@ -106,13 +109,13 @@ def measure(
         places = labels[rows].to(device)
         return objective.scores(objective.teacher_logits(model, batch, places), batch, places)
 
-    return float(run_on(scores, model, objective, images, ids, device).mean())
+    return float(run_on(scores, model, objective, images, ids, device, loading_workers=loading_workers).mean())
 
 
 def _train_epoch(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    images: np.ndarray,
+    images: Images,
     ids: np.ndarray,
     labels: Tensor,
     card: Mapping[str, Any],
@@ -137,7 +140,8 @@ def _train_epoch(
             if config.augmentation.changes_images:
                 affine = sample_affine(config.augmentation, len(rows), generator, width / height)
             batch, told = objective.encode(images[rows], affine).to(device), labels[rows].to(device)
-            loss = objective.training_loss(model, batch, told, training.label_smoothing, generator)
+            with computing_in(config.precision, device):
+                loss = objective.training_loss(model, batch, told, training.label_smoothing, generator)
             share = one_cycle(epoch * steps + step, training.epochs * steps, WARMUP_FRACTION)
             for group in optimizer.param_groups:
                 group["lr"] = training.learning_rate * share
@@ -160,7 +164,8 @@ def _parameter_groups(model: VisionTransformer, weight_decay: float) -> list[dic
 def _digest(model: nn.Module, card: Mapping[str, Any], objective: Objective, config: ExtractTeacherConfig) -> str:
     """Names a run by all that decides it."""
     start = save({name: tensor.cpu().contiguous() for name, tensor in sorted(model.state_dict().items())})
-    settings = json.dumps([config.model_dump(mode="json"), objective.to_json(), card["sha256"]]) + source_code_digest()
+    decided_by = config.model_dump(mode="json", exclude={"loading_workers"})
+    settings = json.dumps([decided_by, objective.to_json(), card["sha256"]]) + source_code_digest()
     return hashlib.sha256(start + settings.encode()).hexdigest()[:16]
 
 

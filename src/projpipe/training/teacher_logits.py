@@ -7,6 +7,7 @@ al., 2022, arXiv 2207.10666) stores logits with the augmentation they belong to 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from projpipe.config import Augmentation
+from projpipe.config import ExtractTeacherConfig, Precision
 from projpipe.images.augmentation import sample_affine
+from projpipe.images.streamed import Images
+from projpipe.training.precision import computing_in
+from projpipe.training.reading import Chunks, read_ahead
 from projpipe.transformer.objectives import Objective
 
 BATCH_SIZE = 512
@@ -26,11 +30,13 @@ def run_on(
     say: Callable[[Tensor, Tensor], Tensor],
     model: nn.Module,
     objective: Objective,
-    images: np.ndarray,
+    images: Images,
     image_ids: np.ndarray,
     device: torch.device,
     affine: Tensor | None = None,
     batch_size: int = BATCH_SIZE,
+    loading_workers: int = 0,
+    precision: Precision = "float32",
 ) -> Tensor:
     """What is to be said about images, batch by batch, with the model in eval mode.
 
@@ -40,31 +46,34 @@ def run_on(
         image_ids: rows of `images` [N].
         device: where the model is.
         affine: [N, 2, 3], through which to see the images; None for as they are.
+        loading_workers: processes that read ahead, see `read_ahead`.
+        precision: of matrix products.
 
     Returns:
         `[N, ...]`, on the CPU.
     """
     model.eval()
     said = []
-    for rows in torch.arange(len(image_ids)).split(batch_size):
-        batch = objective.encode(images[image_ids[rows.numpy()]], None if affine is None else affine[rows])
-        said.append(say(batch.to(device), rows).cpu())
+    chunks = Chunks(objective, images, image_ids, batch_size, affine)
+    for rows, batch in read_ahead(chunks, range(len(chunks)), loading_workers, device):
+        with computing_in(precision, device):
+            said.append(say(batch.to(device, non_blocking=True), rows).cpu())
     return torch.cat(said)
 
 
 def cache_teacher_logits(
     model: nn.Module,
-    images: np.ndarray,
+    images: Images,
     index: pd.DataFrame,
     card: Mapping[str, Any],
     objective: Objective,
-    augmentation: Augmentation,
-    seed: int,
+    config: ExtractTeacherConfig,
     device: torch.device,
 ) -> dict[str, Tensor]:
     """The teacher's logits for `augmentation.copies` views of each training image, and how it scores test images.
 
-    The first view is the image itself, the others are drawn with the seed.
+    The first view is the image itself, the others are drawn with the seed. What is judged, the scores, is computed in
+    float32 whatever the config says.
 
     Args:
         model: the teacher, on `device`.
@@ -78,9 +87,10 @@ def cache_teacher_logits(
     """
     ids = {split: rows_of(index, split) for split in ("train", "validation", "test")}
     labels = torch.tensor(index["class_id"].to_numpy()[ids["train"]])
+    augmentation = config.augmentation
     count, copies = len(ids["train"]), augmentation.copies
     height, width = card["image_size"]
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(config.seed)
     identity = torch.eye(2, 3).expand(1, count, 2, 3)
     drawn = sample_affine(augmentation, (copies - 1) * count, generator, aspect=width / height)
     affine = torch.cat([identity, drawn.view(copies - 1, count, 2, 3)])
@@ -92,11 +102,13 @@ def cache_teacher_logits(
         return objective.class_scores(model, batch).float()
 
     views = [None if i == 0 else affine[i] for i in range(copies)]
-    logits = [run_on(taught, model, objective, images, ids["train"], device, view) for view in views]
+    workers = config.loading_workers
+    say = partial(run_on, model=model, objective=objective, images=images, device=device, loading_workers=workers)
+    logits = [say(taught, image_ids=ids["train"], affine=view, precision=config.precision) for view in views]
     return {
         "train_logits": torch.stack(logits),
         **({"train_affine": affine} if copies > 1 else {}),
-        "test_class_scores": run_on(class_scores, model, objective, images, ids["test"], device),
+        "test_class_scores": say(class_scores, image_ids=ids["test"]),
         **{f"{split}_image_ids": torch.from_numpy(rows) for split, rows in ids.items()},
     }
 

@@ -16,6 +16,27 @@ if TYPE_CHECKING:
     from timm.models.vision_transformer import Block, VisionTransformer
 
 
+def published_normalisation(name: str, channels: int) -> tuple[list[float], list[float]]:
+    """Mean and deviation of each channel, in 0..1, by which the published weights of a model expect its images.
+
+    For another number of channels than theirs it is the mean over theirs, as timm fits the weights by adding them up.
+
+    Raises:
+        InputError: there are no such weights.
+    """
+    import timm
+
+    published = timm.models.get_pretrained_cfg(name)
+    if published is None or not published.has_weights:
+        raise InputError(
+            f"extract_teacher.weights: timm has no pretrained weights of {name!r}; give the path of a safetensors "
+            "file, or set weights to 'random'"
+        )
+    both = list(published.mean), list(published.std)
+    mean, std = (v if len(v) == channels else channels * [sum(v) / len(v)] for v in both)
+    return mean, std
+
+
 def check_architecture(name: str) -> None:
     """Refuse a name that timm does not know, or that stands for something else than a VisionTransformer.
 

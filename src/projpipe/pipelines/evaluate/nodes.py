@@ -15,6 +15,7 @@ from projpipe.evaluation.cost import Cost, deployed_cost
 from projpipe.evaluation.latency import Timings, measure_timings
 from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics, median_task, reported_tasks
 from projpipe.evaluation.scores import masked_scores, task_scores
+from projpipe.images.streamed import Images
 from projpipe.metric import METRICS
 from projpipe.projection.initialisation import evenly_spaced
 from projpipe.projection.projector_folder import Projector
@@ -75,7 +76,7 @@ def _check_same_run(projector: Projector, source_weights: dict[str, Tensor], con
 
 
 def evaluate_models(
-    images: np.ndarray,
+    images: Images,
     index: pd.DataFrame,
     tasks: pd.DataFrame,
     objective: dict[str, Any],
@@ -88,7 +89,9 @@ def evaluate_models(
     judged = reported_tasks(tasks, evaluate.train_tasks)
     test_ids = teacher_logits["test_image_ids"]
     labels = class_of_image(index)[test_ids]
-    test_images = learned.encode(images[test_ids.numpy()])
+
+    def read(rows: Tensor) -> Tensor:
+        return learned.encode(images[test_ids[rows].numpy()])
 
     teacher = masked_scores(learned, teacher_logits["test_class_scores"], labels, judged)
     tables = [teacher.assign(method="teacher", seed=TEACHER_SEED)]
@@ -102,7 +105,7 @@ def evaluate_models(
         }
     for method, specialisers in makers.items():
         for seed, specialise in specialisers.items():
-            table = task_scores(specialise, learned, test_images, labels, judged)
+            table = task_scores(specialise, learned, read, labels, judged)
             tables.append(table.assign(method=method, seed=seed))
     return pd.concat(tables, ignore_index=True)
 
@@ -184,7 +187,7 @@ def draw_tasks(metrics: dict[str, Any], results: pd.DataFrame) -> go.Figure:
 
 def draw_examples(
     teacher: nn.Module,
-    images: np.ndarray,
+    images: Images,
     index: pd.DataFrame,
     tasks: pd.DataFrame,
     objective: dict[str, Any],

@@ -11,9 +11,11 @@ from kedro.utils import find_kedro_project
 from torch import Tensor, nn
 
 from projpipe.config import ExtractTeacherConfig
+from projpipe.images.streamed import Images
 from projpipe.training import teacher as training
 from projpipe.training import teacher_logits
 from projpipe.training.provenance import package_versions
+from projpipe.training.reading import Chunks, read_ahead
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.objectives import make_objective, objective_from_json
 from projpipe.transformer.statistics import activation_statistics
@@ -22,13 +24,13 @@ from projpipe.transformer.teacher import create_teacher
 STATISTICS_IMAGES, STATISTICS_BATCH = 2048, 256
 
 
-def choose_objective(images: np.ndarray, dataset_card: dict[str, Any], config: ExtractTeacherConfig) -> dict[str, Any]:
+def choose_objective(images: Images, dataset_card: dict[str, Any], config: ExtractTeacherConfig) -> dict[str, Any]:
     """Decide what models learn, and how images become what they read."""
     return make_objective(config, images, dataset_card).to_json()
 
 
 def train_teacher(
-    images: np.ndarray,
+    images: Images,
     index: pd.DataFrame,
     dataset_card: dict[str, Any],
     objective: dict[str, Any],
@@ -40,9 +42,8 @@ def train_teacher(
     model = create_teacher(config, learned, dataset_card, find_kedro_project(Path.cwd()) or Path.cwd())
     training.train_teacher(model, images, index, dataset_card, learned, config, device, run_store)
     model.to(device)
-    score = {
-        split: round(training.measure(model, images, index, learned, device, split), 6) for split in training.SPLITS
-    }
+    measure = partial(training.measure, model, images, index, learned, device)
+    score = {split: round(measure(split, config.loading_workers), 6) for split in training.SPLITS}
     return model.cpu(), {
         "architecture": config.architecture,
         "arguments": dict(config.arguments),
@@ -63,7 +64,11 @@ def fold_teacher(teacher: nn.Module) -> dict[str, Tensor]:
 
 
 def measure_activations(
-    teacher: nn.Module, images: np.ndarray, index: pd.DataFrame, objective: dict[str, Any]
+    teacher: nn.Module,
+    images: Images,
+    index: pd.DataFrame,
+    objective: dict[str, Any],
+    config: ExtractTeacherConfig,
 ) -> dict[str, Tensor]:
     """Take the statistics of the teacher's activations on images of the train split, evenly spaced."""
     ids = teacher_logits.rows_of(index, "train")
@@ -71,20 +76,20 @@ def measure_activations(
     labels = torch.tensor(index["class_id"].to_numpy()[ids])
     device, learned = _device(), objective_from_json(objective)
 
-    def forward(rows: Tensor) -> Tensor:
-        batch = learned.encode(images[ids[rows.numpy()]]).to(device)
-        return learned.teacher_logits(teacher, batch, labels[rows].to(device))
+    def forward(rows: Tensor, batch: Tensor) -> Tensor:
+        return learned.teacher_logits(teacher, batch.to(device), labels[rows].to(device))
 
     teacher.to(device)
-    batches = torch.arange(len(ids)).split(STATISTICS_BATCH)
-    statistics = activation_statistics(teacher, (partial(forward, rows) for rows in batches))
+    chunks = Chunks(learned, images, ids, STATISTICS_BATCH)
+    batches = read_ahead(chunks, range(len(chunks)), config.loading_workers, device)
+    statistics = activation_statistics(teacher, (partial(forward, *batch) for batch in batches))
     teacher.cpu()
     return statistics
 
 
 def cache_teacher_logits(
     teacher: nn.Module,
-    images: np.ndarray,
+    images: Images,
     index: pd.DataFrame,
     dataset_card: dict[str, Any],
     objective: dict[str, Any],
@@ -98,8 +103,7 @@ def cache_teacher_logits(
         index,
         dataset_card,
         objective_from_json(objective),
-        config.augmentation,
-        config.seed,
+        config,
         device,
     )
     teacher.cpu()

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from kedro.utils import find_kedro_project
 
@@ -11,6 +10,7 @@ from projpipe.config import SplitTasksConfig
 from projpipe.images.index import build_index, describe
 from projpipe.images.raw import RawImages
 from projpipe.images.source import read_source
+from projpipe.images.streamed import Images
 from projpipe.tasks import sampling
 from projpipe.tasks.classes import Classes, hold_out
 from projpipe.tasks.task import task_table
@@ -35,11 +35,11 @@ def sample_tasks(raw_images: RawImages, config: SplitTasksConfig) -> tuple[pd.Da
 
 def split_images(
     raw_images: RawImages, held_out_classes: list[int], config: SplitTasksConfig
-) -> tuple[np.ndarray, pd.DataFrame, dict[str, Any]]:
+) -> tuple[Images, pd.DataFrame, dict[str, Any]]:
     """Split every class's images into train, validation and test, and describe the data set.
 
-    Out come the images as one packed array, the index that says what each of them is, and a card with class names, the
-    train split's mean and deviation, the images that could not be read, and a hash of it all.
+    Out come the images, packed in one array or as a list of files, the index that says what each of them is, and a card
+    with class names, the train split's mean and deviation, the images that could not be read, and a hash of it all.
     """
     index = build_index(raw_images, config.split, config.seed)
     return raw_images.images, index, describe(config.source.name, raw_images, index, held_out_classes)

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from projpipe.transformer.objectives.classification import Classification
 from projpipe.transformer.objectives.image_modeling import ImageModeling
 
 if TYPE_CHECKING:
     from projpipe.config import ExtractTeacherConfig
+    from projpipe.images.streamed import Images
     from projpipe.transformer.spec import TransformerSpec
 
 __all__ = [
@@ -33,7 +32,7 @@ OBJECTIVES: dict[str, type[Classification] | type[ImageModeling]] = {
 }
 
 
-def make_objective(config: ExtractTeacherConfig, images: np.ndarray, card: Mapping[str, Any]) -> Objective:
+def make_objective(config: ExtractTeacherConfig, images: Images, card: Mapping[str, Any]) -> Objective:
     """The objective that a config asks for, fitted to images uint8 `[N, H, W, C]` and their card.
 
     Raises:

@@ -15,11 +15,13 @@ from projpipe.errors import InputError
 from projpipe.images.augmentation import warp
 from projpipe.images.normalisation import normalise
 from projpipe.metric import ACCURACY, Metric
+from projpipe.transformer.architecture import published_normalisation
 from projpipe.transformer.distillation import distilled
 from projpipe.transformer.objectives.card_text import CardText
 
 if TYPE_CHECKING:
     from projpipe.config import ExtractTeacherConfig
+    from projpipe.images.streamed import Images
     from projpipe.training.batches import Batch
     from projpipe.transformer.spec import TransformerSpec
 
@@ -64,9 +66,12 @@ class Classification:
     stored_as: ClassVar[torch.dtype] = torch.float32  # of what students are taught
 
     @classmethod
-    def fit(cls, config: ExtractTeacherConfig, images: np.ndarray, card: Mapping[str, Any]) -> Classification:
-        """Takes the normalisation of the data set's card."""
-        return cls(card["mean"], card["std"], (card["channels"], *card["image_size"]))
+    def fit(cls, config: ExtractTeacherConfig, images: Images, card: Mapping[str, Any]) -> Classification:
+        """Takes the normalisation of the data set's card, or that which pretrained weights were trained with."""
+        mean, std = card["mean"], card["std"]
+        if config.weights == "pretrained":
+            mean, std = published_normalisation(config.architecture, card["channels"])
+        return cls(mean, std, (card["channels"], *card["image_size"]))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -113,8 +118,8 @@ class Classification:
             "arguments": {"img_size": list(card["image_size"]), **config.arguments},
             "in_chans": card["channels"],
             "num_classes": len(card["classes"]),
-            "mean": card["mean"],
-            "std": card["std"],
+            "mean": self.mean,
+            "std": self.std,
             "label_names": card["classes"],
         }
 

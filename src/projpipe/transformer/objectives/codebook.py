@@ -15,12 +15,13 @@ from projpipe.transformer.objectives.tokens import Tokens
 
 if TYPE_CHECKING:
     from projpipe.config import ImageModelingConfig
+    from projpipe.images.streamed import Images
 
 PLACE = "extract_teacher.objective.tokens"
 PATCHES = 200_000  # at most so many are looked at for a codebook
 
 
-def fit_tokens(config: ImageModelingConfig, images: np.ndarray, seed: int) -> Tokens:
+def fit_tokens(config: ImageModelingConfig, images: Images, seed: int) -> Tokens:
     """The tokens that a config asks for, of images uint8 `[N, H, W, C]`.
 
     A codebook that has a place for every patch there is holds exactly these; else it is found by k-means.

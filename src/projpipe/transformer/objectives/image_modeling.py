@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
 
     from projpipe.config import ExtractTeacherConfig
+    from projpipe.images.streamed import Images
     from projpipe.training.batches import Batch
 
 NO_CLASS = -1
@@ -90,7 +91,7 @@ class ImageModeling:
         return BITS_PER_PIXEL if self.tokens.lossless else BITS_PER_TOKEN
 
     @classmethod
-    def fit(cls, config: ExtractTeacherConfig, images: np.ndarray, card: Mapping[str, Any]) -> ImageModeling:
+    def fit(cls, config: ExtractTeacherConfig, images: Images, card: Mapping[str, Any]) -> ImageModeling:
         """Finds the tokens."""
         from projpipe.transformer.objectives.codebook import fit_tokens
 
