@@ -1,4 +1,4 @@
-"""Image modelling as a user types it: `kedro run --env smoke_modeling`, what it leaves, and what can be done with it."""
+"""Image modelling as a user types it: `kedro run --env smoke_modeling`, and what can be done with what it leaves."""
 
 import json
 import os
