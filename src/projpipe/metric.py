@@ -70,7 +70,7 @@ ACCURACY = Metric(
     "accuracy", "accuracy", "%", "points", "percentage points", scale=100, decimals=1, higher_is_better=True
 )
 BITS_PER_PIXEL = Metric(
-    "bits_per_pixel", "bits per pixel", "", "bits", "bits per pixel", scale=1, decimals=3, higher_is_better=False
+    "bits_per_pixel", "bits per pixel", "", "bits", "bits per pixel", scale=1, decimals=4, higher_is_better=False
 )
 BITS_PER_TOKEN = Metric(
     "bits_per_token", "bits per token", "", "bits", "bits per token", scale=1, decimals=3, higher_is_better=False

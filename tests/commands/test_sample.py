@@ -78,10 +78,10 @@ def test_the_card_and_inspect_say_what_the_model_is(
 ) -> None:
     card = (image_model / "README.md").read_text()
     assert "draws images of 1 class, symbol after symbol" in card
-    assert "| bits per pixel of the teacher on test images | 1.700 |" in card
+    assert "| bits per pixel of the teacher on test images | 1.7000 |" in card
     shown = projpipe("inspect", image_model).output
     assert "2 x 2 tokens of 3 symbols" in shown
-    assert "bits per pixel on validation tasks  1.750" in shown
+    assert "bits per pixel on validation tasks  1.7500" in shown
     found = projpipe("inspect", image_projector, "--json").output
     assert '"objective": "image_modeling"' in found
 

@@ -256,19 +256,19 @@ def test_bits_are_read_with_fewer_being_better(in_bits: dict[str, Any], timings:
     assert "reach the projector's bits per pixel on validation images of the sampled tasks after 240 steps" in text
 
 
-def test_bits_have_three_decimals_and_differences_keep_their_sign(
+def test_bits_have_four_decimals_and_differences_keep_their_sign(
     in_bits: dict[str, Any], timings: dict[str, Any]
 ) -> None:
     tables = list(tables_of(comparison_markdown(in_bits, timings)))
-    assert tables[0][3][1] == "0.859 [0.848, 0.871]"
+    assert tables[0][3][1] == "0.8590 [0.8480, 0.8710]"
     assert {row[0]: row[1] for row in tables[1][1:]} == {
-        "Universal conditional": "**+0.092 [0.063, 0.119]**",
-        "Per task, distilled ¹": "+0.003 [−0.026, 0.030]",
-        "Teacher": "**−0.031 [−0.060, −0.004]**",
-        "Projected, another task's embedding": "**+0.351 [0.322, 0.378]**",
+        "Universal conditional": "**+0.0920 [0.0630, 0.1190]**",
+        "Per task, distilled ¹": "+0.0030 [−0.0260, 0.0300]",
+        "Teacher": "**−0.0310 [−0.0600, −0.0040]**",
+        "Projected, another task's embedding": "**+0.3510 [0.3220, 0.3780]**",
     }
     assert tables[5][0][-1] == "source bits per pixel, before → after"
-    assert [row[-1] for row in tables[5][1:]] == [NONE, "0.970 → 0.955", NONE]
+    assert [row[-1] for row in tables[5][1:]] == [NONE, "0.9700 → 0.9550", NONE]
 
 
 def test_the_time_to_sample_an_image_closes_the_latency(in_bits: dict[str, Any], timings: dict[str, Any]) -> None:

@@ -92,7 +92,7 @@ def test_bits_are_drawn_as_they_are_and_the_axis_says_which_side_is_better(summa
     assert list(first.error_x.array) == pytest.approx([0.027] * 4)
     assert figure.layout.xaxis2.title.text == "difference (bits per pixel, negative is better)"
     assert figure.layout.title.text == "Paired differences in bits per pixel, with 95 % intervals"
-    assert first.hovertemplate.startswith("minus %{customdata}: %{x:+.3f} bits<extra>")
+    assert first.hovertemplate.startswith("minus %{customdata}: %{x:+.4f} bits<extra>")
 
 
 def test_marks_of_a_row_are_apart_and_kinds_differ_in_colour_and_marker(summary: dict[str, Any]) -> None:

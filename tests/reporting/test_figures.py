@@ -47,7 +47,7 @@ def test_figures_say_what_is_drawn(accuracy: Any, bits: Any) -> None:
         "bits per pixel",
         "bits per pixel on validation tasks",
         "bits per pixel on validation tasks",
-        *["%{y:.3f} bits per pixel"] * 3,
+        *["%{y:.4f} bits per pixel"] * 3,
         "Bits per pixel on tasks by kind, with 95 % intervals",
     ]
 
@@ -105,7 +105,7 @@ def test_where_fewer_are_better_the_gain_is_what_the_projected_model_saves(bits:
     drawn = next(t for t in figure.data if len(t.y) == 4)
     assert list(drawn.y) == pytest.approx(sorted(by_task["universal"] - by_task["projected"]))
     assert min(drawn.y) > 0  # projected is the better one throughout
-    assert "%{y:+.3f} bits" in drawn.hovertemplate
+    assert "%{y:+.4f} bits" in drawn.hovertemplate
     assert figure.layout.yaxis.title.text == "gain (bits per pixel)"
     assert figure.layout.title.text == "Universal conditional minus projected model, task by task"
 

@@ -98,8 +98,8 @@ def compared(metric: Metric) -> list[str]:
         (
             BITS_PER_PIXEL,
             "Projected minus the row, in bits, negative is better",
-            ["0.950", "−0.050", "0.970", "−0.170"],
-            ["[0.940,", "[−0.060,"],
+            ["0.9500", "−0.0500", "0.9700", "−0.1700"],
+            ["[0.9400,", "[−0.0600,"],
         ),
     ],
 )
