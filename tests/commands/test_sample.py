@@ -78,7 +78,7 @@ def test_the_card_and_inspect_say_what_the_model_is(
 ) -> None:
     card = (image_model / "README.md").read_text()
     assert "draws images of 1 class, symbol after symbol" in card
-    assert "| bits per pixel of the teacher on test images | 1.7000 |" in card
+    assert "| bits per pixel of the teacher on test images, told the class | 1.7000 |" in card
     shown = projpipe("inspect", image_model).output
     assert "2 x 2 tokens of 3 symbols" in shown
     assert "bits per pixel on validation tasks  1.7500" in shown

@@ -153,7 +153,8 @@ class Projector:
             if name not in known:
                 raise InputError(f"classes: {name!r} is not a class of this projector; {_nearest(name, list(known))}")
         if len(classes) < self.objective.fewest_classes:
-            fewest = "two or more; add what to tell apart" if classes else "at least one; name it"
+            several = self.objective.fewest_classes > 1
+            fewest = "two or more; add what to tell apart" if several else "at least one; name it"
             raise InputError(f"classes: {list(classes)} must be {fewest}")
         if repeated := {name for name in classes if list(classes).count(name) > 1}:
             raise InputError(f"classes: {min(repeated)!r} stands there twice; name it once")

@@ -24,7 +24,7 @@ def model_card(
     """
     card = objective.card
     counted = f"{len(classes)} class{'es' * (len(classes) > 1)}"
-    facts = (f"| {name} | {value} |" for name, value in _facts(spec, classes, provenance))
+    facts = (f"| {name} | {value} |" for name, value in _facts(spec, classes, card, provenance))
     about = (
         f"A small Vision Transformer that {card.purpose.format(counted)}. "
         "[projpipe](https://arxiv.org/abs/2506.05641) made it in one shot from a large one's weights, without data and "
@@ -53,7 +53,9 @@ def _front_matter(card: CardText, provenance: Mapping[str, Any]) -> Iterator[str
     yield "---"
 
 
-def _facts(spec: TransformerSpec, classes: Sequence[str], provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _facts(
+    spec: TransformerSpec, classes: Sequence[str], card: CardText, provenance: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
     teacher = provenance.get("teacher", {})
     params = spec.deployed_params(len(classes))
     fewer = f", {100 * (1 - params / teacher['params']):.1f} % fewer than its teacher" if "params" in teacher else ""
@@ -67,7 +69,7 @@ def _facts(spec: TransformerSpec, classes: Sequence[str], provenance: Mapping[st
         yield "licence of the teacher's weights", _text(teacher.get("license") or "not known")
     metric = METRICS[teacher["metric"]] if "metric" in teacher else None
     if metric and "test" in teacher.get("score", {}):
-        yield f"{metric.title} of the teacher on test images", metric.value(teacher["score"]["test"])
+        yield f"{metric.title} of the teacher on test images, {card.of_teacher}", metric.value(teacher["score"]["test"])
     if metric and "validation_score" in provenance:
         score = metric.value(provenance["validation_score"])
         yield f"mean {metric.title} of the projector's models on validation tasks", score

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 class CardText:
     """What a card says in its own words.
 
-    `purpose` follows 'A small Vision Transformer that', with '3 classes' in place of its braces; `pipeline_tag` is the
-    Hugging Face hub's.
+    `purpose` follows 'A small Vision Transformer that', with '3 classes' in place of its braces; `of_teacher` says what
+    the teacher's score holds for; `pipeline_tag` is the Hugging Face hub's.
     """
 
     purpose: str
     pipeline_tag: str
     heading_of_classes: str
+    of_teacher: str
     use: str
     caution: str

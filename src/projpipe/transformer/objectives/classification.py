@@ -30,6 +30,7 @@ CARD = CardText(
     purpose="tells {} apart",
     pipeline_tag="image-classification",
     heading_of_classes="Classes, in the order of the logits",
+    of_teacher="all classes",
     use="""## Use
 
 ```python

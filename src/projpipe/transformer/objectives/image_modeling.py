@@ -47,6 +47,7 @@ CARD = CardText(
     purpose="draws images of {}, symbol after symbol",
     pipeline_tag="unconditional-image-generation",
     heading_of_classes="Classes",
+    of_teacher="told the class",
     use="""## Use
 
 `projpipe sample FOLDER --out pictures.png` draws images. The weights are those of a stock timm model, which is run with
