@@ -44,7 +44,8 @@ class WithRowsOf(nn.Module):
 def test_accuracy_is_that_of_a_loop_over_images(
     teacher: VisionTransformer, images: torch.Tensor, tasks: pd.DataFrame, objective: Classification
 ) -> None:
-    table = task_scores(partial(WithRowsOf, teacher), objective, images.__getitem__, LABELS, tasks, batch_size=5)
+    makers = {"small": partial(WithRowsOf, teacher)}
+    table = task_scores(makers, objective, images.__getitem__, LABELS, tasks, batch_size=5)["small"]
 
     with torch.no_grad():
         logits = teacher(images)
@@ -64,7 +65,7 @@ def test_masking_the_logits_of_all_classes_equals_the_model_with_only_the_tasks_
     with torch.no_grad():
         masked = masked_scores(objective, teacher(images), LABELS, tasks)
 
-    small = task_scores(partial(WithRowsOf, teacher), objective, images.__getitem__, LABELS, tasks)
+    small = task_scores({0: partial(WithRowsOf, teacher)}, objective, images.__getitem__, LABELS, tasks)[0]
     pd.testing.assert_frame_equal(masked, small)
 
 

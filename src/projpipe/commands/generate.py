@@ -45,12 +45,13 @@ def generate(
     given = [option for option in (classes, classes_file, group, tasks) if option is not None]
     if len(given) != 1:
         raise click.UsageError("give one of --classes, --classes-file, --group and --tasks")
-    from projpipe.commands.output import output_folder
+    from projpipe.commands.output import holds_models, output
     from projpipe.commands.task_list import parse_names, read_names, read_tasks
     from projpipe.errors import InputError
     from projpipe.projection.projector_folder import load_projector
 
-    with output_folder(out, force) as temporary:
+    foreign = "holds more than what `projpipe generate` wrote"
+    with output(out, force, holds_models, foreign, "folder") as temporary:
         loaded = load_projector(projector)
         if onnx and loaded.objective.samples:
             raise InputError("--onnx: is for classifiers, and this projector makes image models; leave it out")

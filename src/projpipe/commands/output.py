@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,33 +21,38 @@ OF_A_MODEL = {"README.md", "config.json", MANIFEST, "model.onnx", "model.safeten
 
 
 @contextmanager
-def output_folder(out: Path, force: bool) -> Iterator[Path]:
-    """A temporary folder that takes the place of `out` when the body has ended well.
+def output(out: Path, force: bool, ours: Callable[[Path], bool], foreign: str, place: str) -> Iterator[Path]:
+    """A temporary path that takes the place of `out` when the body has ended well.
+
+    Args:
+        ours: whether what is there may be replaced with `force`; `foreign` says of it why it may not.
+        place: what `out` is, for errors.
 
     Raises:
-        InputError: `out` is there already and not to be replaced, or with `force` is anything but what projpipe wrote;
-            or it cannot be written.
+        InputError: `out` is there already and not to be replaced, or it cannot be written.
     """
     try:
-        with write_atomically(_place(out, force)) as temporary:
+        with write_atomically(_free(out, force, ours, foreign, place)) as temporary:
             yield temporary
     except OSError as error:
-        raise InputError(f"--out: {out} cannot be written ({error.strerror}); choose another folder") from error
+        raise InputError(f"--out: {out} cannot be written ({error.strerror}); choose another {place}") from error
 
 
-def _place(out: Path, force: bool) -> Path:
+def _free(out: Path, force: bool, ours: Callable[[Path], bool], foreign: str, place: str) -> Path:
     if not str(out).strip():
-        raise InputError("--out: is empty; name a folder")
+        raise InputError(f"--out: is empty; name a {place}")
     if not out.exists() and not out.is_symlink():
         return out.resolve()
     if not force:
-        raise InputError(f"--out: {out} exists; choose another folder, or replace it with --force")
-    if out.is_symlink() or not (_is_model(out) or _holds_models(out)):
-        raise InputError(
-            f"--out: {out} holds more than what `projpipe generate` wrote, so that --force does not replace it; choose "
-            "another folder"
-        )
+        raise InputError(f"--out: {out} exists; choose another {place}, or replace it with --force")
+    if out.is_symlink() or not ours(out):
+        raise InputError(f"--out: {out} {foreign}, so that --force does not replace it; choose another {place}")
     return out.resolve()
+
+
+def holds_models(folder: Path) -> bool:
+    """Whether a folder is that of a model or of many, and holds nothing else."""
+    return _is_model(folder) or _is_listing(folder)
 
 
 def _is_model(folder: Path) -> bool:
@@ -55,7 +60,7 @@ def _is_model(folder: Path) -> bool:
     return kind_of(folder) == "model" and {path.name for path in folder.iterdir()} <= OF_A_MODEL
 
 
-def _holds_models(folder: Path) -> bool:
+def _is_listing(folder: Path) -> bool:
     """Whether a folder is one of many models and holds nothing else."""
     if not (folder / LISTING).is_file():
         return False

@@ -28,17 +28,12 @@ def sample(model: Path, out: Path, count: int, seed: int, temperature: float, to
 
     OUT is one sheet where it ends in .png, else a folder with a file for each picture.
     """
-    from projpipe.atomic import write_atomically
-    from projpipe.errors import InputError
+    from projpipe.commands.output import output
     from projpipe.transformer.student import load_student
 
-    _check_place(out, force)
-    pictures = load_student(model).sample(count, seed, temperature, top_k)
-    try:
-        with write_atomically(out.resolve()) as temporary:
-            _write(pictures, temporary, sheet=_is_sheet(out))
-    except OSError as error:
-        raise InputError(f"--out: {out} cannot be written ({error.strerror}); choose another place") from error
+    with output(out, force, _drawn, "is not what `projpipe sample` wrote", "place") as temporary:
+        pictures = load_student(model).sample(count, seed, temperature, top_k)
+        _write(pictures, temporary, sheet=_is_sheet(out))
     click.echo(f"{out}: {count} picture{'s' * (count > 1)}, seed {seed}")
 
 
@@ -46,23 +41,11 @@ def _is_sheet(out: Path) -> bool:
     return out.suffix.lower() == ".png"
 
 
-def _check_place(out: Path, force: bool) -> None:
-    from projpipe.errors import InputError
-
-    if not out.exists() and not out.is_symlink():
-        return
-    if not force:
-        raise InputError(f"--out: {out} exists; choose another place, or replace it with --force")
-    ours = out.is_file() if _is_sheet(out) else out.is_dir() and all(map(_is_numbered, out.iterdir()))
-    if out.is_symlink() or not ours:
-        raise InputError(
-            f"--out: {out} is not what `projpipe sample` wrote, so that --force does not replace it; "
-            "choose another place"
-        )
-
-
-def _is_numbered(path: Path) -> bool:
-    return re.fullmatch(r"\d+\.png", path.name) is not None
+def _drawn(out: Path) -> bool:
+    """Whether what is there is a sheet, or a folder of nothing but numbered pictures."""
+    if _is_sheet(out):
+        return out.is_file()
+    return out.is_dir() and all(re.fullmatch(r"\d+\.png", path.name) for path in out.iterdir())
 
 
 def _write(pictures: np.ndarray, place: Path, sheet: bool) -> None:

@@ -192,16 +192,19 @@ def _worker(settings: dict[str, Any]) -> None:
             checkpoint = ray.train.Checkpoint.from_directory(temporary) if rank == 0 else None
             ray.train.report({"seed": state["seed"], "step": state["step"]}, checkpoint=checkpoint)
 
-    def progress(row: dict[str, Any]) -> None:
-        with (folder / PROGRESS).open("a") as file:
-            file.write(json.dumps(row) + "\n")
-
     latest = ray.train.get_checkpoint()
     resume = None
     if latest is not None:
         with latest.as_directory() as stored:
             resume = read_checkpoint(Path(stored), folder.name)
     data, source = load_staged(folder)
+    metric = data.objective.metric
+
+    def progress(row: dict[str, Any]) -> None:
+        score = f"{metric.title} {metric.value(row['validation_score'])}"
+        with (folder / PROGRESS).open("a") as file:
+            file.write(json.dumps({**row, "score": score}) + "\n")
+
     place = Place(
         rank=rank,
         workers=context.get_world_size(),
@@ -232,7 +235,7 @@ def _progress_bar(method: str, path: Path, config: TrainProjectorConfig) -> Iter
                 if lines:
                     row = json.loads(lines[-1])
                     done = config.seeds.index(row["seed"]) * steps + row["step"]
-                    note = f"seed {row['seed']}  step {row['step']}/{steps}  accuracy {row['validation_score']:.1%}"
+                    note = f"seed {row['seed']}  step {row['step']}/{steps}  {row['score']}"
                     bar.update(task, completed=done, note=note)
                 if ended:
                     return

@@ -104,8 +104,6 @@ class Student:
     def _timm_config(self) -> dict[str, Any]:
         """What timm itself writes for this model; a test holds the two to each other."""
         spec, num_classes = self.spec, len(self.weights["head.bias"])
-        settings = self.objective.timm_settings(self.classes)
-        named = {"label_names": settings.pop("label_names")}
         size = [spec.in_chans, *spec.image_size]
         return {
             "architecture": ARCHITECTURE,
@@ -126,9 +124,8 @@ class Student:
                 "num_classes": num_classes,
                 "crop_pct": 1.0,
                 "crop_mode": "center",
-                **settings,
                 "pool_size": None,
-                **(named if named["label_names"] else {}),
+                **self.objective.timm_settings(self.classes),
                 "custom_load": False,
             },
         }

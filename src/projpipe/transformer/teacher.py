@@ -13,7 +13,7 @@ import torch
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
 from projpipe.transformer.architecture import check_architecture, check_supported
-from projpipe.transformer.objectives import Objective, check_planned, planned_arguments
+from projpipe.transformer.objectives import OBJECTIVES, Objective
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.timm_folder import create_vit, load_weights, read_safetensors
 
@@ -75,12 +75,13 @@ def planned_spec(config: ExtractTeacherConfig) -> TransformerSpec:
         InputError: the architecture is unknown or cannot be projected, or its arguments do not fit.
     """
     check_architecture(config.architecture)
+    kind = OBJECTIVES[config.objective.name]
     try:
         with torch.device("meta"):
-            model = create_vit(config.architecture, **planned_arguments(config))
+            model = create_vit(config.architecture, **kind.planned_arguments(config))
         check_supported(model)
         spec = TransformerSpec.of(model)
-        check_planned(config, spec)
+        kind.check_teacher(spec)
         return spec
     except InputError:
         raise

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-import torch
 from torch import Tensor, nn
 
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
@@ -14,7 +13,7 @@ from projpipe.errors import InputError
 from projpipe.evaluation.cost import Cost, deployed_cost
 from projpipe.evaluation.latency import Timings, measure_timings
 from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics, median_task, reported_tasks
-from projpipe.evaluation.scores import masked_scores, task_scores
+from projpipe.evaluation.scores import images_of_task, masked_scores, task_scores
 from projpipe.images.streamed import Images
 from projpipe.metric import METRICS
 from projpipe.projection.initialisation import evenly_spaced
@@ -95,18 +94,14 @@ def evaluate_models(
 
     teacher = masked_scores(learned, teacher_logits["test_class_scores"], labels, judged)
     tables = [teacher.assign(method="teacher", seed=TEACHER_SEED)]
-    makers: dict[str, dict[int, Specialise]] = {
-        method: {seed: model.specialise for seed, model in seeds.items()} for method, seeds in methods.items()
+    makers: dict[tuple[str, int], Specialise] = {
+        (method, seed): model.specialise for method, seeds in methods.items() for seed, model in seeds.items()
     }
     for control in CONTROLS:
-        makers[control] = {
-            seed: _told_otherwise(control, model, judged, tasks, evaluate.seed)
-            for seed, model in methods["projected"].items()
-        }
-    for method, specialisers in makers.items():
-        for seed, specialise in specialisers.items():
-            table = task_scores(specialise, learned, read, labels, judged)
-            tables.append(table.assign(method=method, seed=seed))
+        for seed, model in methods["projected"].items():
+            makers[control, seed] = _told_otherwise(control, model, judged, tasks, evaluate.seed)
+    for (method, seed), table in task_scores(makers, learned, read, labels, judged).items():
+        tables.append(table.assign(method=method, seed=seed))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -206,14 +201,13 @@ def draw_examples(
     rows = []
     for place in evenly_spaced(len(held_out), min(len(held_out), evaluate.example_tasks)).tolist():
         classes = [int(class_id) for class_id in held_out["class_ids"].iloc[place]]
-        of_task = torch.isin(labels, torch.tensor(classes)).nonzero().flatten()
-        some = of_task[evenly_spaced(len(of_task), min(len(of_task), EXAMPLES))]
-        pictures = np.asarray(images[test_ids[some].numpy()])
-        places = (labels[some][:, None] == torch.tensor(classes)).int().argmax(1)
+        of_task, places = images_of_task(labels, classes)
+        some = evenly_spaced(len(of_task), min(len(of_task), EXAMPLES))
+        pictures = np.asarray(images[test_ids[of_task[some]].numpy()])
         cells = {"Test images": learned.shown(pictures)}
         for method, specialise in makers.items():
-            drawn = learned.examples(specialise(classes), pictures, places, classes, evaluate.seed)
-            cells[METHOD_NAMES[method]] = drawn
+            shown = learned.examples(specialise(classes), pictures, places[some], classes, evaluate.seed)
+            cells[METHOD_NAMES[method]] = shown
         rows.append(ExampleRow(held_out["name"].iloc[place], cells))
     return examples_figure(rows, "Examples")
 

@@ -14,16 +14,14 @@ from projpipe.transformer.objectives.image_modeling import ImageModeling
 if TYPE_CHECKING:
     from projpipe.config import ExtractTeacherConfig
     from projpipe.images.streamed import Images
-    from projpipe.transformer.spec import TransformerSpec
 
 __all__ = [
+    "OBJECTIVES",
     "Classification",
     "ImageModeling",
     "Objective",
-    "check_planned",
     "make_objective",
     "objective_from_json",
-    "planned_arguments",
 ]
 
 Objective = Classification | ImageModeling
@@ -39,20 +37,6 @@ def make_objective(config: ExtractTeacherConfig, images: Images, card: Mapping[s
         InputError: it does not fit the images.
     """
     return OBJECTIVES[config.objective.name].fit(config, images, card)
-
-
-def planned_arguments(config: ExtractTeacherConfig) -> dict[str, Any]:
-    """Arguments of `create_vit` for a teacher's shape, before data are known."""
-    return OBJECTIVES[config.objective.name].planned_arguments(config)
-
-
-def check_planned(config: ExtractTeacherConfig, spec: TransformerSpec) -> None:
-    """Refuse a teacher's shape that is not for the objective.
-
-    Raises:
-        InputError: says what to change.
-    """
-    OBJECTIVES[config.objective.name].check_teacher(spec)
 
 
 def objective_from_json(described: Mapping[str, Any]) -> Objective:

@@ -192,7 +192,7 @@ class Classification:
 
     def scores(self, logits: Tensor, images: Tensor, places: Tensor) -> Tensor:
         """Whether logits `[N, K]` are highest at the image's place `[N]` among the task's classes: 1 or 0, `[N]`."""
-        return (logits.argmax(-1) == places).float()
+        return self.masked_scores(logits, places)
 
     def masked_scores(self, class_scores: Tensor, places: Tensor) -> Tensor:
         """Of a teacher whose logits are masked to a task's classes, `[N, K]`; else as `scores`."""

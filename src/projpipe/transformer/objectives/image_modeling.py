@@ -133,7 +133,7 @@ class ImageModeling:
     def timm_settings(self, classes: Sequence[str]) -> dict[str, Any]:
         """What a model says of itself in timm's `pretrained_cfg`: its channels are symbols, not to be normalised."""
         channels = self.tokens.symbols + 1
-        return {"mean": channels * [0.0], "std": channels * [1.0], "label_names": None}
+        return {"mean": channels * [0.0], "std": channels * [1.0]}
 
     # --- images and the teacher
 
