@@ -40,17 +40,16 @@ def sample(
         raise InputError(f"temperature: {temperature:g} is not above 0; raise it")
     if top_k is not None and not 1 <= top_k <= spec.symbols:
         raise InputError(f"top_k: {top_k} is not in 1..{spec.symbols}; change it")
-    length = spec.num_patches
-    drawn = torch.rand(count, length, generator=torch.Generator().manual_seed(seed)).to(weights["pos"].device)
+    generator = torch.Generator().manual_seed(seed)
     decoder = CachedDecoder(spec, weights, count)
-    symbols = torch.full((count, length + 1), spec.symbols, device=drawn.device)  # the first is the start symbol
-    for place in range(length):
-        logits = decoder.step(symbols[:, place], place) / temperature
+    symbols = torch.full((count, spec.num_patches + 1), spec.symbols, device=weights["pos"].device)  # the start symbol
+    for place in range(spec.num_patches):
+        logits = decoder.step(symbols[:, place], place)
         if top_k is not None:
             logits = logits.masked_fill(logits < logits.topk(top_k).values[:, -1:], -torch.inf)
-        shares = logits.softmax(-1).cumsum(-1)
-        found = torch.searchsorted(shares, drawn[:, place, None] * shares[:, -1:], right=True)
-        symbols[:, place + 1] = found.squeeze(1).clamp(max=spec.symbols - 1)
+        # Where logits with Gumbel noise are largest is a draw from their softmax.
+        noise = torch.empty(logits.shape).exponential_(generator=generator).log_()
+        symbols[:, place + 1] = (logits / temperature - noise.to(logits.device)).argmax(-1)
     return symbols[:, 1:].view(count, 1, *spec.image_size)
 
 
@@ -64,7 +63,8 @@ class CachedDecoder:
     """
 
     def __init__(self, spec: TransformerSpec, weights: Weights, count: int) -> None:
-        self.spec, self.head = spec, (weights["head.weight"], weights["head.bias"])
+        self.spec, self.width = spec, (spec.embed_dim,)
+        self.head = (weights["head.weight"], weights["head.bias"])
         self.table = weights["patch.weight"].mT + weights["patch.bias"]
         self.pos = weights["pos"].unbind()
         # Taken apart once: on so few tokens, indexing takes as long as multiplying.
@@ -73,34 +73,28 @@ class CachedDecoder:
         linear |= {n: (weights[f"{n}.weight"], weights[f"{n}.bias"]) for n in ("out", "fc1", "fc2")}
         self.blocks = [{n: (w[layer], b[layer]) for n, (w, b) in linear.items()} for layer in range(spec.depth)]
         prefix = weights["prefix"]
-        self.filled, length = 0, len(prefix) + spec.num_patches
-        shape = (count, spec.num_heads, length, spec.head_dim)
-        self.keys = [prefix.new_empty(shape) for _ in range(spec.depth)]
-        self.values = [prefix.new_empty(shape) for _ in range(spec.depth)]
-        if len(prefix):
-            self._read(prefix.expand(count, -1, -1))
+        self.filled = 0
+        shape = (2, count, spec.num_heads, len(prefix) + spec.num_patches, spec.head_dim)
+        self.caches = [prefix.new_empty(shape) for _ in range(spec.depth)]  # keys and values
+        for token in prefix:
+            self._read(token.expand(count, -1))
 
     def step(self, symbols: Tensor, place: int) -> Tensor:
         """Read the symbols `[B]` before a place; logits `[B, V]` of those at it."""
-        tokens = F.embedding(symbols, self.table) + self.pos[place]
-        read = F.layer_norm(self._read(tokens[:, None])[:, 0], (self.spec.embed_dim,), eps=self.spec.norm_eps)
-        return F.linear(read, *self.head)
+        read = self._read(F.embedding(symbols, self.table) + self.pos[place])
+        return F.linear(F.layer_norm(read, self.width, eps=self.spec.norm_eps), *self.head)
 
     def _read(self, x: Tensor) -> Tensor:
-        """The blocks, on new tokens `[B, N, d]` after those that were read."""
-        spec = self.spec
-        count, new, width = x.shape
-        until = self.filled + new
-        activate = ACTIVATE[spec.activation]
-        for block, all_keys, all_values in zip(self.blocks, self.keys, self.values, strict=True):
-            qkv = F.linear(F.layer_norm(x, (width,), eps=spec.norm_eps), *block["qkv"])
-            q, k, v = qkv.view(count, new, 3, spec.num_heads, spec.head_dim).permute(2, 0, 3, 1, 4).unbind()
-            all_keys[:, :, self.filled : until] = k
-            all_values[:, :, self.filled : until] = v
-            keys, values = all_keys[:, :, :until], all_values[:, :, :until]
-            attended = F.scaled_dot_product_attention(q, keys, values, is_causal=new > 1)
-            x = x + F.linear(attended.transpose(1, 2).reshape(count, new, -1), *block["out"])
-            hidden = activate(F.linear(F.layer_norm(x, (width,), eps=spec.norm_eps), *block["fc1"]))
+        """The blocks, on one more token `[B, d]` of every image."""
+        spec, activate = self.spec, ACTIVATE[self.spec.activation]
+        for block, cache in zip(self.blocks, self.caches, strict=True):
+            qkv = F.linear(F.layer_norm(x, self.width, eps=spec.norm_eps), *block["qkv"])
+            qkv = qkv.view(-1, 3, spec.num_heads, spec.head_dim).transpose(0, 1)
+            cache[:, :, :, self.filled] = qkv[1:]
+            keys, values = cache[:, :, :, : self.filled + 1].unbind()
+            attended = F.scaled_dot_product_attention(qkv[0].unsqueeze(2), keys, values)
+            x = x + F.linear(attended.flatten(1), *block["out"])
+            hidden = activate(F.linear(F.layer_norm(x, self.width, eps=spec.norm_eps), *block["fc1"]))
             x = x + F.linear(hidden, *block["fc2"])
-        self.filled = until
+        self.filled += 1
         return x
