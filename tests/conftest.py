@@ -65,13 +65,13 @@ def modeling() -> ImageModeling:
     return ImageModeling(Tokens((2, 2), SYMBOLS), unconditional=0.25)
 
 
-def _make_decoder(classes: int, registers: int = 0, seed: int = 0) -> torch.nn.Module:
+def _make_decoder(classes: int, registers: int = 0, seed: int = 0, **more: object) -> torch.nn.Module:
     """A timm ViT as a decoder of 2 x 2 symbols with random weights, far from its even start."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         arguments = {"img_size": 2, "patch_size": 1, "class_token": False, "global_pool": "", "reg_tokens": registers}
         sizes = {"embed_dim": 12, "depth": 2, "num_heads": 2, "no_embed_class": True}
-        model = create_vit("vit_tiny_patch16_224", arguments | sizes, SYMBOLS + 1 + classes, SYMBOLS)
+        model = create_vit("vit_tiny_patch16_224", arguments | sizes | more, SYMBOLS + 1 + classes, SYMBOLS)
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, std=0.4)
     return model.eval()
@@ -88,10 +88,10 @@ def decoder_teacher() -> torch.nn.Module:
     return _make_decoder(TOLD)
 
 
-@pytest.fixture
-def decoder() -> tuple[TransformerSpec, Weights]:
+@pytest.fixture(params=[False, True], ids=["plain", "pre_norm"])
+def decoder(request: pytest.FixtureRequest) -> tuple[TransformerSpec, Weights]:
     """The shape and the canonical weights of a decoder that is told nothing, with a token before its symbols."""
-    model = _make_decoder(0, registers=1, seed=1)
+    model = _make_decoder(0, registers=1, seed=1, pre_norm=request.param)
     return TransformerSpec.of(model), canonical_weights(model)
 
 

@@ -34,6 +34,17 @@ def test_a_file_appears_when_the_body_ends_and_not_before(tmp_path: Path) -> Non
     assert files(tmp_path) == ["file"]
 
 
+def test_what_another_program_made_meanwhile_is_kept(tmp_path: Path) -> None:
+    def write_both(temporary: Path) -> None:
+        temporary.write_text("new")
+        (tmp_path / "file").write_text("another's")
+
+    with pytest.raises(FileExistsError, match="meanwhile"), write_atomically(tmp_path / "file", replace=False) as path:
+        write_both(path)
+    assert (tmp_path / "file").read_text() == "another's"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_missing_parents_are_made(tmp_path: Path) -> None:
     with write_atomically(tmp_path / "one" / "other" / "file") as temporary:
         temporary.write_text("new")

@@ -47,7 +47,7 @@ def test_its_students_are_smaller_than_its_teacher_which_reads_its_images(env: s
     if extraction.weights == "pretrained":  # of the same shape, and not to be fetched
         extraction = extraction.model_copy(update={"weights": "random"})
     images = np.random.default_rng(0).integers(0, 256, (64, *card["image_size"], card["channels"]), np.uint8)
-    teacher = create_teacher(extraction, make_objective(extraction, images, card), card, tmp_path)
+    teacher = create_teacher(extraction, make_objective(extraction, images, np.arange(64), card), card, tmp_path)
     spec = TransformerSpec.of(teacher)
     student = spec.student(**training.student.model_dump())
     teacher_params = sum(parameter.numel() for parameter in teacher.parameters())

@@ -12,6 +12,10 @@ from projpipe.errors import InputError
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+OTHERS = {  # kinds of folders, and what to do with one where another is asked for
+    "model": "give the folder of the projector that made it",
+    "projector": "make a model of it with `projpipe generate`",
+}
 
 
 def sealed(kind: str, described: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
@@ -22,8 +26,8 @@ def sealed(kind: str, described: Mapping[str, Any], files: Mapping[str, bytes]) 
     return (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def open_sealed(folder: Path, kind: str, names: Sequence[str], mend: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The manifest of a folder and the content of its files, none of them changed since they were written.
+def open_sealed(folder: Path, kind: str, names: Sequence[str], mend: str) -> dict[str, Any]:
+    """The manifest of a folder, when none of its named files was changed since they were written.
 
     Raises:
         InputError: the folder is not there or of another kind, or a file is missing, truncated or changed; ends with
@@ -33,11 +37,12 @@ def open_sealed(folder: Path, kind: str, names: Sequence[str], mend: str) -> tup
         raise InputError(f"{folder}: there is no such folder; give that of a {kind}, or {mend}")
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files = {name: (folder / name).read_bytes() for name in names}
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{folder} is no {kind}: {error}; {mend}") from error
-    if not isinstance(manifest, dict) or manifest.get("kind") != kind:
-        raise InputError(f"{folder / MANIFEST} is not that of a {kind}; {mend}")
+    found = manifest.get("kind") if isinstance(manifest, dict) else None
+    if found != kind:
+        other = f"{folder} is a {found} and no {kind}; {OTHERS[found]}" if found in OTHERS else None
+        raise InputError(other or f"{folder / MANIFEST} is not that of a {kind}; {mend}")
     if manifest.get("format") != FORMAT:
         raise InputError(f"{folder / MANIFEST}: format {manifest.get('format')!r} is not {FORMAT}; {mend}")
     checksums = manifest.get("sha256")
@@ -46,10 +51,15 @@ def open_sealed(folder: Path, kind: str, names: Sequence[str], mend: str) -> tup
     expected = dict(checksums)
     if expected.pop(MANIFEST, None) != _own_checksum({**manifest, "sha256": expected}):
         raise InputError(f"{folder / MANIFEST} was changed: its checksum differs; {mend}")
-    for name, content in files.items():
-        if hashlib.sha256(content).hexdigest() != checksums.get(name):
+    for name in names:
+        try:
+            with (folder / name).open("rb") as file:
+                checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise InputError(f"{folder} is no {kind}: {error}; {mend}") from error
+        if checksum != checksums.get(name):
             raise InputError(f"{folder / name} is truncated or was changed: its checksum differs; {mend}")
-    return manifest, files
+    return manifest
 
 
 def kind_of(folder: Path) -> str | None:

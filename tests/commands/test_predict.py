@@ -111,7 +111,13 @@ def test_what_is_no_picture_is_refused(
 def test_a_projector_is_no_model(folder: Path, pictures: Path, projpipe: Command) -> None:
     result = projpipe("predict", folder, pictures)
     assert result.exit_code == 2
-    assert "is not that of a model" in result.stderr or "is no model" in result.stderr
+    assert "is a projector and no model; make a model of it with `projpipe generate`" in result.stderr
+
+
+def test_a_name_that_is_empty_is_refused(model: Path, projpipe: Command) -> None:
+    result = projpipe("predict", model, "")
+    assert result.exit_code == 2
+    assert "'': there is no such file or folder" in result.stderr
 
 
 def test_a_model_that_was_changed_is_refused(model: Path, pictures: Path, projpipe: Command) -> None:

@@ -94,7 +94,8 @@ def test_a_support_set_is_for_classifiers(image_projector: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--temperature", "0"], "temperature: 0 is not above 0"),
+        (["--temperature", "nan"], "temperature: nan is not a number above 0"),
+        (["--seed", str(2**63)], "is not in the range"),
         (["--top-k", "4"], "top_k: 4 is not in 1..3"),
         (["--count", "0"], "0 is not in the range"),
     ],
@@ -106,6 +107,31 @@ def test_values_out_of_range_write_nothing(
     assert result.exit_code == 2
     assert message in result.output
     assert not (tmp_path / "drawn").exists()
+
+
+def test_pictures_that_a_person_put_there_are_kept(image_model: Path, tmp_path: Path, projpipe: Command) -> None:
+    (tmp_path / "own").mkdir()
+    for place in ("own/1.png", "own.png"):
+        Image.new("L", (4, 4)).save(tmp_path / place)
+    for place in ("own", "own.png"):
+        result = projpipe("sample", image_model, "--out", tmp_path / place, "--force")
+        assert result.exit_code == 2
+        assert "is not what `projpipe sample` wrote" in result.output
+    assert Image.open(tmp_path / "own/1.png").size == (4, 4)
+
+
+def test_a_place_that_is_named_like_another_kind_of_file_is_refused(
+    image_model: Path, tmp_path: Path, projpipe: Command
+) -> None:
+    result = projpipe("sample", image_model, "--out", tmp_path / "drawn.jpg")
+    assert result.exit_code == 2
+    assert "end it in .png" in result.output
+
+
+def test_a_projector_draws_nothing_itself(image_projector: Path, tmp_path: Path, projpipe: Command) -> None:
+    result = projpipe("sample", image_projector, "--out", tmp_path / "drawn")
+    assert result.exit_code == 2
+    assert "is a projector and no model; make a model of it with `projpipe generate`" in result.output
 
 
 def test_a_classifier_draws_nothing(model: Path, tmp_path: Path, projpipe: Command) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 import timm
@@ -190,6 +191,23 @@ def test_a_manifest_that_says_something_else_is_named(
     (folder / MANIFEST).write_bytes(sealed(KIND, described, {TENSORS: (folder / TENSORS).read_bytes()}))
     with pytest.raises(InputError, match=rf"projector/{MANIFEST}:? .*{message}.*; train it again .*or fetch it again"):
         load_projector(folder)
+
+
+def test_what_no_task_changes_is_multiplied_once_and_kept_in_the_folder(source: Source, tmp_path: Path) -> None:
+    terms = Conditioning(templates=2, rank=0, gates=True, units=False, task_embed_dim=8)
+    make_projector(source, terms).save(tmp_path / "projector")
+    operator = load_projector(tmp_path / "projector").operator
+    kept = dict(operator.inner)
+    operator.precompute()
+    assert kept.keys() == operator.inner.keys() > set()
+    for name, tensor in operator.inner.items():
+        torch.testing.assert_close(kept[name], tensor, msg=name)
+
+
+def test_names_are_known_however_their_letters_are_composed(folder: Path) -> None:
+    projector = load_projector(folder)
+    projector.data["classes"][0] = normalize("NFD", "Größe")
+    assert projector.class_ids([normalize("NFC", "Größe"), projector.classes[1]]) == [0, 1]
 
 
 def test_a_manifest_that_was_changed_is_refused(folder: Path) -> None:

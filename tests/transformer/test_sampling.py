@@ -63,7 +63,11 @@ def test_with_one_symbol_to_choose_from_the_likeliest_is_drawn_whatever_the_seed
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"temperature": 0.0}, "temperature: 0 is not above 0"), ({"top_k": 4}, "top_k: 4 is not in 1..3")],
+    [
+        ({"temperature": 0.0}, "temperature: 0 is not a number above 0"),
+        ({"temperature": float("nan")}, "temperature: nan is not a number above 0"),
+        ({"top_k": 4}, "top_k: 4 is not in 1..3"),
+    ],
 )
 def test_values_out_of_range_are_refused(decoder: Decoder, changes: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):

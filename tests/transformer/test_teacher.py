@@ -173,7 +173,7 @@ def test_images_are_normalised_as_pretrained_weights_expect_them(weights: str, c
     architecture = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
     config = ExtractTeacherConfig(**{**SETTINGS, "architecture": architecture, "weights": weights})
     card = {**CARD, "channels": channels, "mean": channels * [0.3], "std": channels * [0.4]}
-    objective = Classification.fit(config, np.zeros((1, 8, 8, channels), np.uint8), card)
+    objective = Classification.fit(config, np.zeros((1, 8, 8, channels), np.uint8), np.arange(1), card)
     assert objective.mean == channels * [mean]
     assert objective.teacher_arguments(config, card)["mean"] == objective.mean
 

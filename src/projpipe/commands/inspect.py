@@ -32,7 +32,7 @@ def _projector(folder: Path) -> dict[str, Any]:
     projector = load_projector(folder)
     source, student = projector.operator.source.spec, projector.operator.spec
     num_classes = len(projector.classes)
-    teacher = source.deployed_params(num_classes)
+    teacher = projector.provenance.get("teacher", {}).get("params") or source.deployed_params(num_classes)
     fewest = projector.objective.fewest_classes
     params = student.deployed_params(fewest)
     fewer = f"{100 * (1 - params / teacher):.1f} % fewer"

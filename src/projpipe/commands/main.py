@@ -1,7 +1,11 @@
 """The command `projpipe` and how it refuses bad input."""
 
 import io
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import click
 
@@ -28,9 +32,26 @@ class Commands(click.Group):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         try:
-            return super().invoke(ctx)
+            with tidy_when_told_to_end():
+                return super().invoke(ctx)
         except InputError as error:
             raise Refusal(str(error)) from error
+
+
+@contextmanager
+def tidy_when_told_to_end() -> Iterator[None]:
+    """End by an exception where a signal would end the program at once, so that what is half-written is removed."""
+    ends = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {end: signal.signal(end, _leave) for end in ends}
+    try:
+        yield
+    finally:
+        for end, handler in before.items():
+            signal.signal(end, handler)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

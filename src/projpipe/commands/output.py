@@ -32,7 +32,7 @@ def output(out: Path, force: bool, ours: Callable[[Path], bool], foreign: str, p
         InputError: `out` is there already and not to be replaced, or it cannot be written.
     """
     try:
-        with write_atomically(_free(out, force, ours, foreign, place)) as temporary:
+        with write_atomically(_free(out, force, ours, foreign, place), replace=force) as temporary:
             yield temporary
     except OSError as error:
         raise InputError(f"--out: {out} cannot be written ({error.strerror}); choose another {place}") from error
@@ -65,7 +65,10 @@ def _is_listing(folder: Path) -> bool:
     if not (folder / LISTING).is_file():
         return False
     with (folder / LISTING).open(encoding="utf-8", errors="replace", newline="") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
+        try:
+            header, *rows = list(csv.reader(file)) or [[]]
+        except csv.Error:
+            return False
     listed = {row[0] for row in rows if row}
     found = {path.name for path in folder.iterdir()} - {LISTING}
     return header == COLUMNS and found <= listed and all(_is_model(folder / name) for name in found)

@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     import numpy as np
 
+MARK = ("Software", "projpipe sample")  # in every picture that is written, so that --force knows its own
 SMALLEST = 64  # pixels across of a picture on a sheet
 GAP = 2  # pixels between pictures on a sheet, before they are enlarged
 
@@ -19,7 +20,7 @@ GAP = 2  # pixels between pictures on a sheet, before they are enlarged
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A sheet (*.png), or a folder of pictures.")
 @click.option("--count", type=click.IntRange(min=1, max=10_000), default=16, show_default=True, help="How many.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Fixes the draw.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Fixes the draw.")
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Below 1, likely pixels get likelier.")
 @click.option("--top-k", type=int, help="Draw from so many of the likeliest symbols alone.")
 @click.option("--force", is_flag=True, help="Replace what projpipe sample wrote before.")
@@ -29,8 +30,12 @@ def sample(model: Path, out: Path, count: int, seed: int, temperature: float, to
     OUT is one sheet where it ends in .png, else a folder with a file for each picture.
     """
     from projpipe.commands.output import output
+    from projpipe.errors import InputError
     from projpipe.transformer.student import load_student
 
+    if out.suffix and not _is_sheet(out):
+        mend = f"end it in .png, or leave {out.suffix} out for a folder"
+        raise InputError(f"--out: {out} names a file of another kind than is written; {mend}")
     with output(out, force, _drawn, "is not what `projpipe sample` wrote", "place") as temporary:
         pictures = load_student(model).sample(count, seed, temperature, top_k)
         _write(pictures, temporary, sheet=_is_sheet(out))
@@ -44,21 +49,34 @@ def _is_sheet(out: Path) -> bool:
 def _drawn(out: Path) -> bool:
     """Whether what is there is a sheet, or a folder of nothing but numbered pictures."""
     if _is_sheet(out):
-        return out.is_file()
-    return out.is_dir() and all(re.fullmatch(r"\d+\.png", path.name) for path in out.iterdir())
+        return _is_marked(out)
+    return out.is_dir() and all(re.fullmatch(r"\d+\.png", path.name) and _is_marked(path) for path in out.iterdir())
+
+
+def _is_marked(path: Path) -> bool:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return MARK in picture.info.items()
+    except (OSError, Image.DecompressionBombError):
+        return False
 
 
 def _write(pictures: np.ndarray, place: Path, sheet: bool) -> None:
     """Pictures uint8 `[N, H, W, 1]` as one sheet, or as files of a folder."""
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
+    mark = PngInfo()
+    mark.add_text(*MARK)
     if sheet:
-        Image.fromarray(_sheet(pictures)).save(place, format="PNG")
+        Image.fromarray(_sheet(pictures)).save(place, format="PNG", pnginfo=mark)
         return
     place.mkdir()
     digits = len(str(len(pictures)))
     for number, picture in enumerate(pictures, start=1):
-        Image.fromarray(picture[..., 0]).save(place / f"{number:0{digits}}.png")
+        Image.fromarray(picture[..., 0]).save(place / f"{number:0{digits}}.png", pnginfo=mark)
 
 
 def _sheet(pictures: np.ndarray) -> np.ndarray:

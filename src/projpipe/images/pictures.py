@@ -25,10 +25,10 @@ def find_pictures(named: Sequence[str]) -> list[Path]:
 
 def _find(name: str) -> list[Path]:
     try:
-        path = Path(name).expanduser()
+        path = Path(name) if Path(name).exists() else Path(name).expanduser()
         if path.is_file():
             return [path]
-        named = [path] if name and path.is_dir() else sorted(map(Path, glob(str(path), recursive=True)))
+        named = [] if not name else [path] if path.is_dir() else sorted(map(Path, glob(str(path), recursive=True)))
         pictures = [picture for one in named for picture in _below(one)]
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"{name[:100]!r}: cannot be read ({error}); give an image, a folder or a pattern") from error

@@ -1,7 +1,8 @@
 """A trained projector as a folder of its own: all that it takes to make small models, and nothing else.
 
 The folder holds `manifest.json` (shapes, classes, image settings, where it came from, a checksum) and
-`projector.safetensors` (the trained factors and the source's canonical weights).
+`projector.safetensors` (the trained factors, the source's canonical weights, and the products of both that no task
+changes).
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load_file, save
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
@@ -148,15 +150,16 @@ class Projector:
         """Positions of class names among the source's classes."""
         if isinstance(classes, str):
             raise InputError(f"classes: {classes!r} is one name; give a list such as {self.classes[:2]}")
-        known = {name: position for position, name in enumerate(self.data["classes"])}
+        known = {normalize("NFC", name): position for position, name in enumerate(self.data["classes"])}
+        classes = [normalize("NFC", name) if isinstance(name, str) else name for name in classes]
         for name in classes:
             if name not in known:
                 raise InputError(f"classes: {name!r} is not a class of this projector; {_nearest(name, list(known))}")
         if len(classes) < self.objective.fewest_classes:
             several = self.objective.fewest_classes > 1
             fewest = "two or more; add what to tell apart" if several else "at least one; name it"
-            raise InputError(f"classes: {list(classes)} must be {fewest}")
-        if repeated := {name for name in classes if list(classes).count(name) > 1}:
+            raise InputError(f"classes: {classes} must be {fewest}")
+        if repeated := {name for name in classes if classes.count(name) > 1}:
             raise InputError(f"classes: {min(repeated)!r} stands there twice; name it once")
         return [known[name] for name in classes]
 
@@ -167,7 +170,10 @@ class Projector:
         # A tuned source is the source of the folder: there it is frozen.
         state = {name: tensor for name, tensor in self.operator.state_dict().items() if "tuned_weights" not in name}
         operator = {f"operator.{name}": tensor for name, tensor in state.items()}
-        tensors = save({name: t.contiguous() for name, t in {**source, **statistics, **operator}.items()})
+        self.operator.precompute()
+        products = {f"products.{name}": tensor for name, tensor in self.operator.inner.items()}
+        tensors = {**source, **statistics, **operator, **products}
+        content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
         described = {
             "source": self.operator.source.spec.to_json(),
             "student": self.operator.spec.to_json(),
@@ -179,8 +185,8 @@ class Projector:
         }
         with write_atomically(Path(folder)) as temporary:
             temporary.mkdir()
-            (temporary / TENSORS).write_bytes(tensors)
-            (temporary / MANIFEST).write_bytes(sealed(KIND, described, {TENSORS: tensors}))
+            (temporary / TENSORS).write_bytes(content)
+            (temporary / MANIFEST).write_bytes(sealed(KIND, described, {TENSORS: content}))
 
 
 def _nearest(name: object, known: Sequence[str]) -> str:
@@ -199,9 +205,9 @@ def load_projector(folder: Path | str) -> Projector:
     """
     folder = Path(folder)
     mend = "train it again with `kedro run --pipelines train_projector`, or fetch it again"
-    manifest, files = open_sealed(folder, KIND, [TENSORS], mend)
+    manifest = open_sealed(folder, KIND, [TENSORS], mend)
     try:
-        return _assemble(manifest, load(files[TENSORS]))
+        return _assemble(manifest, load_file(folder / TENSORS))
     except KeyError as error:
         raise InputError(f"{folder / MANIFEST} lacks {error}; {mend}") from error
     except (ArithmeticError, AttributeError, IndexError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
@@ -217,7 +223,7 @@ def _assemble(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Pro
     with torch.random.fork_rng():  # what it starts from is replaced, so that nobody should notice the draw
         operator = ProjectionOperator(source, student, conditioning, seed=0, free_weights=manifest["free_weights"])
     load_weights(operator, part("operator."))
-    operator.precompute()
+    operator.inner = part("products.")
     data = manifest["data"]
     if len(set(data["classes"])) != source.num_classes:
         raise ValueError(f"{len(set(data['classes']))} names of classes for {source.num_classes}")

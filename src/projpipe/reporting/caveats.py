@@ -50,7 +50,7 @@ def _against_control(control: str, unclear: list[str], worse: list[str]) -> Iter
     if unclear:
         yield (
             f"Told {TOLD[control]} in place of its task's own, the projector is not shown to do worse on "
-            f"{_listed(unclear)}: this run does not show that the projector uses the task there."
+            f"{_listed(unclear)}: this run does not show that its factors use the task there."
         )
     if worse:
         yield f"Told {TOLD[control]} in place of its task's own, the projector does better on {_listed(worse)}."

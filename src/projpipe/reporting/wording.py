@@ -95,8 +95,8 @@ WORDING: dict[str, Wording] = {
             ),
             "universal": Markup(
                 "One small model of the same size, trained from scratch on all tasks and told which one it is on (the "
-                "mean of its embeddings of the task&rsquo;s classes and a task token, both added to every token, and "
-                "gains and shifts after each normalisation). The usual alternative."
+                "mean of its embeddings of the task&rsquo;s classes is added to every token, a task token stands "
+                "before the first, and there are gains and shifts after each normalisation). The usual alternative."
             ),
         },
         labels="the images themselves",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -34,10 +36,10 @@ def sample(
         Symbols int64 `[count, 1, H, W]`.
 
     Raises:
-        InputError: the temperature is not above 0, or `top_k` not in 1..V.
+        InputError: the temperature is not a number above 0, or `top_k` not in 1..V.
     """
-    if temperature <= 0:
-        raise InputError(f"temperature: {temperature:g} is not above 0; raise it")
+    if not 0 < temperature < math.inf:
+        raise InputError(f"temperature: {temperature:g} is not a number above 0; change it")
     if top_k is not None and not 1 <= top_k <= spec.symbols:
         raise InputError(f"top_k: {top_k} is not in 1..{spec.symbols}; change it")
     generator = torch.Generator().manual_seed(seed)
@@ -72,6 +74,7 @@ class CachedDecoder:
         linear = {"qkv": (joined["weight"], joined["bias"])}
         linear |= {n: (weights[f"{n}.weight"], weights[f"{n}.bias"]) for n in ("out", "fc1", "fc2")}
         self.blocks = [{n: (w[layer], b[layer]) for n, (w, b) in linear.items()} for layer in range(spec.depth)]
+        self.before = {p: weights[f"pre.{p}"] for p in ("weight", "bias")} if spec.pre_norm else None
         prefix = weights["prefix"]
         self.filled = 0
         shape = (2, count, spec.num_heads, len(prefix) + spec.num_patches, spec.head_dim)
@@ -87,6 +90,8 @@ class CachedDecoder:
     def _read(self, x: Tensor) -> Tensor:
         """The blocks, on one more token `[B, d]` of every image."""
         spec, activate = self.spec, ACTIVATE[self.spec.activation]
+        if self.before:
+            x = F.layer_norm(x, self.width, **self.before, eps=spec.norm_eps)
         for block, cache in zip(self.blocks, self.caches, strict=True):
             qkv = F.linear(F.layer_norm(x, self.width, eps=spec.norm_eps), *block["qkv"])
             qkv = qkv.view(-1, 3, spec.num_heads, spec.head_dim).transpose(0, 1)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from projpipe.atomic import write_atomically
@@ -139,10 +139,10 @@ def load_student(folder: Path | str) -> Student:
     """
     folder = Path(folder)
     mend = "make it again with `projpipe generate`, or fetch it again"
-    manifest, files = open_sealed(folder, KIND, [CONFIG, WEIGHTS], mend)
+    manifest = open_sealed(folder, KIND, [CONFIG, WEIGHTS], mend)
     try:
         spec = TransformerSpec.from_json(manifest["spec"])
-        weights = from_timm_state(spec, load(files[WEIGHTS]))
+        weights = from_timm_state(spec, load_file(folder / WEIGHTS))
         objective = objective_from_json(manifest["objective"])
         return Student(spec, weights, manifest["classes"], objective, manifest["provenance"])
     except (KeyError, RuntimeError, SafetensorError, TypeError, ValueError) as error:

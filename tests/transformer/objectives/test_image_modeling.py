@@ -178,12 +178,12 @@ CARD = {"inverted": False, "classes": ["a", "b"]}
 )
 def test_what_no_decoder_can_be_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        make_objective(config(**changes), np.zeros((3, 4, 4, 1), np.uint8), CARD)
+        make_objective(config(**changes), np.zeros((3, 4, 4, 1), np.uint8), np.arange(3), CARD)
 
 
 def test_arguments_that_are_null_are_left_out() -> None:
     asked = config(arguments={"patch_size": None, "depth": 2})
-    objective = make_objective(asked, np.zeros((3, 4, 4, 1), np.uint8), CARD)
+    objective = make_objective(asked, np.zeros((3, 4, 4, 1), np.uint8), np.arange(3), CARD)
     made = objective.teacher_arguments(asked, CARD)
     assert made["arguments"]["patch_size"] == 1
     assert made["in_chans"] == 5 + 1 + 2

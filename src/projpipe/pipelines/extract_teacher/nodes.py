@@ -16,6 +16,7 @@ from projpipe.training import teacher as training
 from projpipe.training import teacher_logits
 from projpipe.training.provenance import package_versions
 from projpipe.training.reading import Chunks, read_ahead
+from projpipe.training.teacher_logits import rows_of
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.objectives import make_objective, objective_from_json
 from projpipe.transformer.statistics import activation_statistics
@@ -24,9 +25,11 @@ from projpipe.transformer.teacher import create_teacher
 STATISTICS_IMAGES, STATISTICS_BATCH = 2048, 256
 
 
-def choose_objective(images: Images, dataset_card: dict[str, Any], config: ExtractTeacherConfig) -> dict[str, Any]:
-    """Decide what models learn, and how images become what they read."""
-    return make_objective(config, images, dataset_card).to_json()
+def choose_objective(
+    images: Images, index: pd.DataFrame, dataset_card: dict[str, Any], config: ExtractTeacherConfig
+) -> dict[str, Any]:
+    """Decide what models learn, and how images become what they read, looking at the train split alone."""
+    return make_objective(config, images, rows_of(index, "train"), dataset_card).to_json()
 
 
 def train_teacher(
@@ -46,7 +49,7 @@ def train_teacher(
     score = {split: round(measure(split, config.loading_workers), 6) for split in training.SPLITS}
     return model.cpu(), {
         "architecture": config.architecture,
-        "arguments": dict(config.arguments),
+        "arguments": {name: value for name, value in config.arguments.items() if value is not None},
         "weights": config.weights,
         "license": model.pretrained_cfg.get("license"),
         "params": sum(parameter.numel() for parameter in model.parameters()),

@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 func=nodes.choose_objective,
-                inputs=["images", "dataset_card", "params:extract_teacher"],
+                inputs=["images", "index", "dataset_card", "params:extract_teacher"],
                 outputs="objective",
                 name="choose_objective_node",
             ),

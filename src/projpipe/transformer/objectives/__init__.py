@@ -12,6 +12,8 @@ from projpipe.transformer.objectives.classification import Classification
 from projpipe.transformer.objectives.image_modeling import ImageModeling
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from projpipe.config import ExtractTeacherConfig
     from projpipe.images.streamed import Images
 
@@ -30,13 +32,15 @@ OBJECTIVES: dict[str, type[Classification] | type[ImageModeling]] = {
 }
 
 
-def make_objective(config: ExtractTeacherConfig, images: Images, card: Mapping[str, Any]) -> Objective:
-    """The objective that a config asks for, fitted to images uint8 `[N, H, W, C]` and their card.
+def make_objective(
+    config: ExtractTeacherConfig, images: Images, rows: np.ndarray, card: Mapping[str, Any]
+) -> Objective:
+    """The objective that a config asks for, fitted to the `rows` of images uint8 `[N, H, W, C]`, and their card.
 
     Raises:
         InputError: it does not fit the images.
     """
-    return OBJECTIVES[config.objective.name].fit(config, images, card)
+    return OBJECTIVES[config.objective.name].fit(config, images, rows, card)
 
 
 def objective_from_json(described: Mapping[str, Any]) -> Objective:

@@ -67,7 +67,9 @@ class Classification:
     stored_as: ClassVar[torch.dtype] = torch.float32  # of what students are taught
 
     @classmethod
-    def fit(cls, config: ExtractTeacherConfig, images: Images, card: Mapping[str, Any]) -> Classification:
+    def fit(
+        cls, config: ExtractTeacherConfig, images: Images, rows: np.ndarray, card: Mapping[str, Any]
+    ) -> Classification:
         """Takes the normalisation of the data set's card, or that which pretrained weights were trained with."""
         mean, std = card["mean"], card["std"]
         if config.weights == "pretrained":

@@ -21,10 +21,10 @@ PLACE = "extract_teacher.objective.tokens"
 PATCHES = 200_000  # at most so many are looked at for a codebook
 
 
-def fit_tokens(config: ImageModelingConfig, images: Images, seed: int) -> Tokens:
-    """The tokens that a config asks for, of images uint8 `[N, H, W, C]`.
+def fit_tokens(config: ImageModelingConfig, images: Images, rows: np.ndarray, seed: int) -> Tokens:
+    """The tokens that a config asks for, of images uint8 `[N, H, W, C]`; only the `rows` are looked at.
 
-    A codebook that has a place for every patch there is holds exactly these; else it is found by k-means.
+    A codebook that has a place for every patch there can be holds exactly these; else it is found by k-means.
 
     Raises:
         InputError: images are not grey, patches do not divide them, or the codebook is larger than it has patches for.
@@ -46,8 +46,8 @@ def fit_tokens(config: ImageModelingConfig, images: Images, seed: int) -> Tokens
         )
     plain = Tokens(size, asked.levels)
     few = max(1, PATCHES // (size[0] * size[1] // asked.patch_size**2))
-    rows = np.linspace(0, len(images) - 1, min(len(images), few)).round().astype(int)
-    levels = plain.encode(normalise(images[rows], [0.0], [1.0])).float()
+    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), few)).round().astype(int)]
+    levels = plain.encode(normalise(images[some], [0.0], [1.0])).float()
     patches = F.unfold(levels, asked.patch_size, stride=asked.patch_size).mT.flatten(0, 1)
     distinct = torch.unique(patches, dim=0)
     if len(distinct) < asked.codebook:

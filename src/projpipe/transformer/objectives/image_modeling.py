@@ -92,13 +92,15 @@ class ImageModeling:
         return BITS_PER_PIXEL if self.tokens.lossless else BITS_PER_TOKEN
 
     @classmethod
-    def fit(cls, config: ExtractTeacherConfig, images: Images, card: Mapping[str, Any]) -> ImageModeling:
-        """Finds the tokens."""
+    def fit(
+        cls, config: ExtractTeacherConfig, images: Images, rows: np.ndarray, card: Mapping[str, Any]
+    ) -> ImageModeling:
+        """Finds the tokens of the rows of images."""
         from projpipe.transformer.objectives.codebook import fit_tokens
 
         cls._check(config)
         assert config.objective.name == "image_modeling"
-        tokens = fit_tokens(config.objective, images, config.seed)
+        tokens = fit_tokens(config.objective, images, rows, config.seed)
         return cls(tokens, config.objective.unconditional, bool(card["inverted"]))
 
     @staticmethod

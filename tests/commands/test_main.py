@@ -1,0 +1,25 @@
+"""What holds for every command."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from projpipe.atomic import write_atomically
+from projpipe.commands.main import tidy_when_told_to_end
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_told_to_end_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
+    def be_told() -> None:
+        with tidy_when_told_to_end(), write_atomically(tmp_path / "new" / "folder") as temporary:
+            temporary.mkdir()
+            os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as ended:
+        be_told()
+    assert ended.value.code == 128 + number
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(number) == before
