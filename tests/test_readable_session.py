@@ -42,6 +42,14 @@ def test_every_wrong_parameter_is_named_on_a_line_of_its_own(project: Path) -> N
     ]
 
 
+def test_the_place_of_a_parameter_is_that_in_its_file(project: Path) -> None:
+    wrong = {"objective": {"name": "image_modeling", "tokens": {"kind": "pixels", "levels": 1, "codebook": 4}}}
+    lines = refused(project, "extract_teacher", env="smoke_modeling", extract_teacher=wrong).splitlines()
+    place = "parameters_extract_teacher.yml: extract_teacher.objective.tokens"
+    assert f"{place}.levels: Input should be greater than or equal to 2 (given: 1)" in lines
+    assert f"{place}.codebook: there is no such parameter" in lines
+
+
 def test_parameters_that_are_wrong_together_are_refused(project: Path) -> None:
     message = refused(project, "train_projector", train_projector={"student": {"num_heads": 5}})
     assert "train_projector.student: embed_dim 12 is not divisible by num_heads 5" in message

@@ -64,14 +64,26 @@ def _problems(parameters: dict[str, Any]) -> Iterator[str]:
             model.model_validate(parameters.get(name, {}))
         except ValidationError as error:
             for problem in error.errors(include_url=False):
-                where = ".".join(map(str, (name, *problem["loc"])))
+                where = ".".join(map(str, (name, *_keys(problem["loc"], parameters.get(name, {})))))
                 yield f"parameters_{name}.yml: {where}: {_wrong(problem)}"
+
+
+def _keys(loc: tuple[int | str, ...], given: Any) -> Iterator[int | str]:
+    """A place among parameters as they are written: without the names of alternatives that pydantic puts in between."""
+    for key in loc[:-1]:
+        try:
+            given = given[key]
+        except (LookupError, TypeError):
+            continue
+        yield key
+    yield from loc[-1:]
 
 
 def _wrong(problem: ErrorDetails) -> str:
     if problem["type"] == "extra_forbidden":
         known = {field for model in config.Config.__subclasses__() for field in model.model_fields}
-        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.7)
+        wrong = str(problem["loc"][-1])
+        near = difflib.get_close_matches(wrong, known - {wrong}, n=1, cutoff=0.7)
         return "there is no such parameter" + (f"; did you mean {near[0]!r}?" if near else "")
     if problem["type"] == "missing":
         return "is missing"

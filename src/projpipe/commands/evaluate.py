@@ -30,7 +30,7 @@ def evaluate(model: Path, image_folder: Path, as_json: bool) -> None:
     if not known:
         raise InputError(
             f"{image_folder}: has no folder named after a class of the model ({', '.join(student.classes[:5])}); "
-            f"it has {', '.join(sorted({name for _, name in labelled})[:5])}"
+            f"it has {', '.join(sorted({name for _, name in labelled} - {'.'})[:5]) or 'none'}"
         )
     right = dict.fromkeys(student.classes, 0)
     images = dict.fromkeys(student.classes, 0)
