@@ -39,10 +39,8 @@ def open_sealed(folder: Path, kind: str, names: Sequence[str], mend: str) -> dic
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{folder} is no {kind}: {error}; {mend}") from error
-    found = manifest.get("kind") if isinstance(manifest, dict) else None
-    if found != kind:
-        other = f"{folder} is a {found} and no {kind}; {OTHERS[found]}" if found in OTHERS else None
-        raise InputError(other or f"{folder / MANIFEST} is not that of a {kind}; {mend}")
+    if (found := kind_of(folder)) != kind:
+        raise InputError(_of_another_kind(folder, found, kind, mend))
     if manifest.get("format") != FORMAT:
         raise InputError(f"{folder / MANIFEST}: format {manifest.get('format')!r} is not {FORMAT}; {mend}")
     checksums = manifest.get("sha256")
@@ -53,8 +51,7 @@ def open_sealed(folder: Path, kind: str, names: Sequence[str], mend: str) -> dic
         raise InputError(f"{folder / MANIFEST} was changed: its checksum differs; {mend}")
     for name in names:
         try:
-            with (folder / name).open("rb") as file:
-                checksum = hashlib.file_digest(file, "sha256").hexdigest()
+            checksum = _checksum(folder / name)
         except OSError as error:
             raise InputError(f"{folder} is no {kind}: {error}; {mend}") from error
         if checksum != checksums.get(name):
@@ -63,11 +60,23 @@ def open_sealed(folder: Path, kind: str, names: Sequence[str], mend: str) -> dic
 
 
 def kind_of(folder: Path) -> str | None:
-    """What the manifest of a folder says it is; None where there is none that can be read."""
+    """What the manifest of a folder says it is; None where there is none that can be read, or it says nothing."""
     try:
-        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["kind"]
+        kind = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["kind"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
+    return kind if isinstance(kind, str) else None
+
+
+def _of_another_kind(folder: Path, found: str | None, kind: str, mend: str) -> str:
+    if found in OTHERS:
+        return f"{folder} is a {found} and no {kind}; {OTHERS[found]}"
+    return f"{folder / MANIFEST} is not that of a {kind}; {mend}"
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _own_checksum(manifest: Mapping[str, Any]) -> str:

@@ -23,3 +23,13 @@ def test_a_command_that_is_told_to_end_leaves_nothing_behind(number: signal.Sign
     assert ended.value.code == 128 + number
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(number) == before
+
+
+def test_a_signal_that_nohup_keeps_away_stays_away() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with tidy_when_told_to_end():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

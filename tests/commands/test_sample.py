@@ -94,6 +94,7 @@ def test_a_support_set_is_for_classifiers(image_projector: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--temperature", "0"], "temperature: 0 is not a number above 0"),
         (["--temperature", "nan"], "temperature: nan is not a number above 0"),
         (["--seed", str(2**63)], "is not in the range"),
         (["--top-k", "4"], "top_k: 4 is not in 1..3"),

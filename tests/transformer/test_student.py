@@ -96,6 +96,7 @@ def test_the_card_says_what_the_model_is_and_escapes_names(student: Student, tmp
         (MANIFEST, b"{", "is no model: "),
         (MANIFEST, b"[" * 100_000, "is no model: "),
         (MANIFEST, b"[]", "is not that of a model"),
+        (MANIFEST, b'{"format": 1, "kind": []}', "is not that of a model"),
         (MANIFEST, b'{"format": 1, "kind": "projector"}', "is a projector and no model; make a model of it"),
         (MANIFEST, b'{"format": 2, "kind": "model"}', "format 2 is not 1"),
         (MANIFEST, b'{"format": 1, "kind": "model"}', "it lacks its checksums"),

@@ -40,14 +40,19 @@ class Commands(click.Group):
 
 @contextmanager
 def tidy_when_told_to_end() -> Iterator[None]:
-    """End by an exception where a signal would end the program at once, so that what is half-written is removed."""
-    ends = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {end: signal.signal(end, _leave) for end in ends}
+    """End by an exception where a signal would end the program at once, so that what is half-written is removed.
+
+    A signal that is not to end it, as `nohup` asks for, still does not.
+    """
+    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    ends = [end for end in known if signal.getsignal(end) == signal.SIG_DFL]
+    for end in ends:
+        signal.signal(end, _leave)
     try:
         yield
     finally:
-        for end, handler in before.items():
-            signal.signal(end, handler)
+        for end in ends:
+            signal.signal(end, signal.SIG_DFL)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

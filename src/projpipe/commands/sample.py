@@ -47,7 +47,7 @@ def _is_sheet(out: Path) -> bool:
 
 
 def _drawn(out: Path) -> bool:
-    """Whether what is there is a sheet, or a folder of nothing but numbered pictures."""
+    """Whether what is there is a sheet, or a folder of nothing but numbered pictures, that this command wrote."""
     if _is_sheet(out):
         return _is_marked(out)
     return out.is_dir() and all(re.fullmatch(r"\d+\.png", path.name) and _is_marked(path) for path in out.iterdir())

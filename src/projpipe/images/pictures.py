@@ -28,7 +28,8 @@ def _find(name: str) -> list[Path]:
         path = Path(name) if Path(name).exists() else Path(name).expanduser()
         if path.is_file():
             return [path]
-        named = [] if not name else [path] if path.is_dir() else sorted(map(Path, glob(str(path), recursive=True)))
+        matching = glob(str(path), recursive=True) if name else []
+        named = [path] if name and path.is_dir() else sorted(map(Path, matching))
         pictures = [picture for one in named for picture in _below(one)]
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"{name[:100]!r}: cannot be read ({error}); give an image, a folder or a pattern") from error

@@ -92,16 +92,18 @@ class Projector:
         if support_images is not None:
             classes = self.recognise(support_images)
         assert classes is not None
-        ids = torch.tensor([self.class_ids(classes)])
+        class_ids = self.class_ids(classes)
+        names = [self.classes[class_id] for class_id in class_ids]  # as the projector writes them
+        ids = torch.tensor([class_ids])
         weights = self.operator(ids, torch.ones_like(ids, dtype=torch.bool))
         return Student(
             self.operator.spec,
             {name: tensor[0] for name, tensor in weights.items()},
-            list(classes),
+            names,
             self.objective.of_pictures(bool(self.data.get("inverted"))),
             provenance={
                 "dataset": self.data.get("name"),
-                "held_out_classes": [name for name in classes if name in self.data.get("held_out_classes", [])],
+                "held_out_classes": [name for name in names if name in self.data.get("held_out_classes", [])],
                 **{key: value for key, value in self.provenance.items() if key != "parameters"},
             },
         )

@@ -49,7 +49,7 @@ def train_teacher(
     score = {split: round(measure(split, config.loading_workers), 6) for split in training.SPLITS}
     return model.cpu(), {
         "architecture": config.architecture,
-        "arguments": {name: value for name, value in config.arguments.items() if value is not None},
+        "arguments": learned.teacher_arguments(config, dataset_card)["arguments"],
         "weights": config.weights,
         "license": model.pretrained_cfg.get("license"),
         "params": sum(parameter.numel() for parameter in model.parameters()),
