@@ -39,7 +39,7 @@ def open_sealed(folder: Path, kind: str, names: Sequence[str], mend: str) -> dic
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{folder} is no {kind}: {error}; {mend}") from error
-    if (found := kind_of(folder)) != kind:
+    if (found := _kind(manifest)) != kind:
         raise InputError(_of_another_kind(folder, found, kind, mend))
     if manifest.get("format") != FORMAT:
         raise InputError(f"{folder / MANIFEST}: format {manifest.get('format')!r} is not {FORMAT}; {mend}")
@@ -62,9 +62,13 @@ def open_sealed(folder: Path, kind: str, names: Sequence[str], mend: str) -> dic
 def kind_of(folder: Path) -> str | None:
     """What the manifest of a folder says it is; None where there is none that can be read, or it says nothing."""
     try:
-        kind = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["kind"]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return _kind(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):
         return None
+
+
+def _kind(manifest: object) -> str | None:
+    kind = manifest.get("kind") if isinstance(manifest, dict) else None
     return kind if isinstance(kind, str) else None
 
 
