@@ -1,6 +1,7 @@
 """`projpipe inspect` says what is in a folder."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,3 +42,14 @@ def test_another_folder_is_refused(tmp_path: Path, projpipe: Command) -> None:
     result = projpipe("inspect", tmp_path)
     assert result.exit_code == 2
     assert "is no model" in result.stderr
+
+
+def test_a_projector_whose_manifest_is_cut_off_is_still_told_from_a_model(
+    folder: Path, tmp_path: Path, projpipe: Command
+) -> None:
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    manifest = damaged / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:-10])
+    result = projpipe("inspect", damaged)
+    assert result.exit_code == 2
+    assert "is no projector" in result.stderr

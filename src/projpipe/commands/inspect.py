@@ -19,9 +19,11 @@ SHOWN_NAMES = 12
 def inspect(folder: Path, as_json: bool) -> None:
     """Say what FOLDER, a projector or a model, can do, how large it is and what made it."""
     from projpipe.commands.output import show
+    from projpipe.projection.projector_folder import KIND, TENSORS
     from projpipe.sealed import kind_of
 
-    found = _projector(folder) if kind_of(folder) == "projector" else _model(folder)
+    of_a_projector = kind_of(folder) == KIND or (folder / TENSORS).exists()
+    found = _projector(folder) if of_a_projector else _model(folder)
     rows = [[name.replace("_", " "), _shown(name, value)] for name, value in found.items()]
     show(found, as_json, [row for row in rows if row[1]])
 

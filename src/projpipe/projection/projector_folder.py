@@ -222,8 +222,10 @@ def _assemble(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Pro
 
     source = Source(TransformerSpec.from_json(manifest["source"]), part("source."), part("statistics."))
     student, conditioning = TransformerSpec.from_json(manifest["student"]), Conditioning(**manifest["conditioning"])
-    with torch.random.fork_rng():  # what it starts from is replaced, so that nobody should notice the draw
-        operator = ProjectionOperator(source, student, conditioning, seed=0, free_weights=manifest["free_weights"])
+    with torch.random.fork_rng():  # what it starts from is replaced: nobody should notice the draw, or wait for a PCA
+        operator = ProjectionOperator(
+            source, student, conditioning, 0, "uniform", free_weights=manifest["free_weights"]
+        )
     load_weights(operator, part("operator."))
     operator.inner = part("products.")
     data = manifest["data"]
