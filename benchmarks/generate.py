@@ -39,11 +39,14 @@ def main() -> None:
     parser.add_argument(
         "--projector", type=Path, help="folder of a trained projector, such as data/06_models/projector"
     )
+    parser.add_argument("--no-gates", dest="gates", action="store_false", help="the task mixes templates alone")
     parser.add_argument("--repeats", type=int, default=20)
     arguments = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
-        saving = multiprocessing.get_context("spawn").Process(target=save_projector, args=(Path(folder) / "projector",))
+        saving = multiprocessing.get_context("spawn").Process(
+            target=save_projector, args=(Path(folder) / "projector", arguments.gates)
+        )
         saving.start()
         saving.join()
         projector = measure_loading(Path(folder) / "projector")
@@ -52,13 +55,13 @@ def main() -> None:
             measure_many(load_projector(arguments.projector), Path(folder) / "models")
 
 
-def save_projector(folder: Path) -> None:
+def save_projector(folder: Path, gates: bool) -> None:
     """A projector of a ViT-B/16 that is not trained: its time does not depend on what its weights are."""
     teacher = timm.create_model("vit_base_patch16_224").eval()
     images = torch.randn(2, 3, 224, 224)
     statistics = activation_statistics(teacher, [lambda: teacher(images)])
     source = Source(TransformerSpec.of(teacher), canonical_weights(teacher), statistics)
-    conditioning = Conditioning(templates=6, rank=0, gates=True, units=False, task_embed_dim=32)
+    conditioning = Conditioning(templates=6, rank=0, gates=gates, units=False, task_embed_dim=32)
     operator = ProjectionOperator(source, source.spec.student(192, 12, 3, 4.0), conditioning, seed=0)
     objective = Classification([0.5] * 3, [0.5] * 3, (3, 224, 224))
     Projector(operator.eval(), objective, {"classes": CLASSES}, {}).save(folder)

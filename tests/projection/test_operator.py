@@ -128,7 +128,9 @@ def test_what_is_computed_beforehand_changes_no_student(conditioning: Conditioni
     operator = alive(source, conditioning)
     before = operator(CLASSES, MASK)
     operator.precompute()
-    assert bool(operator.inner) != conditioning.units
+    assert bool(operator.products) != conditioning.units
+    templates_alone = not (conditioning.rank or conditioning.gates or conditioning.units)
+    assert ("q.weight" in operator.products) == templates_alone
     for name, tensor in operator(CLASSES, MASK).items():
         torch.testing.assert_close(tensor, before[name], atol=1e-5, rtol=1e-5, msg=name)
 

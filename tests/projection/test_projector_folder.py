@@ -197,10 +197,10 @@ def test_what_no_task_changes_is_multiplied_once_and_kept_in_the_folder(source: 
     terms = Conditioning(templates=2, rank=0, gates=True, units=False, task_embed_dim=8)
     make_projector(source, terms).save(tmp_path / "projector")
     operator = load_projector(tmp_path / "projector").operator
-    kept = dict(operator.inner)
+    kept = dict(operator.products)
     operator.precompute()
-    assert kept.keys() == operator.inner.keys() > set()
-    for name, tensor in operator.inner.items():
+    assert kept.keys() == operator.products.keys() > set()
+    for name, tensor in operator.products.items():
         torch.testing.assert_close(kept[name], tensor, msg=name)
 
 

@@ -6,6 +6,9 @@ Ones' (arXiv 2506.05641). The parametrisation is projpipe's own; docs/design.md 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 
@@ -17,8 +20,8 @@ from projpipe.transformer.canonical import Weights, module_key
 from projpipe.transformer.class_weights import class_weights, own_rows
 from projpipe.transformer.spec import TransformerSpec
 
-READING = {"q": "attn", "k": "attn", "v": "attn", "fc1": "mlp"}  # linear maps, and the factors they read through
-WRITING = {"out": "attn", "fc2": "mlp"}
+READING = {"q": "attn_read", "k": "attn_read", "v": "attn_read", "fc1": "mlp_read"}  # linear maps and the factors that
+WRITING = {"out": "attn_write", "fc2": "mlp_write"}  # tie them to the residual stream
 _WHOLE = ("patch.weight", "patch.bias", "prefix", "pos", "head.weight", "head.bias")
 
 
@@ -53,7 +56,7 @@ class ProjectionOperator(nn.Module):
         self.tuned, self.free_weights = tuned, free_weights
         self.classes = class_weights(student)
         self.own_shapes = self.classes.own_shapes(source.num_classes, student.embed_dim)
-        self.inner: Weights = {}  # see `precompute`
+        self.products: Weights = {}  # see `precompute`
         self.tuned_weights = nn.ParameterDict()
         if tuned:
             self.tuned_weights.update({module_key(name): nn.Parameter(t.clone()) for name, t in source.weights.items()})
@@ -138,10 +141,14 @@ class ProjectionOperator(nn.Module):
         self, coefficients: dict[str, Tensor | None], classes: Tensor, mask: Tensor, familiar: Tensor | None = None
     ) -> Weights:
         """Student weights from the coefficients of every factor (None where it is static)."""
-        factor = {name: self.factors[name](value) for name, value in coefficients.items()}
         source = self._merged_source()
-        inner = self.inner or self._inner(factor, source)
-        embed_write = factor["embed_write"][:, 0]
+
+        @cache
+        def factor(name: str) -> Tensor:
+            return self.factors[name](coefficients[name])
+
+        products = self.products or self._inner(source)
+        embed_write = factor("embed_write")[:, 0]
         weights = {
             "patch.weight": embed_write @ source["patch.weight"],
             "patch.bias": embed_write @ source["patch.bias"],
@@ -153,20 +160,19 @@ class ProjectionOperator(nn.Module):
             scale = (embed_write * source["pre.weight"]).square().sum((1, 2), keepdim=True) / self.spec.embed_dim
             weights["pre.weight"] = scale.sqrt().squeeze(-1).expand(-1, self.spec.embed_dim)
             weights["pre.bias"] = embed_write @ source["pre.bias"]
-        for name, site in READING.items():
-            units, read = factor[f"{name}_units"], factor[f"{site}_read"]
-            if name in inner:
-                weights[f"{name}.weight"] = inner[name] @ read.mT
+        for name, stream in (READING | WRITING).items():
+            if f"{name}.weight" in products:
+                for key, mixed in (f"{name}.weight", stream), (f"{name}.bias", _bias_factor(name)):
+                    weights[key] = self._factor(mixed).mix(coefficients[mixed], products[key])
+                continue
+            residual = factor(stream)
+            if name in products:
+                weight = products[name] @ residual.mT if name in READING else residual @ products[name]
             else:
-                weights[f"{name}.weight"] = units @ (source[f"{name}.weight"] @ read.mT)
-            weights[f"{name}.bias"] = _project_bias(units, source[f"{name}.bias"])
-        for name, site in WRITING.items():
-            units, write = factor[f"{name}_units"], factor[f"{site}_write"]
-            if name in inner:
-                weights[f"{name}.weight"] = write @ inner[name]
-            else:
-                weights[f"{name}.weight"] = (write @ source[f"{name}.weight"]) @ units.mT
-            weights[f"{name}.bias"] = _project_bias(write, source[f"{name}.bias"])
+                units, own = factor(f"{name}_units"), source[f"{name}.weight"]
+                weight = units @ (own @ residual.mT) if name in READING else (residual @ own) @ units.mT
+            weights[f"{name}.weight"] = weight
+            weights[f"{name}.bias"] = _project_bias(factor(_bias_factor(name)), source[f"{name}.bias"])
         self._place_classes(weights, factor, source, classes, mask, familiar)
         for key, tensor in self.free.items():
             if (name := key.replace("_", ".")) not in self.own_shapes:
@@ -176,7 +182,7 @@ class ProjectionOperator(nn.Module):
     def _place_classes(
         self,
         weights: Weights,
-        factor: dict[str, Tensor],
+        factor: Callable[[str], Tensor],
         source: Weights,
         classes: Tensor,
         mask: Tensor,
@@ -185,30 +191,51 @@ class ProjectionOperator(nn.Module):
         """Add the head, and what belongs to the tasks' classes."""
         bias = source["head.bias"]
         if self.spec.symbols:
-            weights["head.weight"] = source["head.weight"] @ factor["head_read"][:, 0].mT
+            weights["head.weight"] = source["head.weight"] @ factor("head_read")[:, 0].mT
             weights["head.bias"] = bias[None]
         else:
             bias = bias[classes]
-        rows = source[self.classes.table][classes] @ factor[self.classes.factor][:, 0].mT
+        rows = source[self.classes.table][classes] @ factor(self.classes.factor)[:, 0].mT
         learned = {name: self.free[module_key(name)] for name in self.own_shapes if module_key(name) in self.free}
         own = {name: own_rows(table, classes, familiar) for name, table in learned.items()}
         self.classes.place(weights, rows, own, bias, mask)
 
     @torch.no_grad()
     def precompute(self) -> None:
-        """Multiply what no task changes, once for all students that a trained operator will make."""
-        factor = {name: factor(None) for name, factor in self.factors.items() if not factor.num_coefficients}
-        self.inner = self._inner(factor, self._merged_source())
+        """Multiply what no task changes, once for all students that a trained operator will make.
 
-    def _inner(self, factor: dict[str, Tensor], source: Weights) -> Weights:
+        Where the task only mixes templates, what is left of making a student's linear map is a weighted sum of the
+        products of each template; gates and low-rank terms leave products with chosen heads and hidden units alone.
+        """
+        source = self._merged_source()
+        self.products = {}
+        for name, inner in self._inner(source).items():
+            stream = self._factor((READING | WRITING)[name])
+            if not stream.is_mixture:
+                self.products[name] = inner
+                continue
+            parts, each = stream.parts(), inner[0][:, None]
+            bias = self._factor(_bias_factor(name)).parts() @ source[f"{name}.bias"][:, None, :, None]
+            self.products[f"{name}.weight"] = each @ parts.mT if name in READING else parts @ each
+            self.products[f"{name}.bias"] = bias.squeeze(-1)
+
+    def _inner(self, source: Weights) -> Weights:
         """The source's weights between chosen units and the whole residual stream, where no task changes the choice."""
         inner = {}
-        for name in (*READING, *WRITING):
-            units = factor.get(f"{name}_units")
-            if units is not None and len(units) == 1:
+        for name in READING | WRITING:
+            units = self._factor(f"{name}_units")
+            if not units.num_coefficients:
                 weight = source[f"{name}.weight"]
-                inner[name] = units @ weight if name in READING else weight @ units.mT
+                inner[name] = units(None) @ weight if name in READING else weight @ units(None).mT
         return inner
+
+    def _factor(self, name: str) -> Factor:
+        return self.factors[name]  # type: ignore[return-value]
+
+
+def _bias_factor(name: str) -> str:
+    """The factor that a linear map's bias goes through: that of what it writes."""
+    return WRITING.get(name, f"{name}_units")
 
 
 def _before_the_norm(weights: Weights) -> Weights:

@@ -173,7 +173,7 @@ class Projector:
         state = {name: tensor for name, tensor in self.operator.state_dict().items() if "tuned_weights" not in name}
         operator = {f"operator.{name}": tensor for name, tensor in state.items()}
         self.operator.precompute()
-        products = {f"products.{name}": tensor for name, tensor in self.operator.inner.items()}
+        products = {f"products.{name}": tensor for name, tensor in self.operator.products.items()}
         tensors = {**source, **statistics, **operator, **products}
         content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
         described = {
@@ -227,7 +227,7 @@ def _assemble(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Pro
             source, student, conditioning, 0, "uniform", free_weights=manifest["free_weights"]
         )
     load_weights(operator, part("operator."))
-    operator.inner = part("products.")
+    operator.products = part("products.")
     data = manifest["data"]
     if len(set(data["classes"])) != source.num_classes:
         raise ValueError(f"{len(set(data['classes']))} names of classes for {source.num_classes}")
