@@ -6,6 +6,7 @@ from projpipe.projection.factors import Conditioning
 
 TERMS = {
     "templates": Conditioning(templates=3, rank=0, gates=False, units=False, task_embed_dim=8),
+    "templates, on units too": Conditioning(templates=3, rank=0, gates=False, units=True, task_embed_dim=8),
     "rank": Conditioning(templates=0, rank=2, gates=False, units=False, task_embed_dim=8),
     "gates": Conditioning(templates=0, rank=0, gates=True, units=False, task_embed_dim=8),
     "all": Conditioning(templates=3, rank=2, gates=True, units=False, task_embed_dim=8),

@@ -135,6 +135,27 @@ def test_what_is_computed_beforehand_changes_no_student(conditioning: Conditioni
         torch.testing.assert_close(tensor, before[name], atol=1e-5, rtol=1e-5, msg=name)
 
 
+def test_a_static_projection_is_computed_beforehand_as_a_whole(source: Source, static: Conditioning) -> None:
+    operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), static, seed=0)
+    before = operator(CLASSES, MASK)
+    operator.precompute()
+    assert {f"{name}.weight" for name in ("q", "k", "v", "out", "fc1", "fc2")} < operator.products.keys()
+    for name, tensor in operator(CLASSES, MASK).items():
+        torch.testing.assert_close(tensor, before[name], atol=1e-5, rtol=1e-5, msg=name)
+
+
+def test_what_was_computed_beforehand_is_void_once_it_learns_or_is_loaded(source: Source) -> None:
+    terms = Conditioning(templates=2, rank=0, gates=True, units=False, task_embed_dim=8)
+    operator = alive(source, terms).eval()
+    operator.precompute()
+    assert operator.double().products["q"].dtype == torch.float64
+    operator.train()
+    assert not operator.products
+    operator.precompute()
+    operator.load_state_dict(operator.state_dict())
+    assert not operator.products
+
+
 @pytest.mark.parametrize("start", ["principal", "random", "uniform"])
 def test_the_residual_stream_is_read_through_orthogonal_directions_whatever_the_start(
     start: str, source: Source, static: Conditioning

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +57,8 @@ class ProjectionOperator(nn.Module):
         self.tuned, self.free_weights = tuned, free_weights
         self.classes = class_weights(student)
         self.own_shapes = self.classes.own_shapes(source.num_classes, student.embed_dim)
-        self.products: Weights = {}  # see `precompute`
+        self.products: Weights = {}  # see `precompute`; what is trained, or loaded, makes them void
+        self.register_load_state_dict_post_hook(lambda *_: self.products.clear())
         self.tuned_weights = nn.ParameterDict()
         if tuned:
             self.tuned_weights.update({module_key(name): nn.Parameter(t.clone()) for name, t in source.weights.items()})
@@ -84,6 +86,15 @@ class ProjectionOperator(nn.Module):
             )
             nn.init.zeros_(self.coefficients.weight)
             nn.init.zeros_(self.coefficients.bias)
+
+    def train(self, mode: bool = True) -> Self:
+        if mode:
+            self.products.clear()
+        return super().train(mode)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self.products = {name: fn(tensor) for name, tensor in self.products.items()}
+        return super()._apply(fn, recurse)
 
     def _factors(self) -> list[Factor]:
         return list(self.factors.values())  # type: ignore[arg-type]
@@ -204,8 +215,10 @@ class ProjectionOperator(nn.Module):
     def precompute(self) -> None:
         """Multiply what no task changes, once for all students that a trained operator will make.
 
-        Where the task only mixes templates, what is left of making a student's linear map is a weighted sum of the
-        products of each template; gates and low-rank terms leave products with chosen heads and hidden units alone.
+        `products` has, by a linear map's name, the source's weights between the chosen heads or hidden units and the
+        whole residual stream; gates and low-rank terms stand between these and the students. Where the task only mixes
+        templates, it has in their place, by a canonical weight's name, the product of every template, so that what is
+        left of making a student's linear map is a weighted sum.
         """
         source = self._merged_source()
         self.products = {}
