@@ -1,17 +1,25 @@
 """A comparison's plan and parts."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
+from pydantic import ValidationError
 
+import projpipe.training.part as part_module
+from projpipe.baselines.pruned import prune_for_task
 from projpipe.config import CompareMethodsConfig
 from projpipe.errors import InputError
+from projpipe.training.batches import LabelledImages
 from projpipe.training.comparison import plan, run_comparison
-from projpipe.training.part import Part, train_part
-from projpipe.training.run_inputs import RunInputs
+from projpipe.training.loop import task_score
+from projpipe.training.methods import TaskModel
+from projpipe.training.part import Part, pruned_shape, train_part
+from projpipe.training.run_inputs import RunInputs, load_staged
+from projpipe.transformer.export import export_student
 
 JUDGED = {"new_combination": [[0, 2], [1, 5, 6]], "new_class": [[7, 8]]}
 SAMPLED = JUDGED["new_combination"]
@@ -49,6 +57,7 @@ def test_a_plan_has_a_part_a_method_and_seed_with_the_tables_and_its_own_changes
     [
         ([{"method": "projected", "changes": {"conditioning": {"ranck": 2}}}], {}, r"conditioning\.ranck"),
         ([{"method": "projected"}], {"changes": {"optimisation": {"steps": 0}}}, r"optimisation\.steps: .*given: 0"),
+        ([{"method": "static", "changes": {"learning_rates": {"static": -1}}}], {}, r"learning_rates\.static"),
         ([{"method": "scratch"}], {}, "scratch has no learning_rate; give it one"),
         ([{"method": "projected"}, {"method": "projected"}], {}, "'projected' stands there twice"),
         ([{"method": "projected", "name": "teacher"}], {}, "'teacher' is the name of a row that is added"),
@@ -60,6 +69,24 @@ def test_what_cannot_be_is_refused_with_its_place(
 ) -> None:
     with pytest.raises(InputError, match=rf"compare_methods\.tables \('small'\).*{message}"):
         plan(compared(*methods, **table), settings())
+
+
+def test_a_changed_learning_rate_is_the_one_that_is_used(settings: Any) -> None:
+    method = {"method": "static", "changes": {"learning_rates": {"static": 0.5}}}
+    assert {part.learning_rate for part in plan(compared(method), settings())} == {0.5}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"changes": {"seeds": [7]}}, "seeds cannot be changed for a row or a table; give them to the table"),
+        ({"changes": {"ray": {"num_workers": 2}}}, "ray cannot be changed"),
+        ({"seeds": [1, 1]}, r"seeds \[1, 1\] repeat a value; give each once"),
+    ],
+)
+def test_what_a_table_cannot_change_is_refused(table: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        compared({"method": "projected"}, **table)
 
 
 def test_tables_of_one_name_are_refused(settings: Any) -> None:
@@ -99,15 +126,97 @@ def test_every_method_is_trained_judged_and_weighed(
     assert outcome["tasks"] == (2 if per_task else 3)
 
 
-def test_controls_are_told_wrong_tasks_and_judged_on_the_same_ones(
-    run_inputs: RunInputs, tmp_path: Path, settings: Any
+class Judging(NamedTuple):
+    """One call of `task_score`."""
+
+    model: TaskModel
+    task: list[int]
+    told: torch.Tensor | None
+    first_image: int
+
+
+@pytest.fixture
+def judged_as(monkeypatch: pytest.MonkeyPatch) -> list[Judging]:
+    """Every call by which a part judges its model, which is judged all the same."""
+    calls: list[Judging] = []
+
+    def watched(forward: Any, data: LabelledImages, task: list[int], device: torch.device) -> float:
+        model, told = (forward.func, forward.keywords["embedding"]) if isinstance(forward, partial) else (forward, None)
+        calls.append(Judging(model, task, told, int(data.image_ids[0])))
+        return task_score(forward, data, task, device)
+
+    monkeypatch.setattr(part_module, "task_score", watched)
+    return calls
+
+
+def test_controls_are_told_other_tasks_and_judged_on_the_same_ones(
+    run_inputs: RunInputs, tmp_path: Path, settings: Any, judged_as: list[Judging]
 ) -> None:
     folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
-    part = one_part("projected", settings, controls=True)
-    accuracies = train_part(folder, part, JUDGED, SAMPLED, CPU)["scores"]
-    assert {name: len(found) for name, found in accuracies.items()} == dict.fromkeys(
+    scores = train_part(folder, one_part("projected", settings, controls=True), JUDGED, SAMPLED, CPU)["scores"]
+    assert {name: len(found) for name, found in scores.items()} == dict.fromkeys(
         ("method", "shuffled", "mean", "random"), 3
     )
+    tasks = [task for of_kind in JUDGED.values() for task in of_kind]
+    assert [call.task for call in judged_as[:12]] == 4 * tasks
+    model = judged_as[0].model
+    own = torch.stack([model.embed(task) for task in tasks])
+    method, shuffled, mean, drawn = ([call.told for call in judged_as[i : i + 3]] for i in (0, 3, 6, 9))
+    assert method == [None] * 3
+    of_training = torch.stack([model.embed(task) for task in run_inputs.train_tasks])
+    torch.testing.assert_close(torch.cat(shuffled), torch.stack([own[1], own[0], of_training[0]]))
+    torch.testing.assert_close(torch.cat(mean), of_training.mean(0).expand(3, -1))
+    assert (torch.cat(drawn) - own).abs().amax(1).min() > 1e-3
+
+
+def test_methods_are_judged_on_test_images_and_compared_on_validation_images(
+    run_inputs: RunInputs, tmp_path: Path, settings: Any, judged_as: list[Judging]
+) -> None:
+    folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
+    train_part(folder, one_part("static", settings), JUDGED, SAMPLED, CPU)
+    validation, test = (int(run_inputs.logits[f"{split}_image_ids"][0]) for split in ("validation", "test"))
+    assert [call.first_image for call in judged_as] == [test] * 3 + [validation] * len(SAMPLED)
+
+
+@pytest.mark.parametrize(("method", "taught"), [("scratch", False), ("distilled", True), ("universal", True)])
+def test_all_but_models_from_scratch_learn_from_the_teacher(
+    method: str, taught: bool, run_inputs: RunInputs, tmp_path: Path, settings: Any
+) -> None:
+    def losses(inputs: RunInputs) -> list[float]:
+        folder = tmp_path / inputs.stage(tmp_path, "comparison", {})
+        return [row["loss"] for row in train_part(folder, one_part(method, settings), JUDGED, SAMPLED, CPU)["history"]]
+
+    other = {**run_inputs.logits, "train_logits": run_inputs.logits["train_logits"].flip(-1) * 3}
+    assert (losses(run_inputs) != losses(replace(run_inputs, logits=other))) == taught
+
+
+def test_a_pruned_part_starts_at_the_teacher_pruned_for_each_task(
+    run_inputs: RunInputs, tmp_path: Path, settings: Any
+) -> None:
+    part = one_part("pruned", settings)
+    folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
+    data, source = load_staged(folder)
+    found = train_part(folder, part, JUDGED, SAMPLED, CPU)["scores"]["pruned_only"]
+    teacher, shape = export_student(source.spec, source.weights), pruned_shape(part, source.spec, SAMPLED)
+    for task, score in zip(SAMPLED, found, strict=True):
+        rows = torch.cat([data.train.rows_of_class(class_id)[:64] for class_id in task])
+        places = torch.tensor([task.index(int(label)) for label in data.train.labels[rows]])
+        pruned = prune_for_task(teacher, data.train.read(rows), places, task, shape)
+        tested = torch.cat([data.test.rows_of_class(class_id) for class_id in task])
+        labels = torch.tensor([task.index(int(label)) for label in data.test.labels[tested]])
+        with torch.no_grad():
+            hits = pruned(data.test.read(tested)).argmax(-1) == labels
+        assert score == pytest.approx(hits.float().mean().item())
+
+
+def test_a_student_smaller_than_pruning_can_make_the_teacher_is_refused_before_work_starts(
+    run_inputs: RunInputs, tmp_path: Path, settings: Any
+) -> None:
+    student = {"embed_dim": 2, "depth": 1, "num_heads": 1}
+    parts = plan(compared({"method": "pruned", "learning_rate": 0.1}, changes={"student": student}), settings())
+    with pytest.raises(InputError, match=r"tables \('small'\)\.methods \('pruned'\): params: .*at least"):
+        run_comparison(parts, run_inputs, JUDGED, SAMPLED, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_tuned_source_is_weighed_with_its_own_objective(run_inputs: RunInputs, tmp_path: Path, settings: Any) -> None:

@@ -19,6 +19,7 @@ from projpipe.training.session import Place, train_seeds
 def train(inputs: RunInputs, folder: Path, method: str, resume: Any = None) -> list[Any]:
     """All checkpoints of a run, the finished one last."""
     data, source = load_staged(folder / inputs.stage(folder, method, {}))
+    data = replace(data, test=None)  # nothing of a training run may look at it
     make = partial(build, method, source, inputs.config)
     saved: list[Any] = []
 

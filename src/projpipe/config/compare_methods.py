@@ -2,10 +2,21 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
-from projpipe.config.base import Config, Seed
+from projpipe.config.base import Config, Seeds
 
+OF_THE_TABLE = {"seeds": "give them to the table", "ray": "it is the same for all"}
+
+
+def _of_a_method(changes: dict[str, Any]) -> dict[str, Any]:
+    for name, mend in OF_THE_TABLE.items():
+        if name in changes:
+            raise ValueError(f"{name} cannot be changed for a row or a table; {mend}")
+    return changes
+
+
+Changes = Annotated[dict[str, Any], AfterValidator(_of_a_method)]
 Method = Literal["projected", "static", "universal", "universal_selected", "scratch", "distilled", "pruned"]
 
 
@@ -18,7 +29,7 @@ class ComparedMethod(Config):
     method: Method
     name: str = ""
     learning_rate: PositiveFloat | None = None
-    changes: dict[str, Any] = Field(default_factory=dict)
+    changes: Changes = Field(default_factory=dict)
 
 
 class ComparisonTable(Config):
@@ -28,8 +39,8 @@ class ComparisonTable(Config):
     """
 
     name: str
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
-    changes: dict[str, Any] = Field(default_factory=dict)
+    seeds: Seeds
+    changes: Changes = Field(default_factory=dict)
     controls: bool = False
     methods: Annotated[tuple[ComparedMethod, ...], Field(min_length=1)]
 

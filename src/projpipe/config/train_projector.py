@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from projpipe.config.base import Config, Fraction, Precision, Seed
+from projpipe.config.base import Config, Fraction, Precision, Seeds
 
 
 class StudentConfig(Config):
@@ -90,7 +90,7 @@ class RayConfig(Config):
 class TrainProjectorConfig(Config):
     """Parameters of the pipeline `train_projector`."""
 
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
+    seeds: Seeds
     student: StudentConfig
     start: Literal["principal", "random", "uniform"]
     source: Literal["frozen", "tuned"]
@@ -101,9 +101,7 @@ class TrainProjectorConfig(Config):
     ray: RayConfig
 
     @model_validator(mode="after")
-    def _distinct_seeds_and_even_shares(self) -> "TrainProjectorConfig":
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds {list(self.seeds)} repeat a value; give each once")
+    def _even_shares(self) -> "TrainProjectorConfig":
         tasks, workers = self.optimisation.tasks_per_step, self.ray.num_workers
         if tasks % workers:
             raise ValueError(

@@ -21,7 +21,7 @@ from projpipe.errors import InputError
 from projpipe.metric import Metric
 from projpipe.training.controls import CONTROLS
 from projpipe.training.distributed import connect
-from projpipe.training.part import PER_TASK, PRUNED_ONLY, Judged, Part, train_part
+from projpipe.training.part import PER_TASK, PRUNED_ONLY, Judged, Part, pruned_shape, train_part
 from projpipe.training.run_inputs import RunInputs
 
 RESERVED = {"teacher", PRUNED_ONLY, *CONTROLS}
@@ -49,6 +49,8 @@ def run_comparison(
         if part.method in PER_TASK and not inputs.objective.per_task:
             raise InputError(f"{place}: {part.method} is not there for {inputs.objective.name}; leave it out")
         inputs.source.spec.student(**part.config.student.model_dump(), place=place)  # refuses before work starts
+        if part.method == "pruned":
+            pruned_shape(part, inputs.source.spec, sampled)
     name = inputs.stage(runs, "comparison", {"judged": judged, "sampled": sampled})
     folder = (runs / name).resolve()
     missing = {part.file(): part for part in parts if not (folder / part.file()).exists()}
@@ -78,7 +80,7 @@ def plan(config: CompareMethodsConfig, base: TrainProjectorConfig) -> list[Part]
             raise InputError(f"{place}.methods: {min(taken)!r} is the name of a row that is added; give another one")
         for position, (name, method) in enumerate(zip(names, table.methods, strict=True)):
             resolved = _resolve(base, table, method, f"{place}.methods ({name!r})")
-            rate = method.learning_rate or getattr(base.learning_rates, method.method, None)
+            rate = method.learning_rate or getattr(resolved.learning_rates, method.method, None)
             if rate is None:
                 raise InputError(f"{place}.methods ({name!r}): {method.method} has no learning_rate; give it one")
             controls = table.controls and position == 0
@@ -127,7 +129,7 @@ def _train_on_ray(
     done = 0
     while running:
         (ready,), _ = ray.wait(list(running))
-        part, outcome = running.pop(ready), ray.get(ready)
+        part, outcome = running.pop(ready), _outcome(ready)
         with write_atomically(folder / part.file()) as temporary:
             temporary.write_text(json.dumps(outcome))
         done += 1
@@ -142,3 +144,15 @@ def _train_on_ray(
             metric.title,
             metric.value(best),
         )
+
+
+def _outcome(reference: Any) -> dict[str, Any]:
+    """What a Ray task returned; what a person can mend is raised as the task raised it."""
+    import ray
+
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, InputError):
+            raise error.cause from None
+        raise

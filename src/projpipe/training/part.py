@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from projpipe.baselines.per_task import PerTaskModels, random_starts, stacked
 from projpipe.baselines.pruned import prune_for_task, pruned_spec
 from projpipe.config import TrainProjectorConfig
+from projpipe.errors import InputError
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
 from projpipe.training.batches import LabelledImages, draw_batch, pad_tasks
@@ -124,9 +125,22 @@ def _start(part: Part, source: Source, sampled: list[list[int]], images: Labelle
     spec = source.spec.student(**part.config.student.model_dump())
     if part.method != "pruned":
         return TaskModel(PerTaskModels(spec, sampled, random_starts(spec, sampled, seed)))
-    classes = sorted(map(len, sampled))[len(sampled) // 2]
-    shape = pruned_spec(source.spec, classes, spec.deployed_params(classes))
+    shape = pruned_shape(part, source.spec, sampled)
     return TaskModel(PerTaskModels(shape, sampled, _pruned(source, sampled, images, shape)))
+
+
+def pruned_shape(part: Part, source: TransformerSpec, sampled: list[list[int]]) -> TransformerSpec:
+    """To what the teacher is pruned: as many parameters as a student has for the median task.
+
+    Raises:
+        InputError: the student is smaller than pruning can make the teacher.
+    """
+    classes = sorted(map(len, sampled))[len(sampled) // 2]
+    student = source.student(**part.config.student.model_dump())
+    try:
+        return pruned_spec(source, classes, student.deployed_params(classes))
+    except InputError as error:
+        raise InputError(f"compare_methods.tables ({part.table!r}).methods ({part.name!r}): {error}") from error
 
 
 def _pruned(source: Source, tasks: list[list[int]], images: LabelledImages, spec: TransformerSpec) -> Weights:

@@ -10,6 +10,7 @@ from kedro.utils import find_kedro_project
 from torch import Tensor, nn
 
 from projpipe.config import CompareMethodsConfig, EvaluateConfig
+from projpipe.errors import InputError
 from projpipe.evaluation.comparison import comparison_history, comparison_results, comparison_summary
 from projpipe.evaluation.cost import Cost, deployed_cost
 from projpipe.evaluation.latency import Latency, forward_latencies, machine, sampling_latencies
@@ -36,7 +37,13 @@ def train_and_judge(
 ) -> Outcomes:
     """Train and judge every method of every table with every seed; what is finished already is read."""
     judged = {kind: class_ids_of(tasks, kind) for kind in JUDGED_KINDS}
-    sampled = judged["new_combination"][: compare_methods.sampled_tasks]
+    combinations, count = judged["new_combination"], compare_methods.sampled_tasks
+    if count > len(combinations):
+        raise InputError(
+            f"compare_methods.sampled_tasks: {count} is more than the {len(combinations)} held-out combinations that "
+            "split_tasks has drawn; lower it, or have more drawn"
+        )
+    sampled = combinations[:count]
     return run_comparison(parts, run_inputs, judged, sampled, run_store)
 
 
