@@ -16,7 +16,7 @@ TOLD = {
     "mean": "the mean embedding of the training tasks",
     "random": "a random embedding",
 }
-FEW_SEEDS, FEW_TASKS, NOISY = 3, 10, 0.2
+FEW_SEEDS, FEW_TASKS, NOISY = 5, 10, 0.2
 CEILINGS = {ACCURACY.name: 0.97}  # of metrics that have an end to come near to
 
 

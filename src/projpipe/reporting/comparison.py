@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from projpipe.metric import METRICS, Metric
+from projpipe.reporting.caveats import FEW_SEEDS
 from projpipe.reporting.formats import count, percent
 from projpipe.reporting.looks import KIND_NAMES, METHOD_NAMES
 from projpipe.training.part import PER_TASK
@@ -51,6 +52,7 @@ def _reading(metric: Metric, teacher: Mapping[str, Any]) -> str:
     return (
         f"{scores} 95 % interval in brackets. Differences are paired by seed and task, in {metric.step_title}"
         f"{direction}. They are bold where their interval leaves out zero; a plain one shows no difference either way. "
+        "Tasks share classes and test images, and are not independent of each other. "
         f"The teacher has {teacher['params']:,} parameters and takes {count(teacher['macs'])} multiply-accumulates an "
         "image."
     )
@@ -83,9 +85,16 @@ def _setting(table: Mapping[str, Any], teacher: Mapping[str, Any]) -> str:
         f"mlp_ratio {student['mlp_ratio']:g}; {student['params']:,} parameters ({percent(reduction['params'])} % fewer "
         f"than the teacher), {count(student['macs'])} multiply-accumulates an image ({percent(reduction['macs'])} % "
         f"fewer). {table['steps']:,} training steps; seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}."
-        + " With one seed, intervals hold the spread of tasks alone."
-        * (len(seeds) == 1)
+        + _of_few_seeds(len(seeds))
     )
+
+
+def _of_few_seeds(seeds: int) -> str:
+    if seeds == 1:
+        return " With one seed, intervals hold the spread of tasks alone."
+    if seeds < FEW_SEEDS:
+        return f" {seeds} seeds barely show the spread between training runs: intervals are likely too narrow."
+    return ""
 
 
 def _scores(table: Mapping[str, Any], metric: Metric) -> str:
