@@ -53,7 +53,13 @@ def projector(source: Source, objective: Classification) -> Projector:
         "score": {"test": 0.96},
         "license": "apache-2.0",
     }
-    return Projector(operator.eval(), objective, data, {"teacher": teacher, "seed": 0, "validation_score": 0.978})
+    provenance = {
+        "teacher": teacher,
+        "seed": 0,
+        "validation_score": 0.978,
+        "tuned_source": {"before": 0.96, "after": 0.957},
+    }
+    return Projector(operator.eval(), objective, data, provenance)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ def test_a_projector_says_what_it_can_do(folder: Path, projpipe: Command) -> Non
     assert shown["seed"].strip() == "0"
     assert shown["arguments of the teacher"].strip() == '{"depth": 4}'
     assert shown["accuracy on validation tasks"].strip() == "97.8 %"
+    assert shown["accuracy of the tuned teacher"].strip() == "before 96.0 %, after 95.7 %"
     assert '"Bags, small"' in shown["classes"]
 
 

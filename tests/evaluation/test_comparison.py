@@ -56,7 +56,7 @@ def compared() -> tuple[list[Part], list[dict[str, Any]], pd.DataFrame]:
     parts, outcomes = [], []
     for seed in (0, 1):
         parts.append(part("1x", "ours", "projected", seed, 100))
-        outcomes.append(outcome(seed, 0.8, method=[0.7, 0.9, 0.6 + seed / 10], shuffled=[0.5, 0.5, 0.5]))
+        outcomes.append(outcome(seed, 0.8 + 0.02 * seed, method=[0.7, 0.9, 0.6 + seed / 10], shuffled=[0.5, 0.5, 0.5]))
         parts.append(part("1x", "theirs", "distilled", seed, 100))
         outcomes.append(outcome(seed, 0.6, method=[0.6, 0.7]))
     parts.append(part("5x", "ours", "projected", 0, 500))
@@ -110,7 +110,7 @@ def test_a_table_says_what_its_first_row_and_its_students_are(compared: Any) -> 
 
 def test_a_checkpoint_that_was_refused_is_not_reported(compared: Any) -> None:
     ours = comparison_summary(*compared, COSTS, bootstrap_samples=50, seed=0)["1x"]["methods"]["ours"]
-    assert ours["validation_score"] == 0.8
+    assert ours["validation_score"] == pytest.approx(0.81)  # the mean of both seeds
     assert ours["source_score"] == {"before": 0.99, "after": 0.98}
     assert ours["training_flops"] == 700
 

@@ -79,6 +79,7 @@ def _made_by(provenance: dict[str, Any]) -> dict[str, Any]:
     return {
         f"{metric}_of_the_teacher": teacher.get("score"),
         f"{metric}_on_validation_tasks": provenance.get("validation_score"),
+        f"{metric}_of_the_tuned_teacher": provenance.get("tuned_source"),
         "architecture_of_the_teacher": teacher.get("architecture"),
         "arguments_of_the_teacher": teacher.get("arguments"),
         "licence_of_the_teacher": teacher.get("license"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import mean
 from typing import Any
 
 import pandas as pd
@@ -72,25 +73,31 @@ def comparison_summary(
             "steps": first.config.optimisation.steps,
             "seeds": sorted({part.seed for part, _ in own}),
             "reference": first.name,
-            "methods": {part.name: _method(part, outcome) for part, outcome in own if part.seed == first.seed},
+            "methods": {
+                name: _method([pair for pair in own if pair[0].name == name])
+                for name in dict.fromkeys(part.name for part, _ in own)
+            },
             **summarise(of_table, first.name, bootstrap_samples, seed),
             "break_even": _break_even(first, own),
         }
     return tables
 
 
-def _method(part: Part, outcome: Mapping[str, Any]) -> dict[str, Any]:
-    history = outcome["history"]
-    best = [row for row in history if row["kept"]][-1]
-    source = {"before": history[0]["source_score"], "after": best["source_score"]}
+def _method(own: Sequence[tuple[Part, Mapping[str, Any]]]) -> dict[str, Any]:
+    """One row, of a part a seed: scores are means over the seeds, costs are those of one of them."""
+    part, outcome = own[0]
+    histories = [outcome["history"] for _, outcome in own]
+    best = [[row for row in history if row["kept"]][-1] for history in histories]
+    before = [history[0]["source_score"] for history in histories]
+    after = [row["source_score"] for row in best]
     return {
         "method": part.method,
         "learning_rate": part.learning_rate,
-        "steps": history[-1]["step"],
-        "validation_score": best["validation_score"],
-        "training_flops": history[-1]["step"] * outcome["flops_per_step"],
+        "steps": histories[0][-1]["step"],
+        "validation_score": mean(row["validation_score"] for row in best),
+        "training_flops": histories[0][-1]["step"] * outcome["flops_per_step"],
         "flops_to_make": outcome["flops_to_make"],
-        "source_score": None if source["before"] is None else source,
+        "source_score": None if before[0] is None else {"before": mean(before), "after": mean(after)},
     }
 
 

@@ -67,6 +67,14 @@ def assemble_projector(
             "parameters": config.model_dump(mode="json"),
             "seed": seed,
             "validation_score": round(float(best["validation_score"]), 6),
+            **_tuned_source(history[history["seed"] == seed], best),
             "versions": package_versions(),
         },
     )
+
+
+def _tuned_source(history: pd.DataFrame, best: pd.Series) -> dict[str, Any]:
+    """The score of a source that was tuned, on validation images: at the start and as it is kept; nothing of others."""
+    scores = {"before": history.sort_values("step").iloc[0]["source_score"], "after": best["source_score"]}
+    known = {when: round(float(score), 6) for when, score in scores.items() if pd.notna(score)}
+    return {"tuned_source": known} if known else {}
