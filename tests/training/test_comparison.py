@@ -79,8 +79,10 @@ def test_a_changed_learning_rate_is_the_one_that_is_used(settings: Any) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"changes": {"seeds": [7]}}, "seeds cannot be changed for a row or a table; give them to the table"),
-        ({"changes": {"ray": {"num_workers": 2}}}, "ray cannot be changed"),
+        (
+            {"changes": {"seeds": [7]}},
+            "seeds cannot be changed for a row or within a table; give them as the table's seeds",
+        ),
         ({"seeds": [1, 1]}, r"seeds \[1, 1\] repeat a value; give each once"),
     ],
 )

@@ -6,13 +6,10 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
 from projpipe.config.base import Config, Seeds
 
-OF_THE_TABLE = {"seeds": "give them to the table", "ray": "it is the same for all"}
-
 
 def _of_a_method(changes: dict[str, Any]) -> dict[str, Any]:
-    for name, mend in OF_THE_TABLE.items():
-        if name in changes:
-            raise ValueError(f"{name} cannot be changed for a row or a table; {mend}")
+    if "seeds" in changes:
+        raise ValueError("seeds cannot be changed for a row or within a table; give them as the table's seeds")
     return changes
 
 
