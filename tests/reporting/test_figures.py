@@ -69,13 +69,14 @@ def test_controls_and_further_kinds_are_drawn_beside_the_methods(with_controls: 
 def test_learning_curves_are_the_mean_and_the_range_of_the_seeds(either: Any) -> None:
     history, scale = either.history, either.metric.scale
     figure = figures.learning_curves_figure(history, either.metric)
-    rows = history[history["method"] == "static"].pivot(index="step", columns="seed", values="validation_score")
+    shown = history if either.metric.higher_is_better else history[history["step"] > 0]
+    rows = shown[shown["method"] == "static"].pivot(index="step", columns="seed", values="validation_score")
     band, curve = (t for t in figure.data if t.legendgroup == "static")
 
-    assert list(curve.x) == [0, 100, 200, 300, 400]
+    assert list(curve.x) == [0, 100, 200, 300, 400][-len(rows) :] == list(rows.index)
     assert list(curve.y) == pytest.approx([scale * value for value in rows.mean(axis=1)])
-    assert list(band.y[:5]) == pytest.approx([scale * value for value in rows.max(axis=1)])
-    assert list(band.y[5:]) == pytest.approx([scale * value for value in rows.min(axis=1)[::-1]])
+    assert list(band.y[: len(rows)]) == pytest.approx([scale * value for value in rows.max(axis=1)])
+    assert list(band.y[len(rows) :]) == pytest.approx([scale * value for value in rows.min(axis=1)[::-1]])
     assert "2 seeds" in figure.layout.title.text
 
 

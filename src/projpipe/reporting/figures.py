@@ -84,8 +84,11 @@ def draw_curves(
 ) -> None:
     """Draw the mean over seeds and the range of the seeds of every `name` in `history`.
 
-    `panel` is the row and col in a figure of several panels, where a name has one entry in the legend.
+    `panel` is the row and col in a figure of several panels, where a name has one entry in the legend. In bits, what is
+    not trained yet is left out: it is so far off that all that follows would look alike.
     """
+    if not metric.higher_is_better:
+        history = history[history["step"] > 0]
     for name, rows in history.groupby("name", sort=False):
         style, drawn_before = styles[str(name)], name in {trace.legendgroup for trace in figure.data}
         by_step = rows.groupby("step")["validation_score"]
