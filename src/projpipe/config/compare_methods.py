@@ -7,13 +7,13 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 from projpipe.config.base import Config, Seeds
 
 
-def _of_a_method(changes: dict[str, Any]) -> dict[str, Any]:
+def _without_seeds(changes: dict[str, Any]) -> dict[str, Any]:
     if "seeds" in changes:
         raise ValueError("seeds cannot be changed for a row or within a table; give them as the table's seeds")
     return changes
 
 
-Changes = Annotated[dict[str, Any], AfterValidator(_of_a_method)]
+Changes = Annotated[dict[str, Any], AfterValidator(_without_seeds)]
 Method = Literal["projected", "static", "universal", "universal_selected", "scratch", "distilled", "pruned"]
 
 

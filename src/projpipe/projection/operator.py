@@ -156,7 +156,7 @@ class ProjectionOperator(nn.Module):
 
         @cache
         def factor(name: str) -> Tensor:
-            return self.factors[name](coefficients[name])
+            return self._factor(name)(coefficients[name])
 
         products = self.products or self._inner(source)
         embed_write = factor("embed_write")[:, 0]

@@ -114,7 +114,7 @@ def train_part(
         "scores": scores,
         "sampled_validation_score": _mean(_scores(model, data.validation, sampled, device)),
         "flops_per_step": step_flops,
-        "flops_to_make": _flops_to_make(model, sorted(sampled, key=len)[len(sampled) // 2], device),
+        "flops_to_make": _flops_to_make(model, _median(sampled), device),
     }
 
 
@@ -135,7 +135,7 @@ def pruned_shape(part: Part, source: TransformerSpec, sampled: list[list[int]]) 
     Raises:
         InputError: the student is smaller than pruning can make the teacher.
     """
-    classes = sorted(map(len, sampled))[len(sampled) // 2]
+    classes = len(_median(sampled))
     student = source.student(**part.config.student.model_dump())
     try:
         return pruned_spec(source, classes, student.deployed_params(classes))
@@ -193,6 +193,11 @@ def _flops_to_make(model: TaskModel, task: Sequence[int], device: torch.device) 
     with FlopCounterMode(display=False) as counter:
         model.generator(*(tensor.to(device) for tensor in pad_tasks([task])))
     return counter.get_total_flops()
+
+
+def _median(tasks: Sequence[list[int]]) -> list[int]:
+    """The task in the middle when they are ordered by their number of classes."""
+    return sorted(tasks, key=len)[len(tasks) // 2]
 
 
 def _mean(values: Sequence[float]) -> float:
