@@ -77,11 +77,14 @@ def test_means_are_over_seeds_and_tasks_of_a_kind(metrics: dict[str, Any]) -> No
 
 def test_differences_are_paired_by_seed_and_task(metrics: dict[str, Any]) -> None:
     # Static is 0.2 below everywhere, so that the paired difference has no spread, while each method has.
-    assert metrics["differences"]["projected-static"]["new_combination"] == {"mean": 0.2, "ci95": [0.2, 0.2]}
+    found = metrics["differences"]["projected-static"]["new_combination"]
+    assert found == {"mean": 0.2, "ci95": [0.2, 0.2], "by_seed": [0.2, 0.2]}
     low, high = metrics["results"]["static"]["new_combination"]["ci95"]
     assert high > low
-    assert metrics["differences"]["projected-universal"]["new_combination"]["mean"] == pytest.approx(0.05)
-    assert metrics["differences"]["projected-teacher"]["new_combination"]["mean"] == pytest.approx(0.0)
+    universal = metrics["differences"]["projected-universal"]["new_combination"]
+    assert (universal["mean"], universal["by_seed"]) == (pytest.approx(0.05), pytest.approx([-0.05, 0.15]))
+    teacher = metrics["differences"]["projected-teacher"]["new_combination"]
+    assert (teacher["mean"], teacher["by_seed"]) == (pytest.approx(0.0), pytest.approx([-0.05, 0.05]))
 
 
 def test_coherent_and_random_combinations_are_given_separately_where_there_are_both() -> None:

@@ -19,7 +19,8 @@ def accuracy(mean: float, kinds: tuple[str, ...] = KINDS, tasks: int = 84) -> di
 
 
 def difference(mean: float, kinds: tuple[str, ...] = KINDS) -> dict[str, Any]:
-    return {kind: {"mean": mean, "ci95": [mean - 0.029, mean + 0.027]} for kind in kinds}
+    spread = {"ci95": [mean - 0.029, mean + 0.027], "by_seed": [mean - 0.02, mean, mean + 0.02]}
+    return {kind: {"mean": mean, **spread} for kind in kinds}
 
 
 def trained(method: str, source_score: dict[str, float] | None = None) -> dict[str, Any]:
@@ -159,17 +160,29 @@ def test_differences_are_bold_where_their_interval_leaves_out_zero(
         "Teacher": "**−3.1 [−6.0, −0.4]**",
         "Projected, another task's embedding": "**+35.1 [32.2, 37.8]**",
     }
-    assert rows[2][2:] == [NONE] * 3
+    assert rows[2][2:5] == [NONE] * 3
+
+
+def test_the_difference_of_every_seed_is_told_where_there_are_several(
+    summary: dict[str, Any], timings: dict[str, Any]
+) -> None:
+    summary["tables"][LARGE]["seeds"] = [0]
+    _, several, _, _, one, _ = tables_of(comparison_markdown(summary, timings))
+    assert several[0][-1] == "new combinations of known classes, each seed"
+    assert several[1][-1] == "+7.2, +9.2, +11.2"
+    assert one[0][-1] == "new classes"
 
 
 def test_what_training_took_is_told_and_the_source_where_it_was_tuned(
     summary: dict[str, Any], timings: dict[str, Any]
 ) -> None:
     tables = list(tables_of(comparison_markdown(summary, timings)))
-    assert tables[2][0] == ["method", "learning rate", "steps", "training, one run"]
-    assert tables[2][1] == ["Projected", "0.002", "1,000", "4.5 TFLOP"]
+    assert tables[2][0] == ["method", "learning rate", "steps", "training, one run", "making one model"]
+    assert tables[2][1] == ["Projected", "0.002", "1,000", "4.5 TFLOP", "3 MFLOP"]
+    assert tables[2][3][-1] == NONE  # training is what makes a distilled model
     assert tables[5][0][-1] == "source accuracy in %, before → after"
     assert [row[-1] for row in tables[5][1:]] == [NONE, "97.0 → 95.5", NONE]
+    assert text_of(comparison_markdown(summary, timings)).count("source is measured on the validation images") == 1
 
 
 def test_the_setting_the_latency_and_the_making_of_a_table_are_told(

@@ -65,7 +65,8 @@ def summarise(results: pd.DataFrame, reference: str, bootstrap_samples: int, see
 
     Returns:
         `results`: {method: {kind: {"mean", "ci95": [low, high], "tasks"}}}, `differences`: {"reference-method": {kind:
-        {"mean", "ci95"}}}, of scores as they are, whichever direction is better.
+        {"mean", "ci95", "by_seed"}}}, of scores as they are, whichever direction is better; `by_seed` are the means
+        over the tasks, in the order of the seeds.
     """
 
     def interval(values: NDArray[np.float64]) -> dict[str, Any]:
@@ -93,7 +94,11 @@ def summarise(results: pd.DataFrame, reference: str, bootstrap_samples: int, see
             for method, by_kind in tables.items()
         },
         "differences": {
-            f"{reference}-{method}": {kind: interval(difference(theirs, kind)) for kind in ours if kind in theirs}
+            f"{reference}-{method}": {
+                kind: {**interval(values := difference(theirs, kind)), "by_seed": values.mean(1).round(DIGITS).tolist()}
+                for kind in ours
+                if kind in theirs
+            }
             for method, theirs in tables.items()
             if method != reference
         },

@@ -63,9 +63,10 @@ def _table_blocks(table: Mapping[str, Any], metric: Metric, summary: Mapping[str
     yield _setting(table, summary["teacher"])
     yield _scores(table, metric)
     yield _differences(table, metric)
+    of_source = " What becomes of a tuned source is measured on the validation images." * _tunes_source(table)
     yield (
-        "Training: learning rate, steps, and operations of one run (a method with one seed), a multiply-accumulate "
-        "counted as two."
+        "Training: learning rate, steps, and operations of one run (a method with one seed) and of making the weights "
+        f"for one task, a multiply-accumulate counted as two.{of_source}"
     )
     yield _training(table, metric)
     if any(_per_task(name, table) for name in table["results"]):
@@ -76,6 +77,10 @@ def _table_blocks(table: Mapping[str, Any], metric: Metric, summary: Mapping[str
         )
     if table["break_even"] is not None:
         yield _break_even(table["break_even"], metric)
+
+
+def _tunes_source(table: Mapping[str, Any]) -> bool:
+    return any(trained["source_score"] is not None for trained in table["methods"].values())
 
 
 def _setting(table: Mapping[str, Any], teacher: Mapping[str, Any]) -> str:
@@ -121,24 +126,35 @@ def _scores(table: Mapping[str, Any], metric: Metric) -> str:
 def _differences(table: Mapping[str, Any], metric: Metric) -> str:
     compared = list(compared_with_reference(table))
     kinds = [kind for kind in KIND_NAMES if any(kind in cells for _, cells in compared)]
+    several = len(table["seeds"]) > 1
 
     def cell(difference: Mapping[str, Any]) -> str:
         low, high = (metric.difference(bound).lstrip("+") for bound in difference["ci95"])
         text = f"{metric.difference(difference['mean'])} [{low}, {high}]"
         return text if metric.verdict(difference["ci95"]) == "no difference shown" else f"**{text}**"
 
+    def by_seed(difference: Mapping[str, Any]) -> str:
+        return ", ".join(metric.difference(mean) for mean in difference["by_seed"])
+
     return _grid(
-        [f"{_text(row_name(table['reference'], table))} minus", *(KIND_NAMES[kind] for kind in kinds)],
+        [
+            f"{_text(row_name(table['reference'], table))} minus",
+            *(KIND_NAMES[kind] for kind in kinds),
+            *[f"{KIND_NAMES[kinds[0]]}, each seed"] * several,
+        ],
         (
-            [_row(name, table), *(cell(cells[kind]) if kind in cells else NONE for kind in kinds)]
+            [
+                _row(name, table),
+                *(cell(cells[kind]) if kind in cells else NONE for kind in kinds),
+                *[by_seed(cells[kinds[0]]) if kinds[0] in cells else NONE] * several,
+            ]
             for name, cells in compared
         ),
     )
 
 
 def _training(table: Mapping[str, Any], metric: Metric) -> str:
-    methods = table["methods"]
-    tuned = any(trained["source_score"] is not None for trained in methods.values())
+    methods, tuned = table["methods"], _tunes_source(table)
 
     def source(score: Mapping[str, float] | None) -> str:
         return NONE if score is None else f"{metric.text(score['before'])} → {metric.text(score['after'])}"
@@ -149,6 +165,7 @@ def _training(table: Mapping[str, Any], metric: Metric) -> str:
             "learning rate",
             "steps",
             "training, one run",
+            "making one model",
             *[f"source {metric.heading}, before → after"] * tuned,
         ],
         (
@@ -157,6 +174,7 @@ def _training(table: Mapping[str, Any], metric: Metric) -> str:
                 f"{trained['learning_rate']:g}",
                 f"{trained['steps']:,}",
                 _operations(trained["training_flops"]),
+                NONE if _per_task(name, table) else _operations(trained["flops_to_make"]),
                 *[source(trained["source_score"])] * tuned,
             ]
             for name, trained in methods.items()
