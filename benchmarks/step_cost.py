@@ -14,8 +14,10 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from kedro.config import MissingConfigException
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from kedro.io import DatasetError
 
 from projpipe.config import StudentConfig
 from projpipe.training.batches import Batch, draw_batch
@@ -26,6 +28,7 @@ from projpipe.training.part import flops_per_step
 from projpipe.training.run_inputs import RunInputs, load_staged
 
 METHODS = ("universal", "static", "projected")
+WARM_UP = 5  # steps whose time is left out
 SIZE = 2048  # of the matrices whose product is taken for the peak
 
 
@@ -36,12 +39,20 @@ def main() -> None:
     parser.add_argument("--embed-dim", type=int, default=48)
     parser.add_argument("--depth", type=int, default=3)
     parser.add_argument("--mlp-ratio", type=float, default=4.0)
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=40, help=f"of which the first {WARM_UP} are left out")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
+    if arguments.steps <= WARM_UP:
+        parser.error(f"--steps {arguments.steps}: the first {WARM_UP} are left out; give more")
     torch.set_num_threads(arguments.threads)
 
-    inputs = load_inputs(arguments.env)
+    try:
+        inputs = load_inputs(arguments.env)
+    except (MissingConfigException, DatasetError) as error:
+        parser.error(
+            f"--env {arguments.env}: {error}; run `kedro run --env {arguments.env} --pipelines "
+            "split_tasks,extract_teacher` first"
+        )
     student = StudentConfig(
         embed_dim=arguments.embed_dim, depth=arguments.depth, num_heads=4, mlp_ratio=arguments.mlp_ratio
     )
@@ -88,7 +99,7 @@ def measure(trainers: dict[str, Trainer], batches: list[Batch]) -> dict[str, lis
             start = time.perf_counter()
             trainer.train_step(batch)
             seconds[method].append(time.perf_counter() - start)
-    return {method: times[5:] for method, times in seconds.items()}
+    return {method: times[WARM_UP:] for method, times in seconds.items()}
 
 
 def peak_flops() -> float:
