@@ -1,6 +1,6 @@
 from projpipe.schemas import TASKS
 from projpipe.tasks.classes import Classes
-from projpipe.tasks.task import NAME_LENGTH, Task, name_of, task_table
+from projpipe.tasks.task import NAME_LENGTH, Task, name_of, sorts_of, task_table
 
 SHOP = Classes(["Bag", "Coat", "Dress"], ["", "", ""])
 LETTERS = Classes(
@@ -34,3 +34,15 @@ def test_the_table_keeps_the_order_and_gives_every_task_its_own_name() -> None:
     assert table["class_ids"].tolist() == [[0, 1], [0, 2], [1, 2]]
     assert table["kind"].tolist() == ["train", "train", "new_class"]
     assert table["strategy"].tolist() == ["random", "explicit", "explicit"]
+
+
+def test_tasks_are_of_one_sort_by_kind_and_whether_they_belong_together() -> None:
+    kinds = [("new_combination", "group"), ("new_combination", "explicit"), ("new_combination", "random")]
+    tasks = [Task((0, place), kind, strategy) for place, (kind, strategy) in enumerate(kinds, start=1)]
+    table = task_table([*tasks, Task((1, 2), "new_class", "group")], LETTERS)
+    assert sorts_of(table) == [
+        "new_combination, coherent",
+        "new_combination, coherent",
+        "new_combination, random",
+        "new_class, coherent",
+    ]

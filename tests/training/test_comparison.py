@@ -21,8 +21,8 @@ from projpipe.training.part import Part, pruned_shape, train_part
 from projpipe.training.run_inputs import RunInputs, load_staged
 from projpipe.transformer.export import export_student
 
-JUDGED = {"new_combination": [[0, 2], [1, 5, 6]], "new_class": [[7, 8]]}
-SAMPLED = JUDGED["new_combination"]
+SAMPLED = [[0, 2], [1, 5, 6]]
+JUDGED = [*((task, "new_combination, random") for task in SAMPLED), ([7, 8], "new_class, random")]
 CPU = torch.device("cpu")
 
 
@@ -159,7 +159,7 @@ def test_controls_are_told_other_tasks_and_judged_on_the_same_ones(
     assert {name: len(found) for name, found in scores.items()} == dict.fromkeys(
         ("method", "shuffled", "mean", "random"), 3
     )
-    tasks = [task for of_kind in JUDGED.values() for task in of_kind]
+    tasks = [task for task, _ in JUDGED]
     assert [call.task for call in judged_as[:12]] == 4 * tasks
     model = judged_as[0].model
     own = torch.stack([model.embed(task) for task in tasks])

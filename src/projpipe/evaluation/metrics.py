@@ -11,11 +11,11 @@ from projpipe.config import StudentConfig
 from projpipe.errors import InputError
 from projpipe.evaluation.bootstrap import mean_with_interval
 from projpipe.evaluation.cost import Cost
+from projpipe.tasks.task import COHERENT
 from projpipe.transformer.objectives import Objective
 
 REPORTED_KINDS = ("new_combination", "coherent", "random", "new_class", "train")
 JUDGED_KINDS = ("new_combination", "new_class")
-COHERENT = ("group", "explicit")  # the strategies whose tasks belong together
 REFERENCE = "projected"
 TEACHER_SEED = -1
 DIGITS = 6
@@ -120,7 +120,7 @@ def median_task(tasks: pd.DataFrame) -> list[int]:
 
     Sizes and speeds are stated for the model of this task.
     """
-    held_out = tasks[tasks["kind"].isin(JUDGED_KINDS)]
+    held_out = held_out_tasks(tasks)
     if held_out.empty:
         raise InputError(
             "tasks: no task of kind new_combination or new_class to judge on; raise counts in split_tasks.tasks"
@@ -129,7 +129,11 @@ def median_task(tasks: pd.DataFrame) -> list[int]:
     return by_size[len(by_size) // 2]
 
 
+def held_out_tasks(tasks: pd.DataFrame) -> pd.DataFrame:
+    """The tasks that are judged on, kind by kind."""
+    return pd.concat([tasks[tasks["kind"] == kind] for kind in JUDGED_KINDS])
+
+
 def reported_tasks(tasks: pd.DataFrame, train_tasks: int) -> pd.DataFrame:
     """The held-out tasks that are reported on, and the first `train_tasks` train tasks to compare with."""
-    held_out = tasks[tasks["kind"].isin(JUDGED_KINDS)]
-    return pd.concat([held_out, tasks[tasks["kind"] == "train"].head(train_tasks)], ignore_index=True)
+    return pd.concat([held_out_tasks(tasks), tasks[tasks["kind"] == "train"].head(train_tasks)], ignore_index=True)

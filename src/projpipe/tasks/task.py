@@ -10,6 +10,7 @@ import pandas as pd
 from projpipe.tasks.classes import Classes
 
 Kind = Literal["train", "validation", "new_combination", "new_class"]
+COHERENT = ("group", "explicit")  # the strategies whose tasks belong together
 NAME_LENGTH = 48
 
 
@@ -26,9 +27,16 @@ class Task:
     name: str = ""
 
 
-def class_ids_of(tasks: pd.DataFrame, kind: str) -> list[list[int]]:
-    """Class ids of every task of a kind, out of the table of `schemas.TASKS`."""
-    return [list(map(int, ids)) for ids in tasks.loc[tasks["kind"] == kind, "class_ids"]]
+def class_ids_of(tasks: pd.DataFrame, kind: str | None = None) -> list[list[int]]:
+    """Class ids of every task, or of those of a kind, out of the table of `schemas.TASKS`."""
+    asked = tasks if kind is None else tasks[tasks["kind"] == kind]
+    return [list(map(int, ids)) for ids in asked["class_ids"]]
+
+
+def sorts_of(tasks: pd.DataFrame) -> list[str]:
+    """Of every task in the table of `schemas.TASKS`, its kind and whether its classes belong together."""
+    together = tasks["strategy"].isin(COHERENT).map({True: "coherent", False: "random"})
+    return (tasks["kind"] + ", " + together).tolist()
 
 
 def name_of(task: Sequence[int], classes: Classes) -> str:

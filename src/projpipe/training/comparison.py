@@ -34,8 +34,8 @@ def run_comparison(
     """Train and judge all parts that are not finished, as many at once as there are CPUs or GPUs.
 
     Args:
-        judged: class ids of the held-out tasks, by kind.
-        sampled: those of them that methods which train a model per task are trained for.
+        judged: the held-out tasks.
+        sampled: class ids of those of them that methods which train a model per task are trained for.
         runs: folder for inputs and outcomes, which all workers must see.
 
     Returns:

@@ -16,29 +16,41 @@ def control_embeddings(
     control: str,
     embed: Callable[[Task], Tensor],
     tasks: Sequence[Task],
+    sorts: Sequence[str],
     train_tasks: Sequence[Task],
     seed: int,
 ) -> list[Tensor]:
     """What to tell the projector in place of each task.
 
     Args:
-        control: `shuffled`: the embedding of another of the tasks; `mean`: the mean embedding of the train tasks, the
-            same for all; `random`: drawn from a normal distribution with the train tasks' mean and deviation.
+        control: `shuffled`: the embedding of another of the tasks, of the same sort; `mean`: the mean embedding of the
+            train tasks, the same for all; `random`: drawn from a normal distribution with their mean and deviation.
         embed: gives the embedding `[D]` of a task.
-        tasks: different sets of classes, of one kind.
+        tasks: different sets of classes, and in `sorts` what sort of task each is.
 
     Returns:
         One embedding `[D]` a task, none of them of the task itself.
     """
     if control == "shuffled":
-        if len(tasks) == 1:  # there is no other of its kind
-            return [embed(next(task for task in train_tasks if set(task) != set(tasks[0])))]
-        return [embed(tasks[other]) for other in derangement(len(tasks), seed)]
+        return [embed(task) for task in _others(tasks, sorts, train_tasks, seed)]
     known = torch.stack([embed(task) for task in train_tasks])
     if control == "mean":
         return [known.mean(0)] * len(tasks)
     noise = torch.randn(len(tasks), known.shape[1], generator=torch.Generator().manual_seed(seed))
     return list(known.mean(0) + known.std(0) * noise.to(known.device))
+
+
+def _others(tasks: Sequence[Task], sorts: Sequence[str], train_tasks: Sequence[Task], seed: int) -> list[Task]:
+    """For every task another one of its sort, all of them different; a train task where there is no other."""
+    told = list(tasks)
+    for sort in dict.fromkeys(sorts):
+        places = [place for place, of_sort in enumerate(sorts) if of_sort == sort]
+        if len(places) == 1:
+            told[places[0]] = next(task for task in train_tasks if set(task) != set(tasks[places[0]]))
+            continue
+        for place, other in zip(places, derangement(len(places), seed), strict=True):
+            told[place] = tasks[places[other]]
+    return told
 
 
 def derangement(count: int, seed: int) -> list[int]:

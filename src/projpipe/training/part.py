@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from projpipe.transformer.export import export_student
 from projpipe.transformer.spec import TransformerSpec
 
 PER_TASK = ("scratch", "distilled", "pruned")
-Judged = Mapping[str, list[list[int]]]
+Judged = Sequence[tuple[list[int], str]]  # class ids of each task, and what sort of task it is
 PRUNED_ONLY = "pruned_only"  # the row of the pruned teacher before it is trained
 PRUNING_IMAGES = 64  # of every class, to rank units by
 
@@ -63,7 +63,7 @@ def train_part(
     """Train one method with one seed on what was staged in a folder, and judge it.
 
     Args:
-        judged: class ids of the held-out tasks, by kind.
+        judged: the held-out tasks.
         sampled: those of them that methods which train a model per task are trained for.
 
     Returns:
@@ -77,7 +77,7 @@ def train_part(
     data, source = load_staged(folder)
     config = part.config
     if part.method in PER_TASK:
-        judged = {"sampled": sampled}
+        judged = [(task, "sampled") for task in sampled]
         data = replace(data, train_tasks=sampled, validation_tasks=sampled)
         schedule = {"tasks_per_step": len(sampled)} | ({"distillation_weight": 0.0} if part.method == "scratch" else {})
         config = config.model_copy(update={"optimisation": config.optimisation.model_copy(update=schedule)})
@@ -91,7 +91,7 @@ def train_part(
 
     train_seeds(make, data, config, part.learning_rate, Place(device=device), None, save, history.append)
     model = make(part.seed).to(device)
-    tasks = [task for of_kind in judged.values() for task in of_kind]
+    tasks = [task for task, _ in judged]
     judge = partial(_scores, data=data.test, tasks=tasks, device=device)
     scores = {PRUNED_ONLY: judge(model)} if part.method == "pruned" else {}
     step_flops = flops_per_step(model, data, config, device)
@@ -102,11 +102,8 @@ def train_part(
         operator.precompute()
     if part.controls:
         for control in CONTROLS:
-            told = [
-                embedding
-                for of_kind in judged.values()
-                for embedding in control_embeddings(control, model.embed, of_kind, data.train_tasks, part.seed)
-            ]
+            sorts = [sort for _, sort in judged]
+            told = control_embeddings(control, model.embed, tasks, sorts, data.train_tasks, part.seed)
             scores[control] = judge(model, told=told)
     return {
         "history": history,

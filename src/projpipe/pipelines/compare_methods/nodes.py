@@ -14,13 +14,13 @@ from projpipe.errors import InputError
 from projpipe.evaluation.comparison import comparison_history, comparison_results, comparison_summary
 from projpipe.evaluation.cost import Cost, deployed_cost
 from projpipe.evaluation.latency import Latency, forward_latencies, machine, sampling_latencies
-from projpipe.evaluation.metrics import JUDGED_KINDS, median_task
+from projpipe.evaluation.metrics import held_out_tasks, median_task
 from projpipe.evaluation.scores import masked_scores
 from projpipe.metric import METRICS
 from projpipe.reporting import comparison_figures
 from projpipe.reporting.comparison import comparison_markdown
 from projpipe.tasks.classes import class_of_image
-from projpipe.tasks.task import class_ids_of
+from projpipe.tasks.task import class_ids_of, sorts_of
 from projpipe.training.comparison import run_comparison
 from projpipe.training.methods import build
 from projpipe.training.part import Part
@@ -36,15 +36,15 @@ def train_and_judge(
     parts: Parts, run_inputs: RunInputs, tasks: pd.DataFrame, compare_methods: CompareMethodsConfig, run_store: Path
 ) -> Outcomes:
     """Train and judge every method of every table with every seed; what is finished already is read."""
-    judged = {kind: class_ids_of(tasks, kind) for kind in JUDGED_KINDS}
-    combinations, count = judged["new_combination"], compare_methods.sampled_tasks
+    combinations, count = class_ids_of(tasks, "new_combination"), compare_methods.sampled_tasks
     if count > len(combinations):
         raise InputError(
             f"compare_methods.sampled_tasks: {count} is more than the {len(combinations)} held-out combinations that "
             "split_tasks has drawn; lower it, or have more drawn"
         )
-    sampled = combinations[:count]
-    return run_comparison(parts, run_inputs, judged, sampled, run_store)
+    held_out = held_out_tasks(tasks)
+    judged = list(zip(class_ids_of(held_out), sorts_of(held_out), strict=True))
+    return run_comparison(parts, run_inputs, judged, combinations[:count], run_store)
 
 
 def tabulate(
@@ -57,10 +57,9 @@ def tabulate(
     compare_methods: CompareMethodsConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Scores by table, row, seed and task, those of the teacher among them; and the learning curves."""
-    judged = pd.concat([tasks[tasks["kind"] == kind] for kind in JUDGED_KINDS])
     labels = class_of_image(index)[teacher_logits["test_image_ids"]]
     class_scores = teacher_logits["test_class_scores"]
-    teacher = masked_scores(objective_from_json(objective), class_scores, labels, judged)
+    teacher = masked_scores(objective_from_json(objective), class_scores, labels, held_out_tasks(tasks))
     results = comparison_results(parts, outcomes, teacher, compare_methods.sampled_tasks)
     return results, comparison_history(parts, outcomes)
 

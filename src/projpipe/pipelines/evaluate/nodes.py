@@ -24,7 +24,7 @@ from projpipe.reporting.examples import ExampleRow, examples_figure
 from projpipe.reporting.looks import METHOD_NAMES
 from projpipe.reporting.report import render_report
 from projpipe.tasks.classes import class_of_image
-from projpipe.tasks.task import class_ids_of
+from projpipe.tasks.task import class_ids_of, sorts_of
 from projpipe.training.controls import CONTROLS, control_embeddings
 from projpipe.training.methods import TaskModel, restore
 from projpipe.training.provenance import tensors_sha256
@@ -109,12 +109,9 @@ def _told_otherwise(
     control: str, projected: TaskModel, judged: pd.DataFrame, tasks: pd.DataFrame, seed: int
 ) -> Specialise:
     """A function that makes the projector's models for the judged tasks with another embedding than their own."""
-    train_tasks = class_ids_of(tasks, "train")
-    told: dict[tuple[int, ...], Tensor] = {}
-    for kind in judged["kind"].unique():
-        of_kind = class_ids_of(judged, kind)
-        embeddings = control_embeddings(control, projected.embed, of_kind, train_tasks, seed)
-        told |= dict(zip(map(tuple, of_kind), embeddings, strict=True))
+    judged_on, train_tasks = class_ids_of(judged), class_ids_of(tasks, "train")
+    embeddings = control_embeddings(control, projected.embed, judged_on, sorts_of(judged), train_tasks, seed)
+    told = dict(zip(map(tuple, judged_on), embeddings, strict=True))
     return lambda task: projected.specialise(task, told[tuple(task)])
 
 
