@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -17,6 +18,7 @@ class Metric:
         scale: what a stored value is multiplied with when it is written.
         decimals: how many are written.
         higher_is_better: its direction.
+        highest: what no value passes; the lowest is 0.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Metric:
     scale: float
     decimals: int
     higher_is_better: bool
+    highest: float = math.inf
 
     @property
     def heading(self) -> str:
@@ -67,7 +70,7 @@ class Metric:
 
 
 ACCURACY = Metric(
-    "accuracy", "accuracy", "%", "points", "percentage points", scale=100, decimals=1, higher_is_better=True
+    "accuracy", "accuracy", "%", "points", "percentage points", scale=100, decimals=1, higher_is_better=True, highest=1
 )
 BITS_PER_PIXEL = Metric(
     "bits_per_pixel", "bits per pixel", "", "bits", "bits per pixel", scale=1, decimals=4, higher_is_better=False

@@ -11,6 +11,7 @@ from projpipe.config import TrainProjectorConfig
 from projpipe.evaluation.comparison import comparison_history, comparison_results, comparison_summary
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.metrics import TEACHER_SEED
+from projpipe.metric import ACCURACY
 from projpipe.training.part import Part
 
 BASE = Path(__file__).parents[2] / "conf/base/parameters_train_projector.yml"
@@ -91,7 +92,7 @@ def test_learning_curves_are_of_methods_with_one_model_for_all_tasks(compared: A
 
 
 def test_differences_from_a_model_per_task_are_paired_on_its_own_tasks(compared: Any) -> None:
-    table = comparison_summary(*compared, COSTS, bootstrap_samples=50, seed=0)["1x"]
+    table = comparison_summary(*compared, COSTS, ACCURACY, bootstrap_samples=50, seed=0)["1x"]
     assert table["results"]["ours"]["new_combination"]["mean"] == pytest.approx(0.8)
     assert table["differences"]["ours-theirs"].keys() == {"new_combination", "coherent", "random"}
     assert table["differences"]["ours-theirs"]["random"]["mean"] == pytest.approx(0.1)
@@ -100,7 +101,7 @@ def test_differences_from_a_model_per_task_are_paired_on_its_own_tasks(compared:
 
 
 def test_a_table_says_what_its_first_row_and_its_students_are(compared: Any) -> None:
-    tables = comparison_summary(*compared, COSTS, bootstrap_samples=50, seed=0)
+    tables = comparison_summary(*compared, COSTS, ACCURACY, bootstrap_samples=50, seed=0)
     assert list(tables) == ["1x", "5x"]
     assert (tables["1x"]["reference"], tables["1x"]["seeds"], tables["1x"]["steps"]) == ("ours", [0, 1], 100)
     assert tables["1x"]["reduction"] == pytest.approx({"params": 0.9, "macs": 0.95})
@@ -109,14 +110,14 @@ def test_a_table_says_what_its_first_row_and_its_students_are(compared: Any) -> 
 
 
 def test_a_checkpoint_that_was_refused_is_not_reported(compared: Any) -> None:
-    ours = comparison_summary(*compared, COSTS, bootstrap_samples=50, seed=0)["1x"]["methods"]["ours"]
+    ours = comparison_summary(*compared, COSTS, ACCURACY, bootstrap_samples=50, seed=0)["1x"]["methods"]["ours"]
     assert ours["validation_score"] == pytest.approx(0.81)  # the mean of both seeds
     assert ours["source_score"] == {"before": 0.99, "after": 0.98}
     assert ours["training_flops"] == 700
 
 
 def test_the_break_even_sets_the_first_row_against_distilling(compared: Any) -> None:
-    found = comparison_summary(*compared, COSTS, bootstrap_samples=50, seed=0)["1x"]["break_even"]
+    found = comparison_summary(*compared, COSTS, ACCURACY, bootstrap_samples=50, seed=0)["1x"]["break_even"]
     assert found["reached"]  # 0.5, between step 0 and 50
     assert found["steps_per_task"] == pytest.approx(23.5)
     assert found["projector_flops"] == 700

@@ -8,6 +8,7 @@ import pytest
 from projpipe.config import StudentConfig
 from projpipe.errors import InputError
 from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics, median_task, reported_tasks, summarise
+from projpipe.metric import ACCURACY, BITS_PER_PIXEL
 from projpipe.transformer.objectives import Classification
 
 STUDENT = StudentConfig(embed_dim=24, depth=2, num_heads=4, mlp_ratio=2.0)
@@ -90,15 +91,27 @@ def test_differences_are_paired_by_seed_and_task(metrics: dict[str, Any]) -> Non
 def test_coherent_and_random_combinations_are_given_separately_where_there_are_both() -> None:
     results = table({("projected", 0): [0.9, 0.5, 0.6], ("universal", 0): [0.6, 0.4, 0.1]})
     results.loc[results["task_id"] == 0, "strategy"] = "group"
-    found = summarise(results, "projected", bootstrap_samples=100, seed=0)
+    found = summarise(results, "projected", ACCURACY, bootstrap_samples=100, seed=0)
     means = {kind: cell["mean"] for kind, cell in found["differences"]["projected-universal"].items()}
     assert means == pytest.approx({"new_combination": 0.2, "coherent": 0.3, "random": 0.1, "new_class": 0.5})
+
+
+def test_no_interval_of_a_score_passes_what_a_score_can_be() -> None:
+    results = table({("projected", 0): [0.0, 1.0, 0.5], ("static", 0): [1.0, 0.0, 0.5]})
+    found = summarise(results, "projected", ACCURACY, bootstrap_samples=100, seed=0)
+    assert found["results"]["projected"]["new_combination"]["ci95"] == [0, 1]
+    low, high = found["differences"]["projected-static"]["new_combination"]["ci95"]
+    assert low < -1 < 1 < high
+    bits = summarise(results, "projected", BITS_PER_PIXEL, bootstrap_samples=100, seed=0)
+    low, high = bits["results"]["projected"]["new_combination"]["ci95"]
+    assert low == 0
+    assert high > 1
 
 
 def test_methods_are_compared_on_the_tasks_that_both_have() -> None:
     results = table({("projected", 0): [0.9, 0.5, 0.6], ("distilled", 0): [0.6, 0.4, 0.1]})
     few = results[~((results["method"] == "distilled") & (results["task_id"] > 0))]
-    found = summarise(few, "projected", bootstrap_samples=100, seed=0)
+    found = summarise(few, "projected", ACCURACY, bootstrap_samples=100, seed=0)
     assert found["differences"]["projected-distilled"].keys() == {"new_combination"}
     assert found["differences"]["projected-distilled"]["new_combination"]["mean"] == pytest.approx(0.3)
     assert found["results"]["distilled"]["new_combination"]["tasks"] == 1

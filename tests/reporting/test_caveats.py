@@ -121,8 +121,14 @@ def test_few_seeds_and_few_tasks_are_said(clean: dict[str, Any], results: pd.Dat
     clean["metrics"]["results"]["projected"]["new_class"]["tasks"] = 4
     found = found_in(clean, results)
 
-    assert "trained with 2 seeds" in found
+    assert "trained with 2 seeds, which show the spread between training runs only roughly" in found
     assert "fewer than 10 tasks on new classes:" in found
+
+
+def test_one_seed_shows_nothing_of_training_runs(clean: dict[str, Any], results: pd.DataFrame) -> None:
+    found = found_in(clean, results[results["seed"].isin([-1, 0])])
+    assert "one seed: intervals hold the spread of tasks alone" in found
+    assert "roughly" not in found
 
 
 def test_tasks_so_easy_that_all_methods_meet_are_said(clean: dict[str, Any], five_seeds: pd.DataFrame) -> None:

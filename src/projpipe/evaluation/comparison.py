@@ -11,6 +11,7 @@ import pandas as pd
 from projpipe.evaluation.break_even import break_even
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.metrics import TEACHER_SEED, reduction, summarise
+from projpipe.metric import Metric
 from projpipe.training.part import PER_TASK, Part
 
 Outcomes = Sequence[Mapping[str, Any]]
@@ -54,6 +55,7 @@ def comparison_summary(
     outcomes: Outcomes,
     results: pd.DataFrame,
     costs: Mapping[str, Mapping[str, Cost]],
+    metric: Metric,
     bootstrap_samples: int,
     seed: int,
 ) -> dict[str, Any]:
@@ -77,7 +79,7 @@ def comparison_summary(
                 name: _method([pair for pair in own if pair[0].name == name])
                 for name in dict.fromkeys(part.name for part, _ in own)
             },
-            **summarise(of_table, first.name, bootstrap_samples, seed),
+            **summarise(of_table, first.name, metric, bootstrap_samples, seed),
             "break_even": _break_even(first, own),
         }
     return tables

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from projpipe.config import StudentConfig
 from projpipe.errors import InputError
-from projpipe.evaluation.bootstrap import mean_with_interval
+from projpipe.evaluation.bootstrap import MeanWithInterval, mean_with_interval
 from projpipe.evaluation.cost import Cost
+from projpipe.metric import Metric
 from projpipe.tasks.task import COHERENT
 from projpipe.transformer.objectives import Objective
 
@@ -44,7 +45,7 @@ def build_metrics(
         "teacher": {"params": teacher["params"], "macs": teacher["macs"]},
         "student": {"params": projected["params"], "macs": projected["macs"], **student.model_dump()},
         "reduction": reduction(projected, teacher),
-        **summarise(results, REFERENCE, bootstrap_samples, seed),
+        **summarise(results, REFERENCE, objective.metric, bootstrap_samples, seed),
     }
 
 
@@ -56,7 +57,9 @@ def reduction(student: Cost, teacher: Cost) -> dict[str, float]:
     }
 
 
-def summarise(results: pd.DataFrame, reference: str, bootstrap_samples: int, seed: int) -> dict[str, Any]:
+def summarise(
+    results: pd.DataFrame, reference: str, metric: Metric, bootstrap_samples: int, seed: int
+) -> dict[str, Any]:
     """Mean score by method and kind of task, and the difference of the reference to each other method.
 
     Differences are paired by seed and task, on the tasks that both methods have; a method with a single seed, such as
@@ -69,9 +72,13 @@ def summarise(results: pd.DataFrame, reference: str, bootstrap_samples: int, see
         over the tasks, in the order of the seeds.
     """
 
-    def interval(values: NDArray[np.float64]) -> dict[str, Any]:
-        mean, low, high = mean_with_interval(values, bootstrap_samples, np.random.default_rng(seed))
-        return {"mean": round(mean, DIGITS), "ci95": [round(low, DIGITS), round(high, DIGITS)]}
+    def interval(values: NDArray[np.float64]) -> MeanWithInterval:
+        return mean_with_interval(values, bootstrap_samples, np.random.default_rng(seed))
+
+    def score(table: pd.DataFrame) -> dict[str, Any]:
+        mean, low, high = interval(table.to_numpy())
+        ends = max(low, 0.0), min(high, metric.highest)
+        return {**_rounded(mean, *ends), "tasks": table.shape[1]}
 
     kinds = _by_kind(results)
     tables = {
@@ -84,25 +91,25 @@ def summarise(results: pd.DataFrame, reference: str, bootstrap_samples: int, see
     }
     ours = tables[reference]
 
-    def difference(theirs: dict[str, pd.DataFrame], kind: str) -> NDArray[np.float64]:
+    def difference(theirs: dict[str, pd.DataFrame], kind: str) -> dict[str, Any]:
         common = ours[kind].columns.intersection(theirs[kind].columns)
-        return ours[kind][common].to_numpy() - theirs[kind][common].to_numpy()
+        values = ours[kind][common].to_numpy() - theirs[kind][common].to_numpy()
+        return {**_rounded(*interval(values)), "by_seed": values.mean(1).round(DIGITS).tolist()}
 
     return {
         "results": {
-            method: {kind: {**interval(table.to_numpy()), "tasks": table.shape[1]} for kind, table in by_kind.items()}
-            for method, by_kind in tables.items()
+            method: {kind: score(table) for kind, table in by_kind.items()} for method, by_kind in tables.items()
         },
         "differences": {
-            f"{reference}-{method}": {
-                kind: {**interval(values := difference(theirs, kind)), "by_seed": values.mean(1).round(DIGITS).tolist()}
-                for kind in ours
-                if kind in theirs
-            }
+            f"{reference}-{method}": {kind: difference(theirs, kind) for kind in ours if kind in theirs}
             for method, theirs in tables.items()
             if method != reference
         },
     }
+
+
+def _rounded(mean: float, low: float, high: float) -> dict[str, Any]:
+    return {"mean": round(mean, DIGITS), "ci95": [round(low, DIGITS), round(high, DIGITS)]}
 
 
 def _by_kind(results: pd.DataFrame) -> dict[str, pd.DataFrame]:

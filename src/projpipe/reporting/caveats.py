@@ -62,10 +62,12 @@ def _listed(kinds: list[str]) -> str:
 
 def _samples(metrics: Mapping[str, Any], results: pd.DataFrame) -> Iterator[str]:
     seeds = results.loc[results["method"] == "projected", "seed"].nunique()
-    if seeds < FEW_SEEDS:
+    if seeds == 1:
+        yield "Methods were trained with one seed: intervals hold the spread of tasks alone, not that of training runs."
+    elif seeds < FEW_SEEDS:
         yield (
-            f"Methods were trained with {seeds} seed{'s' * (seeds > 1)}. "
-            "The spread between training runs is barely known, so the intervals are likely too narrow."
+            f"Methods were trained with {seeds} seeds, which show the spread between training runs only roughly. "
+            "Intervals are wide for it, and may hide differences that are there."
         )
     few = [kind for kind, cell in metrics["results"]["projected"].items() if cell["tasks"] < FEW_TASKS]
     if few:

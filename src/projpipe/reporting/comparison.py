@@ -98,7 +98,7 @@ def _of_few_seeds(seeds: int) -> str:
     if seeds == 1:
         return " With one seed, intervals hold the spread of tasks alone."
     if seeds < FEW_SEEDS:
-        return f" {seeds} seeds barely show the spread between training runs: intervals are likely too narrow."
+        return f" {seeds} seeds show the spread between training runs only roughly: intervals are wide for it."
     return ""
 
 

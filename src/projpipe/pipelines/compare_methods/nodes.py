@@ -95,7 +95,9 @@ def summarise(
         "metric": learned.metric.name,
         "teacher": costs["teacher"],
         "sampled_tasks": compare_methods.sampled_tasks,
-        "tables": comparison_summary(parts, outcomes, results, by_table, evaluate.bootstrap_samples, evaluate.seed),
+        "tables": comparison_summary(
+            parts, outcomes, results, by_table, learned.metric, evaluate.bootstrap_samples, evaluate.seed
+        ),
         "provenance": {
             "command": command(),
             "commit": source_commit(find_kedro_project(Path.cwd()) or Path.cwd()),
