@@ -1,7 +1,7 @@
 """A run is named by all that decides what it makes, and its workers read what was staged."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -165,15 +165,34 @@ def test_images_that_lie_in_a_file_are_read_from_there_and_not_copied(run_inputs
     assert np.array_equal(found, run_inputs.images)
 
 
-def test_code_that_trains_is_part_of_the_name_and_code_that_reports_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package = tmp_path / "projpipe"
-    shutil.copytree(Path(projpipe.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    before = source_code_digest()
-    monkeypatch.setattr(projpipe, "__file__", str(package / "__init__.py"))
-    assert source_code_digest() == before
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the package's code, which the digest is taken of."""
+    copy = tmp_path / "projpipe"
+    shutil.copytree(Path(projpipe.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    source_code_digest()  # of the package itself
+    monkeypatch.setattr(projpipe, "__file__", str(copy / "__init__.py"))
+    yield copy
+    source_code_digest.cache_clear()
+
+
+def edit(path: Path) -> None:
+    path.write_text(path.read_text() + "\n# changed\n")
+
+
+def test_code_that_trains_is_part_of_the_name_and_code_that_reports_is_not(package: Path) -> None:
+    def digest_of_next_run() -> str:
+        source_code_digest.cache_clear()
+        return source_code_digest()
+
+    assert source_code_digest() == digest_of_next_run()
     for path, changes in (("reporting/table.py", False), ("training/loop.py", True), ("projection/factors.py", True)):
-        before = source_code_digest()
-        (package / path).write_text((package / path).read_text() + "\n# changed\n")
-        assert (source_code_digest() != before) == changes, path
+        before = digest_of_next_run()
+        edit(package / path)
+        assert (digest_of_next_run() != before) == changes, path
+
+
+def test_code_that_is_edited_while_a_run_goes_on_does_not_rename_it(package: Path) -> None:
+    before = source_code_digest()
+    edit(package / "training/loop.py")
+    assert source_code_digest() == before

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +125,12 @@ def load_staged(folder: Path) -> tuple[TrainingData, Source]:
     return data, source
 
 
+@cache
 def source_code_digest() -> str:
-    """A digest of the code that trains, so that a changed method never goes on from an old checkpoint."""
+    """A digest of the code that trains, so that a changed method never goes on from an old checkpoint.
+
+    It is taken once: what is edited while a run goes on is not what the run has loaded.
+    """
     package = Path(projpipe.__file__).parent
     floors = ("baselines", "images", "projection", "training", "transformer")
     digest = hashlib.sha256(torch.__version__.encode())
