@@ -48,11 +48,11 @@ def main() -> None:
 
     try:
         inputs = load_inputs(arguments.env)
-    except (MissingConfigException, DatasetError) as error:
-        parser.error(
-            f"--env {arguments.env}: {error}; run `kedro run --env {arguments.env} --pipelines "
-            "split_tasks,extract_teacher` first"
-        )
+    except MissingConfigException as error:
+        parser.error(f"--env {arguments.env}: {error}; name a folder of conf/")
+    except DatasetError as error:
+        command = f"kedro run --env {arguments.env} --pipelines split_tasks,extract_teacher"
+        parser.error(f"{error}; run `{command}` first")
     student = StudentConfig(
         embed_dim=arguments.embed_dim, depth=arguments.depth, num_heads=4, mlp_ratio=arguments.mlp_ratio
     )

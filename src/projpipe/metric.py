@@ -70,7 +70,15 @@ class Metric:
 
 
 ACCURACY = Metric(
-    "accuracy", "accuracy", "%", "points", "percentage points", scale=100, decimals=1, higher_is_better=True, highest=1
+    "accuracy",
+    "accuracy",
+    "%",
+    "points",
+    "percentage points",
+    scale=100,
+    decimals=1,
+    higher_is_better=True,
+    highest=1.0,
 )
 BITS_PER_PIXEL = Metric(
     "bits_per_pixel", "bits per pixel", "", "bits", "bits per pixel", scale=1, decimals=4, higher_is_better=False

@@ -170,6 +170,11 @@ def test_the_difference_of_every_seed_is_told_where_there_are_several(
     _, several, _, _, one, _ = tables_of(comparison_markdown(summary, timings))
     assert several[0][-1] == "new combinations of known classes, each seed"
     assert several[1][-1] == "+7.2, +9.2, +11.2"
+    summary["tables"][SMALL]["seeds"] = [0, 1]
+    del summary["tables"][SMALL]["differences"]["projected-distilled"]["new_combination"]
+    _, two, *_ = tables_of(comparison_markdown(summary, timings))
+    assert two[0][-1] == several[0][-1]
+    assert two[2][1:] == [NONE] * 5
     assert one[0][-1] == "new classes"
 
 

@@ -4,9 +4,10 @@ Seeds and tasks are crossed (every seed is judged on the same tasks), so that bo
 one draw of tasks serves all drawn seeds: A. C. Davison and D. V. Hinkley, Bootstrap Methods and their Application,
 1997, section 3.8; A. B. Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1(2), 2007.
 
-The percentile interval of few values is too narrow: of three seeds alone it covers their mean in three of four cases.
-What seeds and tasks add to the mean is therefore widened to what Student's t asks for that many values (T. C.
-Hesterberg, What teachers should know about the bootstrap, The American Statistician 69(4), 2015).
+The percentile interval of few values is too narrow: that of three seeds leaves out the mean they were drawn from in
+one of four cases. What seeds and tasks add to the mean is therefore widened to what Student's t asks for that many
+values, after T. C. Hesterberg, What teachers should know about the bootstrap, The American Statistician 69(4), 2015.
+Of two values it stays too narrow; where seeds and tasks interact it is wider than it need be.
 """
 
 from typing import NamedTuple
@@ -27,8 +28,8 @@ class MeanWithInterval(NamedTuple):
 def mean_with_interval(values: NDArray[np.float64], samples: int, rng: np.random.Generator) -> MeanWithInterval:
     """Mean of `values` [seeds, tasks] and its 95 % interval from `samples` bootstrap draws.
 
-    Hand in differences of two methods, paired by seed and task, for the interval of a difference. The interval of a
-    single seed holds the spread of tasks alone.
+    Hand in differences of two methods, paired by seed and task, for the interval of a difference. A single seed,
+    or a single task, adds no spread: the interval holds that of the others alone.
 
     >>> mean_with_interval(np.full((2, 3), 0.5), samples=100, rng=np.random.default_rng(0))
     MeanWithInterval(mean=0.5, low=0.5, high=0.5)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from projpipe.config import StudentConfig
 from projpipe.errors import InputError
-from projpipe.evaluation.bootstrap import MeanWithInterval, mean_with_interval
+from projpipe.evaluation.bootstrap import mean_with_interval
 from projpipe.evaluation.cost import Cost
 from projpipe.metric import Metric
 from projpipe.tasks.task import COHERENT
@@ -72,13 +72,10 @@ def summarise(
         over the tasks, in the order of the seeds.
     """
 
-    def interval(values: NDArray[np.float64]) -> MeanWithInterval:
-        return mean_with_interval(values, bootstrap_samples, np.random.default_rng(seed))
-
-    def score(table: pd.DataFrame) -> dict[str, Any]:
-        mean, low, high = interval(table.to_numpy())
-        ends = max(low, 0.0), min(high, metric.highest)
-        return {**_rounded(mean, *ends), "tasks": table.shape[1]}
+    def interval(values: NDArray[np.float64], lowest: float) -> dict[str, Any]:
+        mean, *ends = mean_with_interval(values, bootstrap_samples, np.random.default_rng(seed))
+        possible = (min(max(end, lowest), metric.highest) for end in ends)
+        return {"mean": round(mean, DIGITS), "ci95": [round(end, DIGITS) for end in possible]}
 
     kinds = _by_kind(results)
     tables = {
@@ -94,11 +91,14 @@ def summarise(
     def difference(theirs: dict[str, pd.DataFrame], kind: str) -> dict[str, Any]:
         common = ours[kind].columns.intersection(theirs[kind].columns)
         values = ours[kind][common].to_numpy() - theirs[kind][common].to_numpy()
-        return {**_rounded(*interval(values)), "by_seed": values.mean(1).round(DIGITS).tolist()}
+        return {**interval(values, -metric.highest), "by_seed": values.mean(1).round(DIGITS).tolist()}
 
     return {
         "results": {
-            method: {kind: score(table) for kind, table in by_kind.items()} for method, by_kind in tables.items()
+            method: {
+                kind: {**interval(table.to_numpy(), 0.0), "tasks": table.shape[1]} for kind, table in by_kind.items()
+            }
+            for method, by_kind in tables.items()
         },
         "differences": {
             f"{reference}-{method}": {kind: difference(theirs, kind) for kind in ours if kind in theirs}
@@ -106,10 +106,6 @@ def summarise(
             if method != reference
         },
     }
-
-
-def _rounded(mean: float, low: float, high: float) -> dict[str, Any]:
-    return {"mean": round(mean, DIGITS), "ci95": [round(low, DIGITS), round(high, DIGITS)]}
 
 
 def _by_kind(results: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -67,7 +67,7 @@ def _samples(metrics: Mapping[str, Any], results: pd.DataFrame) -> Iterator[str]
     elif seeds < FEW_SEEDS:
         yield (
             f"Methods were trained with {seeds} seeds, which show the spread between training runs only roughly. "
-            "Intervals are wide for it, and may hide differences that are there."
+            "Intervals are wide for that reason, and may hide real differences."
         )
     few = [kind for kind, cell in metrics["results"]["projected"].items() if cell["tasks"] < FEW_TASKS]
     if few:

@@ -98,7 +98,7 @@ def _of_few_seeds(seeds: int) -> str:
     if seeds == 1:
         return " With one seed, intervals hold the spread of tasks alone."
     if seeds < FEW_SEEDS:
-        return f" {seeds} seeds show the spread between training runs only roughly: intervals are wide for it."
+        return f" {seeds} seeds show the spread between training runs only roughly: intervals are wide for that reason."
     return ""
 
 
@@ -126,7 +126,6 @@ def _scores(table: Mapping[str, Any], metric: Metric) -> str:
 def _differences(table: Mapping[str, Any], metric: Metric) -> str:
     compared = list(compared_with_reference(table))
     kinds = [kind for kind in KIND_NAMES if any(kind in cells for _, cells in compared)]
-    several = len(table["seeds"]) > 1
 
     def cell(difference: Mapping[str, Any]) -> str:
         low, high = (metric.difference(bound).lstrip("+") for bound in difference["ci95"])
@@ -136,18 +135,13 @@ def _differences(table: Mapping[str, Any], metric: Metric) -> str:
     def by_seed(difference: Mapping[str, Any]) -> str:
         return ", ".join(metric.difference(mean) for mean in difference["by_seed"])
 
+    columns = [(KIND_NAMES[kind], kind, cell) for kind in kinds]
+    if len(table["seeds"]) > 1:
+        columns.append((f"{KIND_NAMES[kinds[0]]}, each seed", kinds[0], by_seed))
     return _grid(
-        [
-            f"{_text(row_name(table['reference'], table))} minus",
-            *(KIND_NAMES[kind] for kind in kinds),
-            *[f"{KIND_NAMES[kinds[0]]}, each seed"] * several,
-        ],
+        [f"{_text(row_name(table['reference'], table))} minus", *(heading for heading, _, _ in columns)],
         (
-            [
-                _row(name, table),
-                *(cell(cells[kind]) if kind in cells else NONE for kind in kinds),
-                *[by_seed(cells[kinds[0]]) if kinds[0] in cells else NONE] * several,
-            ]
+            [_row(name, table), *(write(cells[kind]) if kind in cells else NONE for _, kind, write in columns)]
             for name, cells in compared
         ),
     )
