@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import projpipe
+from projpipe.errors import InputError
 from projpipe.projection.source import Source
 from projpipe.training.run_inputs import IMAGES, RunInputs, deciding, load_staged, source_code_digest
 from projpipe.transformer.objectives import Classification
@@ -196,3 +197,12 @@ def test_code_that_is_edited_while_a_run_goes_on_does_not_rename_it(package: Pat
     before = source_code_digest()
     edit(package / "training/loop.py")
     assert source_code_digest() == before
+
+
+def test_a_worker_with_other_code_is_refused(run_inputs: RunInputs, package: Path, tmp_path: Path) -> None:
+    folder = tmp_path / run_inputs.stage(tmp_path, "static", {})
+    load_staged(folder)
+    edit(package / "training/loop.py")
+    source_code_digest.cache_clear()  # as in a worker that starts now
+    with pytest.raises(InputError, match="not that of the process that started this run; leave it as it is"):
+        load_staged(folder)

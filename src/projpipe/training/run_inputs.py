@@ -17,6 +17,7 @@ from torch import Tensor
 import projpipe
 from projpipe.atomic import write_atomically
 from projpipe.config import TrainProjectorConfig
+from projpipe.errors import InputError
 from projpipe.images.stored import read_images, write_images
 from projpipe.images.streamed import Images
 from projpipe.projection.source import Source
@@ -81,7 +82,8 @@ class RunInputs:
                 temporary.mkdir()
                 path = folder / IMAGES / write_images(self.images, temporary).name
         with write_atomically(folder / SETTINGS) as temporary:
-            temporary.write_text(json.dumps({"images": str(Path(path).resolve()), **self._settings()}))
+            found = {"images": str(Path(path).resolve()), "code": source_code_digest()}
+            temporary.write_text(json.dumps({**found, **self._settings()}))
         return name
 
 
@@ -98,8 +100,18 @@ def digest_of(content: bytes) -> str:
 
 
 def load_staged(folder: Path) -> tuple[TrainingData, Source]:
-    """Read what `RunInputs.stage` wrote."""
+    """Read what `RunInputs.stage` wrote.
+
+    Raises:
+        InputError: this process has loaded other code than the one that staged it, so that the run's name is not that
+            of what it would make.
+    """
     settings = json.loads((folder / SETTINGS).read_text())
+    if settings["code"] != source_code_digest():
+        raise InputError(
+            f"{Path(projpipe.__file__).parent}: its code is not that of the process that started this run; leave it as "
+            "it is while a run goes on, have the same on all machines, and start the run again"
+        )
     tensors = load_file(folder / TENSORS)
 
     def part(prefix: str) -> dict[str, Tensor]:
@@ -129,7 +141,7 @@ def load_staged(folder: Path) -> tuple[TrainingData, Source]:
 def source_code_digest() -> str:
     """A digest of the code that trains, so that a changed method never goes on from an old checkpoint.
 
-    It is taken once: what is edited while a run goes on is not what the run has loaded.
+    It is taken once a process, so that an edit does not rename what is being made.
     """
     package = Path(projpipe.__file__).parent
     floors = ("baselines", "images", "projection", "training", "transformer")
