@@ -1,3 +1,4 @@
+import math
 import os
 import subprocess
 import sys
@@ -40,6 +41,22 @@ def test_every_wrong_parameter_is_named_on_a_line_of_its_own(project: Path) -> N
             "(given: {'validation': 0.8, 'test': 0.3})"
         ),
     ]
+
+
+def test_one_wrong_entry_of_a_list_is_one_line(project: Path) -> None:
+    tables = [{"name": "small", "seeds": [0, 0], "methods": [{"method": "projekted", "learning_rate": math.inf}]}]
+    lines = refused(project, "compare_methods", compare_methods={"sampled_tasks": 2, "tables": tables}).splitlines()
+    place = "parameters_compare_methods.yml: compare_methods.tables.0"
+    assert [line.split(": Input should be")[0] for line in lines] == [
+        f"{place}.seeds: seeds [0, 0] repeat a value; give each once (given: [0, 0])",
+        f"{place}.methods.0.method",
+        f"{place}.methods.0.learning_rate",
+    ]
+
+
+def test_a_list_without_entries_is_refused(project: Path) -> None:
+    found = refused(project, "compare_methods", compare_methods={"tables": []})
+    assert "compare_methods.tables: Tuple should have at least 1 item after validation, not 0 (given: [])" in found
 
 
 def test_the_place_of_a_parameter_is_that_in_its_file(project: Path) -> None:

@@ -62,9 +62,12 @@ class Metric:
         return one > other if self.higher_is_better else one < other
 
     def verdict(self, interval: tuple[float, float]) -> str:
-        """What a 95 % interval of a difference says: 'better', 'worse' or 'no difference shown'."""
+        """What a 95 % interval of a difference says: 'better', 'worse' or 'no difference shown'.
+
+        One of no width is that of a single value, and shows nothing.
+        """
         low, high = interval
-        if low <= 0 <= high:
+        if low <= 0 <= high or low == high:
             return "no difference shown"
         return "better" if self.better(low, 0.0) else "worse"
 

@@ -9,10 +9,10 @@ from kedro.config import MissingConfigException
 from kedro.framework.session import KedroSession
 from kedro.validation.exceptions import ParameterValidationError
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 from yaml import YAMLError
 
 from projpipe import config
+from projpipe.config.base import describe_problem, own_problems
 from projpipe.errors import InputError, causes
 from projpipe.pipeline_registry import ORDER
 
@@ -63,9 +63,9 @@ def _problems(parameters: dict[str, Any]) -> Iterator[str]:
         try:
             model.model_validate(parameters.get(name, {}))
         except ValidationError as error:
-            for problem in error.errors(include_url=False):
+            for problem in own_problems(error.errors(include_url=False)):
                 where = ".".join(map(str, (name, *_keys(problem["loc"], parameters.get(name, {})))))
-                yield f"parameters_{name}.yml: {where}: {_wrong(problem)}"
+                yield f"parameters_{name}.yml: {where}: {describe_problem(problem)}"
 
 
 def _keys(loc: tuple[int | str, ...], given: Any) -> Iterator[int | str]:
@@ -77,14 +77,3 @@ def _keys(loc: tuple[int | str, ...], given: Any) -> Iterator[int | str]:
             continue
         yield key
     yield from loc[-1:]
-
-
-def _wrong(problem: ErrorDetails) -> str:
-    if problem["type"] == "extra_forbidden":
-        known = {field for model in config.Config.__subclasses__() for field in model.model_fields}
-        wrong = str(problem["loc"][-1])
-        near = difflib.get_close_matches(wrong, known - {wrong}, n=1, cutoff=0.7)
-        return "there is no such parameter" + (f"; did you mean {near[0]!r}?" if near else "")
-    if problem["type"] == "missing":
-        return "is missing"
-    return f"{problem['msg'].removeprefix('Value error, ')} (given: {problem['input']!r})"

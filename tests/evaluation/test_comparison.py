@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from projpipe.config import TrainProjectorConfig
+from projpipe.config import ConditioningConfig, TrainProjectorConfig
 from projpipe.evaluation.comparison import comparison_history, comparison_results, comparison_summary
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.metrics import TEACHER_SEED
@@ -111,6 +111,7 @@ def test_a_table_says_what_its_first_row_and_its_students_are(compared: Any) -> 
 
 def test_a_checkpoint_that_was_refused_is_not_reported(compared: Any) -> None:
     ours = comparison_summary(*compared, COSTS, ACCURACY, bootstrap_samples=50, seed=0)["1x"]["methods"]["ours"]
+    assert ours["parameters"]["conditioning"].keys() == ConditioningConfig.model_fields.keys()
     assert ours["validation_score"] == pytest.approx(0.81)  # the mean of both seeds
     assert ours["source_score"] == {"before": 0.99, "after": 0.98}
     assert ours["training_flops"] == 700

@@ -163,6 +163,13 @@ def test_differences_are_bold_where_their_interval_leaves_out_zero(
     assert rows[2][2:5] == [NONE] * 3
 
 
+def test_a_single_value_shows_no_difference(summary: dict[str, Any], timings: dict[str, Any]) -> None:
+    single = {"mean": 0.2, "ci95": [0.2, 0.2], "by_seed": [0.2]}
+    summary["tables"][SMALL]["differences"]["projected-universal"]["new_combination"] = single
+    _, rows, *_ = tables_of(comparison_markdown(summary, timings))
+    assert rows[1][1] == "+20.0 [20.0, 20.0]"
+
+
 def test_the_difference_of_every_seed_is_told_where_there_are_several(
     summary: dict[str, Any], timings: dict[str, Any]
 ) -> None:

@@ -91,6 +91,12 @@ def compared(metric: Metric) -> list[str]:
     return captured.get().splitlines()
 
 
+def test_rows_of_models_for_sampled_tasks_alone_have_a_note() -> None:
+    row, note = (line.split() for line in compared(ACCURACY) if "¹" in line)
+    assert row[:2] == ["[red]", "¹"]
+    assert " ".join(note) == "¹ on the sampled tasks alone, on which the lead is paired"
+
+
 @pytest.mark.parametrize(
     ("metric", "heading", "teacher", "intervals"),
     [
@@ -116,6 +122,6 @@ def test_a_comparison_is_printed_with_the_lead_of_its_first_row_within_80_column
     assert lines[at].split() == ["Teacher", *teacher]
     assert all(interval in lines[at + 1] for interval in intervals)
     assert lines[projected].split()[1:] == [metric.text(0.9), NONE, metric.text(0.8), NONE]
-    assert lines[distilled].split() == ["[red]", metric.text(0.7), metric.difference(0.2), NONE, NONE]
+    assert lines[distilled].split() == ["[red]", "¹", metric.text(0.7), metric.difference(0.2), NONE, NONE]
     assert f"Comparison: {REPORT}" in lines
     assert "…" not in "".join(lines)

@@ -58,6 +58,11 @@ def test_a_plan_has_a_part_a_method_and_seed_with_the_tables_and_its_own_changes
         ([{"method": "projected", "changes": {"conditioning": {"ranck": 2}}}], {}, r"conditioning\.ranck"),
         ([{"method": "projected"}], {"changes": {"optimisation": {"steps": 0}}}, r"optimisation\.steps: .*given: 0"),
         ([{"method": "static", "changes": {"learning_rates": {"static": -1}}}], {}, r"learning_rates\.static"),
+        (
+            [{"method": "static", "changes": {"conditionin": {"rank": 2}}}],
+            {},
+            "changes: conditionin: there is no such parameter; did you mean 'conditioning'",
+        ),
         ([{"method": "scratch"}], {}, "scratch has no learning_rate; give it one"),
         ([{"method": "projected"}, {"method": "projected"}], {}, "'projected' stands there twice"),
         ([{"method": "projected", "name": "teacher"}], {}, "'teacher' is the name of a row that is added"),
@@ -102,7 +107,8 @@ def test_a_student_as_large_as_the_teacher_is_refused_before_work_starts(
     run_inputs: RunInputs, tmp_path: Path, settings: Any
 ) -> None:
     parts = plan(compared({"method": "projected"}, changes={"student": {"embed_dim": 48}}), settings())
-    with pytest.raises(InputError, match=r"compare_methods.tables \('small'\): 48 wide.*make it smaller"):
+    place = r"compare_methods.tables \('small'\).methods \('projected'\)"
+    with pytest.raises(InputError, match=place + ": 48 wide.*make it smaller"):
         run_comparison(parts, run_inputs, JUDGED, SAMPLED, tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -95,6 +95,7 @@ def _method(own: Sequence[tuple[Part, Mapping[str, Any]]]) -> dict[str, Any]:
     return {
         "method": part.method,
         "learning_rate": part.learning_rate,
+        "parameters": part.config.model_dump(mode="json", exclude={"seeds", "learning_rates", "ray"}),
         "steps": histories[0][-1]["step"],
         "validation_score": mean(row["validation_score"] for row in best),
         "training_flops": histories[0][-1]["step"] * outcome["flops_per_step"],

@@ -10,7 +10,7 @@ from typing import Any
 
 from projpipe.metric import METRICS, Metric
 from projpipe.reporting.caveats import FEW_SEEDS
-from projpipe.reporting.formats import count, percent
+from projpipe.reporting.formats import count, percent, tasks
 from projpipe.reporting.looks import KIND_NAMES, METHOD_NAMES
 from projpipe.training.part import PER_TASK
 
@@ -69,7 +69,7 @@ def _table_blocks(table: Mapping[str, Any], metric: Metric, summary: Mapping[str
         f"for one task, a multiply-accumulate counted as two.{of_source}"
     )
     yield _training(table, metric)
-    if any(_per_task(name, table) for name in table["results"]):
+    if any(judged_on_sample(name, table) for name in table["results"]):
         yield (
             f"{NOTE.strip()} A model of its own for each of the {summary['sampled_tasks']} sampled tasks; a run trains "
             "them all. It is judged on these tasks alone, and differences from it are paired on these tasks, so that "
@@ -104,7 +104,7 @@ def _of_few_seeds(seeds: int) -> str:
 
 def _scores(table: Mapping[str, Any], metric: Metric) -> str:
     results = table["results"]
-    tasks = {
+    most = {
         kind: max(cells[kind]["tasks"] for cells in results.values() if kind in cells)
         for kind in KIND_NAMES
         if any(kind in cells for cells in results.values())
@@ -115,9 +115,9 @@ def _scores(table: Mapping[str, Any], metric: Metric) -> str:
         return f"{metric.text(measured['mean'])} [{metric.text(low)}, {metric.text(high)}]"
 
     return _grid(
-        ["method", *(f"{KIND_NAMES[kind]} ({number} tasks)" for kind, number in tasks.items())],
+        ["method", *(f"{KIND_NAMES[kind]} ({tasks(number)})" for kind, number in most.items())],
         (
-            [_row(name, table), *(cell(cells[kind]) if kind in cells else NONE for kind in tasks)]
+            [_row(name, table), *(cell(cells[kind]) if kind in cells else NONE for kind in most)]
             for name, cells in results.items()
         ),
     )
@@ -168,7 +168,7 @@ def _training(table: Mapping[str, Any], metric: Metric) -> str:
                 f"{trained['learning_rate']:g}",
                 f"{trained['steps']:,}",
                 _operations(trained["training_flops"]),
-                NONE if _per_task(name, table) else _operations(trained["flops_to_make"]),
+                NONE if judged_on_sample(name, table) else _operations(trained["flops_to_make"]),
                 *[source(trained["source_score"])] * tuned,
             ]
             for name, trained in methods.items()
@@ -225,13 +225,13 @@ def _provenance(provenance: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _per_task(name: str, table: Mapping[str, Any]) -> bool:
+def judged_on_sample(name: str, table: Mapping[str, Any]) -> bool:
     """Whether a row is of models that are made for single tasks, and only for the sampled ones."""
     return name == "pruned_only" or table["methods"].get(name, {}).get("method") in PER_TASK
 
 
 def _row(name: str, table: Mapping[str, Any]) -> str:
-    return _text(row_name(name, table)) + NOTE * _per_task(name, table)
+    return _text(row_name(name, table)) + NOTE * judged_on_sample(name, table)
 
 
 def _operations(number: float) -> str:

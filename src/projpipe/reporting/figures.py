@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from projpipe.metric import Metric
+from projpipe.reporting.formats import tasks
 from projpipe.reporting.looks import (
     COLOURS,
     DASHES,
@@ -37,7 +38,7 @@ def scores_figure(results: Mapping[str, Mapping[str, Mapping[str, Any]]], metric
         cells = [by_kind[kind] for kind in kinds]
         figure.add_scatter(
             name=METHOD_NAMES.get(method, method),
-            x=[f"{broken(KIND_NAMES[kind], 24)}<br>({by_kind[kind]['tasks']} tasks)" for kind in kinds],
+            x=[f"{broken(KIND_NAMES[kind], 24)}<br>({tasks(by_kind[kind]['tasks'])})" for kind in kinds],
             y=[metric.scale * cell["mean"] for cell in cells],
             error_y={
                 "type": "data",

@@ -12,7 +12,7 @@ from rich.text import Text
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.latency import Timings
 from projpipe.metric import METRICS, Metric
-from projpipe.reporting.comparison import row_name
+from projpipe.reporting.comparison import NOTE, judged_on_sample, row_name
 from projpipe.reporting.formats import count, latencies_of
 from projpipe.reporting.looks import METHOD_NAMES
 
@@ -82,7 +82,10 @@ def comparison_table(title: str, compared: Mapping[str, Any], metric: Metric) ->
             for kind in kinds
             for write, found in ((metric.text, cells), (metric.difference, differences))
         ]
-        table.add_row(Text(row_name(name, compared)), *columns)
+        table.add_row(Text(row_name(name, compared) + NOTE * judged_on_sample(name, compared)), *columns)
+    if any(judged_on_sample(name, compared) for name in results):
+        table.caption = Text(f"{NOTE.strip()} on the sampled tasks alone, on which the {lead} is paired")
+        table.caption_justify = "left"
     return table
 
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from projpipe.atomic import write_atomically
 from projpipe.config import ComparedMethod, CompareMethodsConfig, ComparisonTable, RayConfig, TrainProjectorConfig
+from projpipe.config.base import describe_problem
 from projpipe.errors import InputError
 from projpipe.metric import Metric
 from projpipe.training.controls import CONTROLS
@@ -44,11 +45,11 @@ def run_comparison(
     Raises:
         InputError: a student is not smaller than the teacher, or the cluster has no room.
     """
+    check_students(parts, inputs)
     for part in parts:
-        place = f"compare_methods.tables ({part.table!r})"
         if part.method in PER_TASK and not inputs.objective.per_task:
+            place = f"compare_methods.tables ({part.table!r})"
             raise InputError(f"{place}: {part.method} is not there for {inputs.objective.name}; leave it out")
-        inputs.source.spec.student(**part.config.student.model_dump(), place=place)  # refuses before work starts
         if part.method == "pruned":
             pruned_shape(part, inputs.source.spec, sampled)
     name = inputs.stage(runs, "comparison", {"judged": judged, "sampled": sampled})
@@ -58,6 +59,17 @@ def run_comparison(
     if missing:
         _train_on_ray(folder, list(missing.values()), judged, sampled, inputs.objective.metric, inputs.config.ray)
     return [json.loads((folder / part.file()).read_text()) for part in parts]
+
+
+def check_students(parts: Sequence[Part], inputs: RunInputs) -> None:
+    """Refuse students that are not smaller than the teacher, before work starts.
+
+    Raises:
+        InputError: names the table and the row.
+    """
+    for part in parts:
+        place = f"compare_methods.tables ({part.table!r}).methods ({part.name!r})"
+        inputs.source.spec.student(**part.config.student.model_dump(), place=place)
 
 
 def plan(config: CompareMethodsConfig, base: TrainProjectorConfig) -> list[Part]:
@@ -104,7 +116,7 @@ def _resolve(
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         where = ".".join(map(str, problem["loc"]))
-        raise InputError(f"{place}.changes: {where}: {problem['msg']} (given: {problem['input']!r})") from error
+        raise InputError(f"{place}.changes: {where}: {describe_problem(problem)}") from error
 
 
 def _merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from projpipe.reporting import comparison_figures
 from projpipe.reporting.comparison import comparison_markdown
 from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of, sorts_of
-from projpipe.training.comparison import run_comparison
+from projpipe.training.comparison import check_students, run_comparison
 from projpipe.training.methods import build
 from projpipe.training.part import Part
 from projpipe.training.provenance import command, package_versions, source_commit
@@ -66,6 +66,7 @@ def tabulate(
 
 def make_students(parts: Parts, teacher: nn.Module, run_inputs: RunInputs, tasks: pd.DataFrame) -> dict[str, nn.Module]:
     """The teacher, and a model for the median task in the shape of every table's students, to be weighed and timed."""
+    check_students(parts, run_inputs)
     classes = median_task(tasks)
     first = {part.table: part for part in reversed(parts)}
     students = {
