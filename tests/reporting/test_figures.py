@@ -69,7 +69,7 @@ def test_controls_and_further_kinds_are_drawn_beside_the_methods(with_controls: 
 def test_learning_curves_are_the_mean_and_the_range_of_the_seeds(either: Any) -> None:
     history, scale = either.history, either.metric.scale
     figure = figures.learning_curves_figure(history, either.metric)
-    shown = history if either.metric.higher_is_better else history[history["step"] > 0]
+    shown = history[history["step"] > 0]
     rows = shown[shown["method"] == "static"].pivot(index="step", columns="seed", values="validation_score")
     band, curve = (t for t in figure.data if t.legendgroup == "static")
 

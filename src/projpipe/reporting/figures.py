@@ -85,12 +85,11 @@ def draw_curves(
 ) -> None:
     """Draw the mean over seeds and the range of the seeds of every `name` in `history`.
 
-    `panel` is the row and col in a figure of several panels, where a name has one entry in the legend. In bits, what is
-    not trained yet is left out: it is so far off that all that follows would look alike.
+    `panel` is the row and col in a figure of several panels, where a name has one entry in the legend. What is not
+    trained yet is left out: it is so far off that all that follows would look alike.
     """
-    if not metric.higher_is_better:
-        history = history[history["step"] > 0]
-    for name, rows in history.groupby("name", sort=False):
+    trained = history[history["step"] > 0]
+    for name, rows in trained.groupby("name", sort=False):
         style, drawn_before = styles[str(name)], name in {trace.legendgroup for trace in figure.data}
         by_step = rows.groupby("step")["validation_score"]
         curve = (metric.scale * by_step.agg(["mean", "min", "max"])).reset_index()
