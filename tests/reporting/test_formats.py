@@ -1,6 +1,6 @@
 from typing import Any
 
-from projpipe.reporting.formats import count, latencies_of, percent, tasks
+from projpipe.reporting.formats import count, latencies_of, percent
 
 
 def test_numbers_are_written_for_people() -> None:
@@ -13,10 +13,6 @@ def test_numbers_are_written_for_people() -> None:
         "4.5 T",
         "1 P",
     ]
-
-
-def test_one_task_is_not_tasks() -> None:
-    assert [tasks(number) for number in (0, 1, 84)] == ["0 tasks", "1 task", "84 tasks"]
 
 
 def test_sampling_is_among_the_latencies_where_there_is_any(either: Any) -> None:

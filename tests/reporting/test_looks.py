@@ -9,6 +9,10 @@ def test_every_method_has_a_name_a_colour_and_a_marker_of_its_own() -> None:
     assert len(set(looks.DASHES.values())) == len(looks.DASHES)
 
 
+def test_one_task_is_not_tasks() -> None:
+    assert [looks.tasks(number) for number in (0, 1, 84)] == ["0 tasks", "1 task", "84 tasks"]
+
+
 def test_curves_of_any_number_of_other_names_are_told_apart() -> None:
     names = ["projected", "static", *(f"rank {rank}" for rank in range(20)), "random"]
     history = pd.DataFrame({"name": names, "method": ["projected", "static", *["projected"] * 21]})

@@ -10,8 +10,8 @@ from typing import Any
 
 from projpipe.metric import METRICS, Metric
 from projpipe.reporting.caveats import FEW_SEEDS
-from projpipe.reporting.formats import count, percent, tasks
-from projpipe.reporting.looks import KIND_NAMES, METHOD_NAMES
+from projpipe.reporting.formats import count, percent
+from projpipe.reporting.looks import KIND_NAMES, METHOD_NAMES, tasks
 from projpipe.training.part import PER_TASK
 
 NONE, NOTE = "\N{EN DASH}", " \N{SUPERSCRIPT ONE}"

@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from projpipe.metric import Metric
-from projpipe.reporting.formats import tasks
 from projpipe.reporting.looks import (
     COLOURS,
     DASHES,
@@ -24,6 +23,7 @@ from projpipe.reporting.looks import (
     curve_styles,
     escaped,
     finish,
+    tasks,
 )
 
 

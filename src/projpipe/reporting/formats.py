@@ -16,11 +16,6 @@ def count(number: float) -> str:
     return f"{number:g}"
 
 
-def tasks(number: int) -> str:
-    """How many tasks: '1 task', '84 tasks'."""
-    return f"{number} task{'s' * (number != 1)}"
-
-
 def latencies_of(timings: Timings, method: str) -> dict[str, Latency]:
     """The latencies of a method by what was timed: 'batch 1', 'batch 32', and 'sampling' where there is any."""
     by_batch = {f"batch {size}": measured for size, measured in timings["latency"][method].items()}

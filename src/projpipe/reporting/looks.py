@@ -104,6 +104,11 @@ def curve_styles(history: pd.DataFrame) -> dict[str, CurveStyle]:
     return styles
 
 
+def tasks(number: int) -> str:
+    """How many tasks: '1 task', '84 tasks'."""
+    return f"{number} task{'s' * (number != 1)}"
+
+
 def broken(text: str, width: int) -> str:
     """A name as the label of a figure: `escaped`, in at most six lines of `width` characters, broken between words."""
     lines = textwrap.wrap(text, width, max_lines=6, placeholder=" \N{HORIZONTAL ELLIPSIS}")
