@@ -149,7 +149,9 @@ def test_a_part_of_a_comparison_is_trained_and_judged(
     sampled = inputs.validation_tasks[:1]
     part = Part("table", method, method, config, 0.01, controls=method == "projected")
     folder = tmp_path / inputs.stage(tmp_path, "comparison", {})
-    outcome = train_part(folder, part, {"new_combination": sampled}, sampled, torch.device(device))
+    outcome = train_part(
+        folder, part, [(task, "new_combination, random") for task in sampled], sampled, torch.device(device)
+    )
     assert [row["step"] for row in outcome["history"]] == [0, 2, 4]
     assert all(np.isfinite(row["loss"]) for row in outcome["history"][1:])
     assert all(0 <= score <= 1 for scores in outcome["scores"].values() for score in scores)

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -321,38 +321,3 @@ def test_models_of_other_parameters_or_another_teacher_are_refused_wherever_they
     else:
         with pytest.raises(InputError, match=f"trained with .*{changed}.*; train them again"):
             restore()
-
-
-class Told:
-    """A projector whose models are what it was told."""
-
-    def embed(self, task: Sequence[int]) -> torch.Tensor:
-        return torch.tensor([float(len(task)), float(sum(task))])
-
-    def specialise(self, task: Sequence[int], told: torch.Tensor) -> torch.Tensor:
-        return told
-
-
-def test_a_control_is_told_another_task_of_the_same_kind(inputs: dict[str, Any]) -> None:
-    tasks, projected = inputs["tasks"], Told()
-    judged = tasks[tasks["kind"] != "train"]
-    shuffled = nodes._told_otherwise("shuffled", projected, judged, tasks, seed=0)
-    assert torch.equal(shuffled([0, 2, 3]), projected.embed([1, 2, 3, 4]))
-    assert torch.equal(shuffled([1, 2, 3, 4]), projected.embed([0, 2, 3]))
-    assert torch.equal(shuffled([5, 6]), projected.embed([0, 1, 2]))  # the only one of its kind: a training task's
-    mean = nodes._told_otherwise("mean", projected, judged, tasks, seed=0)
-    assert torch.equal(mean([5, 6]), torch.tensor([2.5, 3.5]))
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_coherent_task_is_told_a_coherent_one_of_its_kind(seed: int, inputs: dict[str, Any]) -> None:
-    strategies = {(0, 1): "group", (2, 3): "random", (4, 5): "group", (6, 7): "random", (8, 9): "explicit"}
-    judged = pd.DataFrame(
-        {"class_ids": list(map(list, strategies)), "kind": "new_combination", "strategy": list(strategies.values())}
-    )
-    shuffled = nodes._told_otherwise("shuffled", Told(), judged, inputs["tasks"], seed)
-    coherent = {Told().embed(task)[1].item() for task, strategy in strategies.items() if strategy != "random"}
-    for task, strategy in strategies.items():
-        told = shuffled(task)[1].item()
-        assert told != sum(task)
-        assert (told in coherent) == (strategy != "random")
