@@ -35,6 +35,8 @@ def test_a_task_is_told_another_one_of_its_sort(seed: int) -> None:
         told = shuffled(task)[1].item()
         assert told != sum(task)
         assert (told in coherent) == (strategy != "random")
+    assert torch.equal(shuffled([2, 3]), Told().embed([6, 7]))
+    assert torch.equal(shuffled([6, 7]), Told().embed([2, 3]))
 
 
 def test_the_only_task_of_its_sort_is_told_a_training_task() -> None:

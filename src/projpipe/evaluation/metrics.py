@@ -12,7 +12,7 @@ from projpipe.errors import InputError
 from projpipe.evaluation.bootstrap import mean_with_interval
 from projpipe.evaluation.cost import Cost
 from projpipe.metric import Metric
-from projpipe.tasks.task import COHERENT
+from projpipe.tasks.task import are_coherent
 from projpipe.transformer.objectives import Objective
 
 REPORTED_KINDS = ("new_combination", "coherent", "random", "new_class", "train")
@@ -112,9 +112,9 @@ def _by_kind(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Rows of every reported kind of task that there is, in order."""
     kinds = {kind: results[results["kind"] == kind] for kind in REPORTED_KINDS}
     new = kinds["new_combination"]
-    belongs_together = new["strategy"].isin(COHERENT)
-    if belongs_together.any() and not belongs_together.all():
-        kinds |= {"coherent": new[belongs_together], "random": new[~belongs_together]}
+    coherent = are_coherent(new)
+    if coherent.any() and not coherent.all():
+        kinds |= {"coherent": new[coherent], "random": new[~coherent]}
     return {kind: rows for kind, rows in kinds.items() if len(rows)}
 
 

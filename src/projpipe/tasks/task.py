@@ -1,5 +1,7 @@
 """A task: a set of classes to tell apart, with a name to show it by."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ import pandas as pd
 from projpipe.tasks.classes import Classes
 
 Kind = Literal["train", "validation", "new_combination", "new_class"]
-COHERENT = ("group", "explicit")  # the strategies whose tasks belong together
+COHERENT = ("group", "explicit")  # the strategies whose tasks have classes that belong together
 NAME_LENGTH = 48
 
 
@@ -33,9 +35,14 @@ def class_ids_of(tasks: pd.DataFrame, kind: str | None = None) -> list[list[int]
     return [list(map(int, ids)) for ids in asked["class_ids"]]
 
 
+def are_coherent(tasks: pd.DataFrame) -> pd.Series[bool]:
+    """Of every task in the table of `schemas.TASKS`, whether its classes belong together."""
+    return tasks["strategy"].isin(COHERENT)
+
+
 def sorts_of(tasks: pd.DataFrame) -> list[str]:
     """Of every task in the table of `schemas.TASKS`, its kind and whether its classes belong together."""
-    together = tasks["strategy"].isin(COHERENT).map({True: "coherent", False: "random"})
+    together = are_coherent(tasks).map({True: "coherent", False: "random"})
     return (tasks["kind"] + ", " + together).tolist()
 
 
