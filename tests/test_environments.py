@@ -9,9 +9,9 @@ from kedro.config import OmegaConfigLoader
 
 from projpipe import config
 from projpipe.settings import CONFIG_LOADER_ARGS
-from projpipe.training.comparison import plan
+from projpipe.training.comparison import check_parts, plan
 from projpipe.training.sweep import check_space
-from projpipe.transformer.objectives import make_objective
+from projpipe.transformer.objectives import OBJECTIVES, make_objective
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.teacher import create_teacher
 
@@ -54,8 +54,8 @@ def test_its_students_are_smaller_than_its_teacher_which_reads_its_images(env: s
     assert student.deployed_params(num_classes=3) < (0.5 if env.startswith("smoke") else 0.09) * teacher_params
     check_space(config.SweepStudentsConfig(**given["sweep_students"]).space, spec)
     config.EvaluateConfig(**given["evaluate"])
-    for part in plan(config.CompareMethodsConfig(**given["compare_methods"]), training):
-        spec.student(**part.config.student.model_dump())
+    parts = plan(config.CompareMethodsConfig(**given["compare_methods"]), training)
+    check_parts(parts, spec, OBJECTIVES[extraction.objective.name])
 
 
 @each_environment

@@ -70,6 +70,28 @@ def test_what_does_not_fit_is_refused_before_the_teacher_is_trained(
     assert not (project / "data").exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"student": {"embed_dim": 48}}, r"\('wide'\)\.methods \('projected'\): 48 wide x 1 deep.*wider"),
+        (
+            {"student": {"embed_dims": 48}},
+            r"\('wide'\)\.methods \('projected'\)\.changes: student\.embed_dims: there is no",
+        ),
+    ],
+)
+def test_a_comparison_that_cannot_be_is_refused_before_the_teacher_is_trained(
+    project: Path, changes: dict[str, Any], wrong: str
+) -> None:
+    table = {"name": "wide", "seeds": [0], "changes": changes, "methods": [{"method": "projected"}]}
+    with (
+        pytest.raises(InputError, match=rf"compare_methods\.tables {wrong}"),
+        KedroSession.create(project, env="smoke", runtime_params={"compare_methods": {"tables": [table]}}) as session,
+    ):
+        session.run(pipeline_names=["split_tasks", "extract_teacher", "compare_methods"])
+    assert not (project / "data").exists()
+
+
 def test_a_whole_run_needs_nothing_beforehand(project: Path) -> None:
     run(project, "split_tasks", "extract_teacher", to_outputs=["tasks"])
     assert (project / "data/smoke/03_primary/tasks.parquet").exists()

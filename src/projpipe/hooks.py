@@ -82,6 +82,8 @@ class InputHooks:
             if "tasks" in made:
                 _check_tasks(catalog)
             _check_machine(catalog.load("params:train_projector").ray)
+        if {"teacher", "comparison_parts"} <= made:
+            _check_comparison(catalog)
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
@@ -133,6 +135,17 @@ def _check_tasks(catalog: CatalogProtocol) -> None:
                 f"split_tasks.tasks[{position}].classes_per_task: {fewest} is below the {objective.fewest_classes} "
                 f"classes that {objective.name} needs; raise it"
             )
+
+
+def _check_comparison(catalog: CatalogProtocol) -> None:
+    """Refuse a comparison that cannot be, for which the teacher would otherwise be trained first."""
+    from projpipe.training.comparison import check_parts, plan
+    from projpipe.transformer.objectives import OBJECTIVES
+    from projpipe.transformer.teacher import planned_spec
+
+    teacher = catalog.load("params:extract_teacher")
+    parts = plan(catalog.load("params:compare_methods"), catalog.load("params:train_projector"))
+    check_parts(parts, planned_spec(teacher), OBJECTIVES[teacher.objective.name])
 
 
 def _check_machine(config: RayConfig) -> None:

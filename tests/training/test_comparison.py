@@ -14,12 +14,13 @@ from projpipe.baselines.pruned import prune_for_task
 from projpipe.config import CompareMethodsConfig
 from projpipe.errors import InputError
 from projpipe.training.batches import LabelledImages
-from projpipe.training.comparison import plan, run_comparison
+from projpipe.training.comparison import check_parts, plan, run_comparison
 from projpipe.training.loop import task_score
 from projpipe.training.methods import TaskModel
 from projpipe.training.part import Part, pruned_shape, train_part
 from projpipe.training.run_inputs import RunInputs, load_staged
 from projpipe.transformer.export import export_student
+from projpipe.transformer.objectives import Classification, ImageModeling
 
 SAMPLED = [[0, 2], [1, 5, 6]]
 JUDGED = [*((task, "new_combination, random") for task in SAMPLED), ([7, 8], "new_class, random")]
@@ -103,14 +104,15 @@ def test_tables_of_one_name_are_refused(settings: Any) -> None:
         plan(twice, settings())
 
 
-def test_a_student_as_large_as_the_teacher_is_refused_before_work_starts(
-    run_inputs: RunInputs, tmp_path: Path, settings: Any
-) -> None:
-    parts = plan(compared({"method": "projected"}, changes={"student": {"embed_dim": 48}}), settings())
-    place = r"compare_methods.tables \('small'\).methods \('projected'\)"
-    with pytest.raises(InputError, match=place + ": 48 wide.*make it smaller"):
-        run_comparison(parts, run_inputs, JUDGED, SAMPLED, tmp_path)
-    assert not list(tmp_path.iterdir())
+def test_parts_that_do_not_fit_the_teacher_are_refused_with_their_place(run_inputs: RunInputs, settings: Any) -> None:
+    teacher, place = run_inputs.source.spec, r"compare_methods\.tables \('small'\)\.methods "
+    wide = plan(compared({"method": "projected"}, changes={"student": {"embed_dim": 48}}), settings())
+    with pytest.raises(InputError, match=place + r"\('projected'\): 48 wide.*make it smaller"):
+        check_parts(wide, teacher, Classification)
+    per_task = plan(compared({"method": "static"}, {"method": "distilled", "learning_rate": 0.1}), settings())
+    check_parts(per_task, teacher, Classification)
+    with pytest.raises(InputError, match=place + r"\('distilled'\): .* not there for image_modeling; leave it out"):
+        check_parts(per_task, teacher, ImageModeling)
 
 
 def one_part(method: str, settings: Any, controls: bool = False, **changes: Any) -> Part:

@@ -24,6 +24,8 @@ from projpipe.training.controls import CONTROLS
 from projpipe.training.distributed import connect
 from projpipe.training.part import PER_TASK, PRUNED_ONLY, Judged, Part, pruned_shape, train_part
 from projpipe.training.run_inputs import RunInputs
+from projpipe.transformer.objectives import Objective
+from projpipe.transformer.spec import TransformerSpec
 
 RESERVED = {"teacher", PRUNED_ONLY, *CONTROLS}
 logger = logging.getLogger(__name__)
@@ -43,13 +45,9 @@ def run_comparison(
         The outcome of every part, in order, see `train_part`.
 
     Raises:
-        InputError: a student is not smaller than the teacher, or the cluster has no room.
+        InputError: a student is smaller than pruning can make the teacher, or the cluster has no room.
     """
-    check_students(parts, inputs)
     for part in parts:
-        if part.method in PER_TASK and not inputs.objective.per_task:
-            place = f"compare_methods.tables ({part.table!r})"
-            raise InputError(f"{place}: {part.method} is not there for {inputs.objective.name}; leave it out")
         if part.method == "pruned":
             pruned_shape(part, inputs.source.spec, sampled)
     name = inputs.stage(runs, "comparison", {"judged": judged, "sampled": sampled})
@@ -61,15 +59,18 @@ def run_comparison(
     return [json.loads((folder / part.file()).read_text()) for part in parts]
 
 
-def check_students(parts: Sequence[Part], inputs: RunInputs) -> None:
-    """Refuse students that are not smaller than the teacher, before work starts.
+def check_parts(parts: Sequence[Part], teacher: TransformerSpec, objective: Objective | type[Objective]) -> None:
+    """Refuse what does not fit a teacher, which may not be trained yet.
 
     Raises:
-        InputError: names the table and the row.
+        InputError: a student is not smaller than the teacher, or a method is not there for the objective; it names
+            the table and the row.
     """
     for part in parts:
         place = f"compare_methods.tables ({part.table!r}).methods ({part.name!r})"
-        inputs.source.spec.student(**part.config.student.model_dump(), place=place)
+        teacher.student(**part.config.student.model_dump(), place=place)
+        if part.method in PER_TASK and not objective.per_task:
+            raise InputError(f"{place}: {part.method} is not there for {objective.name}; leave it out")
 
 
 def plan(config: CompareMethodsConfig, base: TrainProjectorConfig) -> list[Part]:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from kedro.utils import find_kedro_project
 from torch import Tensor, nn
 
-from projpipe.config import CompareMethodsConfig, EvaluateConfig
+from projpipe.config import CompareMethodsConfig, EvaluateConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.evaluation.comparison import comparison_history, comparison_results, comparison_summary
 from projpipe.evaluation.cost import Cost, deployed_cost
@@ -21,7 +21,7 @@ from projpipe.reporting import comparison_figures
 from projpipe.reporting.comparison import comparison_markdown
 from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of, sorts_of
-from projpipe.training.comparison import check_students, run_comparison
+from projpipe.training.comparison import check_parts, plan, run_comparison
 from projpipe.training.methods import build
 from projpipe.training.part import Part
 from projpipe.training.provenance import command, package_versions, source_commit
@@ -30,6 +30,15 @@ from projpipe.transformer.objectives import objective_from_json
 
 Parts = list[Part]
 Outcomes = list[dict[str, Any]]
+
+
+def plan_parts(
+    compare_methods: CompareMethodsConfig, train_projector: TrainProjectorConfig, run_inputs: RunInputs
+) -> Parts:
+    """What there is to train, refused where it does not fit the teacher."""
+    parts = plan(compare_methods, train_projector)
+    check_parts(parts, run_inputs.source.spec, run_inputs.objective)
+    return parts
 
 
 def train_and_judge(
@@ -66,7 +75,6 @@ def tabulate(
 
 def make_students(parts: Parts, teacher: nn.Module, run_inputs: RunInputs, tasks: pd.DataFrame) -> dict[str, nn.Module]:
     """The teacher, and a model for the median task in the shape of every table's students, to be weighed and timed."""
-    check_students(parts, run_inputs)
     classes = median_task(tasks)
     first = {part.table: part for part in reversed(parts)}
     students = {

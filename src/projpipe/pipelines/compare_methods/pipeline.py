@@ -3,7 +3,6 @@
 from kedro.pipeline import Pipeline, node
 
 from projpipe.pipelines.compare_methods import nodes
-from projpipe.training.comparison import plan
 from projpipe.training.gather import DATASETS, gather_run_inputs
 
 
@@ -12,16 +11,16 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             node(
-                func=plan,
-                inputs=["params:compare_methods", "params:train_projector"],
-                outputs="comparison_parts",
-                name="plan_comparison_node",
-            ),
-            node(
                 func=gather_run_inputs,
                 inputs=[*DATASETS, "params:train_projector"],
                 outputs="comparison_inputs",
                 name="gather_comparison_inputs_node",
+            ),
+            node(
+                func=nodes.plan_parts,
+                inputs=["params:compare_methods", "params:train_projector", "comparison_inputs"],
+                outputs="comparison_parts",
+                name="plan_comparison_node",
             ),
             node(
                 func=nodes.train_and_judge,
