@@ -53,6 +53,10 @@ class Metric:
         """A value with its unit: '97.1 %'."""
         return f"{self.text(value)} {self.unit}".rstrip()
 
+    def named(self, value: float) -> str:
+        """A value with its unit behind the measure's name: 'accuracy 97.1 %'."""
+        return f"{self.title} {self.value(value)}"
+
     def difference(self, value: float) -> str:
         """A difference with its sign: -0.0034 of accuracy is '−0.3' with a true minus sign."""
         return f"{self.scale * value:+.{self.decimals}f}".replace("-", "\N{MINUS SIGN}")

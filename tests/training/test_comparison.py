@@ -14,7 +14,7 @@ from projpipe.baselines.pruned import prune_for_task
 from projpipe.config import CompareMethodsConfig
 from projpipe.errors import InputError
 from projpipe.training.batches import LabelledImages
-from projpipe.training.comparison import check_parts, plan, run_comparison
+from projpipe.training.comparison import check_parts, plan, run_comparison, steps_done
 from projpipe.training.loop import task_score
 from projpipe.training.methods import TaskModel
 from projpipe.training.part import Part, pruned_shape, train_part
@@ -198,6 +198,16 @@ def test_all_but_models_from_scratch_learn_from_the_teacher(
 
     other = {**run_inputs.logits, "train_logits": run_inputs.logits["train_logits"].flip(-1) * 3}
     assert (losses(run_inputs) != losses(replace(run_inputs, logits=other))) == taught
+
+
+def test_a_part_at_work_says_how_far_it_is(run_inputs: RunInputs, tmp_path: Path, settings: Any) -> None:
+    folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
+    parts = [one_part("static", settings), one_part("projected", settings)]
+    assert steps_done(folder, parts) is None
+    train_part(folder, parts[0], JUDGED, SAMPLED, CPU)
+    assert steps_done(folder, parts) == (12, "static, seed 1: step 12/12")
+    (folder / parts[0].file()).touch()
+    assert steps_done(folder, parts) == (12, "")
 
 
 def test_a_pruned_part_starts_at_the_teacher_pruned_for_each_task(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from projpipe.metric import Metric
 from projpipe.training.controls import CONTROLS
 from projpipe.training.distributed import connect
 from projpipe.training.part import PER_TASK, PRUNED_ONLY, Judged, Part, pruned_shape, train_part
+from projpipe.training.progress import followed_progress, last_progress
 from projpipe.training.run_inputs import RunInputs
 from projpipe.transformer.objectives import Objective
 from projpipe.transformer.spec import TransformerSpec
@@ -138,25 +140,41 @@ def _train_on_ray(
     use_gpu = bool(connect(config).use_gpu)
     device = torch.device("cuda" if use_gpu else "cpu")
     train = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(train_part)
+    for part in parts:
+        (folder / part.progress_file()).unlink(missing_ok=True)  # of a run that was stopped
     running = {train.remote(folder, part, judged, sampled, device): part for part in parts}
+    steps = sum(part.config.optimisation.steps for part in parts)
     done = 0
-    while running:
-        (ready,), _ = ray.wait(list(running))
-        part, outcome = running.pop(ready), _outcome(ready)
-        with write_atomically(folder / part.file()) as temporary:
-            temporary.write_text(json.dumps(outcome))
-        done += 1
-        best = [row["validation_score"] for row in outcome["history"] if row["kept"]][-1]
-        logger.info(
-            "%d of %d: %s, %s, seed %d: %s %s on validation tasks",
-            done,
-            len(parts),
-            part.table,
-            part.name,
-            part.seed,
-            metric.title,
-            metric.value(best),
-        )
+    with followed_progress("train and judge", steps, "starting workers", partial(steps_done, folder, parts)):
+        while running:
+            (ready,), _ = ray.wait(list(running))
+            part, outcome = running.pop(ready), _outcome(ready)
+            with write_atomically(folder / part.file()) as temporary:
+                temporary.write_text(json.dumps(outcome))
+            done += 1
+            best = [row["validation_score"] for row in outcome["history"] if row["kept"]][-1]
+            logger.info(
+                "%d of %d: %s, %s, seed %d: %s on validation tasks",
+                done,
+                len(parts),
+                part.table,
+                part.name,
+                part.seed,
+                metric.named(best),
+            )
+    for part in parts:
+        (folder / part.progress_file()).unlink(missing_ok=True)
+
+
+def steps_done(folder: Path, parts: Sequence[Part]) -> tuple[int, str] | None:
+    """How many steps of all parts are done, and where those are that are at work."""
+    rows = [(part, row) for part in parts if (row := last_progress(folder / part.progress_file()))]
+    at_work = [
+        f"{part.name}, seed {part.seed}: step {row['step']}/{part.config.optimisation.steps}"
+        for part, row in rows
+        if not (folder / part.file()).exists()
+    ]
+    return (sum(row["step"] for _, row in rows), "; ".join(at_work)) if rows else None
 
 
 def _outcome(reference: Any) -> dict[str, Any]:

@@ -7,9 +7,7 @@ import logging
 import os
 import socket
 import tempfile
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from projpipe.config import RayConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
 from projpipe.training.methods import build
+from projpipe.training.progress import followed_progress, last_progress, note_progress
 from projpipe.training.run_inputs import RunInputs, deciding, load_staged
 from projpipe.training.session import Place, train_seeds
 
@@ -164,7 +163,15 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
         ),
     )
-    with _progress_bar(method, folder / PROGRESS, config):
+    seeds, steps = config.seeds, config.optimisation.steps
+
+    def look() -> tuple[int, str] | None:
+        if (row := last_progress(folder / PROGRESS)) is None:
+            return None
+        done = seeds.index(row["seed"]) * steps + row["step"]
+        return done, f"seed {row['seed']}  step {row['step']}/{steps}  {row['score']}"
+
+    with followed_progress(f"train {method}", len(seeds) * steps, "starting workers", look):
         result = trainer.fit()
     assert result.checkpoint is not None  # a run that ends has saved its models
     with result.checkpoint.as_directory() as checkpoint:
@@ -198,13 +205,7 @@ def _worker(settings: dict[str, Any]) -> None:
         with latest.as_directory() as stored:
             resume = read_checkpoint(Path(stored), folder.name)
     data, source = load_staged(folder)
-    metric = data.objective.metric
-
-    def progress(row: dict[str, Any]) -> None:
-        score = f"{metric.title} {metric.value(row['validation_score'])}"
-        with (folder / PROGRESS).open("a") as file:
-            file.write(json.dumps({**row, "score": score}) + "\n")
-
+    progress = partial(note_progress, folder / PROGRESS, metric=data.objective.metric)
     place = Place(
         rank=rank,
         workers=context.get_world_size(),
@@ -215,35 +216,3 @@ def _worker(settings: dict[str, Any]) -> None:
     method = settings["method"]
     make, rate = partial(build, method, source, config), getattr(config.learning_rates, method)
     train_seeds(make, data, config, rate, place, resume, save, progress)
-
-
-@contextmanager
-def _progress_bar(method: str, path: Path, config: TrainProjectorConfig) -> Iterator[None]:
-    """Show what the workers write into the progress file while the body runs."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    stop = threading.Event()
-    steps = config.optimisation.steps
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
-    with Progress(*columns) as bar:
-        task = bar.add_task(f"train {method}", total=steps * len(config.seeds), note="starting workers")
-
-        def show() -> None:
-            while True:
-                ended = stop.wait(0.5)
-                lines = path.read_text().split("\n")[:-1] if path.exists() else []  # the last may be half written
-                if lines:
-                    row = json.loads(lines[-1])
-                    done = config.seeds.index(row["seed"]) * steps + row["step"]
-                    note = f"seed {row['seed']}  step {row['step']}/{steps}  {row['score']}"
-                    bar.update(task, completed=done, note=note)
-                if ended:
-                    return
-
-        thread = threading.Thread(target=show, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()

@@ -23,6 +23,7 @@ from projpipe.training.batches import LabelledImages, draw_batch, pad_tasks
 from projpipe.training.controls import CONTROLS, control_embeddings
 from projpipe.training.loop import TrainingData, task_score
 from projpipe.training.methods import TaskModel, build
+from projpipe.training.progress import note_progress
 from projpipe.training.run_inputs import deciding, digest_of, load_staged
 from projpipe.training.session import SOURCE_IMAGES, Place, train_seeds
 from projpipe.transformer.canonical import Weights, canonical_weights
@@ -55,6 +56,10 @@ class Part:
         decided_by = deciding(self.config, self.learning_rate)
         content = json.dumps([self.method, self.controls, decided_by], sort_keys=True)
         return f"{self.method}-{digest_of(content.encode())}.json"
+
+    def progress_file(self) -> str:
+        """Where it says how far it is, while it is trained."""
+        return Path(self.file()).with_suffix(".progress").name
 
 
 def train_part(
@@ -89,7 +94,11 @@ def train_part(
         if state["seed"]:
             kept.update(tensors)
 
-    train_seeds(make, data, config, part.learning_rate, Place(device=device), None, save, history.append)
+    def progress(row: dict[str, Any]) -> None:
+        history.append(row)
+        note_progress(folder / part.progress_file(), row, data.objective.metric)
+
+    train_seeds(make, data, config, part.learning_rate, Place(device=device), None, save, progress)
     model = make(part.seed).to(device)
     tasks = [task for task, _ in judged]
     judge = partial(_scores, data=data.test, tasks=tasks, device=device)

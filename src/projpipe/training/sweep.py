@@ -88,13 +88,12 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
             trial.set_user_attr("student", student.model_dump())
             study.tell(trial, [score, params])
             logger.info(
-                "trial %d of %d: %s, %s parameters, %s %s",
+                "trial %d of %d: %s, %s parameters, %s",
                 len(finished()),
                 count,
                 " x ".join(f"{value:g}" for value in student.model_dump().values()),
                 f"{params:,}",
-                metric.title,
-                metric.value(score),
+                metric.named(score),
             )
     done = sorted(finished(), key=lambda trial: trial.number)[:count]
     rows = [

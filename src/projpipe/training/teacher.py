@@ -6,8 +6,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +21,10 @@ from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
 from projpipe.images.augmentation import sample_affine
 from projpipe.images.streamed import Images
-from projpipe.metric import Metric
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
 from projpipe.training.loop import one_cycle
 from projpipe.training.precision import computing_in
+from projpipe.training.progress import progress_bar
 from projpipe.training.run_inputs import source_code_digest
 from projpipe.training.teacher_logits import rows_of, run_on
 from projpipe.transformer.objectives import Objective
@@ -74,7 +73,7 @@ def train_teacher(
     steps = -(-len(ids) // training.batch_size)
     optimizer = torch.optim.AdamW(_parameter_groups(model, training.weight_decay), lr=training.learning_rate)
     history = _resume(model, optimizer, runs / run, steps)
-    with _progress_bar(training.epochs, metric) as show:
+    with progress_bar("train teacher", training.epochs) as show:
         for epoch in range(len(history), training.epochs):
             loss = _train_epoch(model, optimizer, images, ids, labels, card, objective, config, epoch, steps)
             if not np.isfinite(loss):
@@ -84,7 +83,7 @@ def train_teacher(
                 )
             score = measure(model, images, index, objective, device, "validation", config.loading_workers)
             history.append({"epoch": epoch + 1, "loss": loss, "validation_score": score})
-            show(history[-1])
+            show(epoch + 1, f"epoch {epoch + 1}/{training.epochs}  loss {loss:.3f}  {metric.named(score)}")
             if epoch + 1 < training.epochs:
                 _save(model, optimizer, runs / run, history)
     shutil.rmtree(runs / run, ignore_errors=True)
@@ -190,23 +189,3 @@ def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, st
         optimizer.state[parameter] = {"step": torch.tensor(float(len(history) * steps)), **moments}
     logger.info("teacher: goes on after epoch %d, from %s", len(history), folder)
     return history
-
-
-@contextmanager
-def _progress_bar(epochs: int, metric: Metric) -> Iterator[Any]:
-    """Gives a function that shows a row of the history: in one line on a terminal, now and then in a log file."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
-    with Progress(*columns) as bar:
-        task = bar.add_task("train teacher", total=epochs, note="")
-
-        def show(row: dict[str, float]) -> None:
-            epoch = int(row["epoch"])
-            score = f"{metric.title} {metric.value(row['validation_score'])}"
-            note = f"epoch {epoch}/{epochs}  loss {row['loss']:.3f}  {score}"
-            bar.update(task, completed=epoch, note=note)
-            if not bar.console.is_terminal and epoch % max(1, epochs // 5) == 0:
-                logger.info("train teacher: %s", note)
-
-        yield show
