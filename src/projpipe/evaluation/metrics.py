@@ -12,7 +12,7 @@ from projpipe.errors import InputError
 from projpipe.evaluation.bootstrap import mean_with_interval
 from projpipe.evaluation.cost import Cost
 from projpipe.metric import Metric
-from projpipe.tasks.task import are_coherent
+from projpipe.tasks.task import are_coherent, class_ids_of, median_by_size
 from projpipe.transformer.objectives import Objective
 
 REPORTED_KINDS = ("new_combination", "coherent", "random", "new_class", "train")
@@ -128,8 +128,7 @@ def median_task(tasks: pd.DataFrame) -> list[int]:
         raise InputError(
             "tasks: no task of kind new_combination or new_class to judge on; raise counts in split_tasks.tasks"
         )
-    by_size = sorted(([int(c) for c in classes] for classes in held_out["class_ids"]), key=len)
-    return by_size[len(by_size) // 2]
+    return median_by_size(class_ids_of(held_out))
 
 
 def held_out_tasks(tasks: pd.DataFrame) -> pd.DataFrame:

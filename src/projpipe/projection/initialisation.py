@@ -7,6 +7,8 @@ arXiv 2311.18823).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -43,27 +45,14 @@ def initial_factors(
     write = _residual_basis(source, student, generator, start)
     read = write * (spec.embed_dim / student.embed_dim) ** 0.5
 
-    importance = {
-        "heads": statistics["heads.second_moment"] * merged["out.weight"].square().sum(1),
-        "hidden": statistics["hidden.second_moment"] * merged["fc2.weight"].square().sum(1),
-        "queries": (statistics["q.second_moment"] * statistics["k.second_moment"]).sqrt(),
-    }
+    importance = _importance(statistics, merged)
     if start == "random":
         importance = {kind: torch.rand(value.shape, generator=generator) for kind, value in importance.items()}
     elif start == "uniform":
         within_heads = _evenly_spaced_heads(student, blocks, spec.head_dim, importance["heads"].shape[1])
         hidden = select_evenly(importance["hidden"].shape[1], student.mlp_dim).sum(0).expand(blocks, -1)
         importance = {"heads": within_heads, "queries": within_heads, "hidden": hidden}
-    select: dict[str, list[Tensor]] = {"queries": [], "heads": [], "hidden": []}
-    for block in range(blocks):
-        unit_importance = importance["heads"][block].view(-1, spec.head_dim)
-        heads = unit_importance.sum(1).argsort(descending=True, stable=True)
-        for name in ("queries", "heads"):
-            units = importance[name][block].view(-1, spec.head_dim)
-            select[name].append(select_within_heads(units, heads, student.num_heads, student.head_dim))
-        select["hidden"].append(select_units(importance["hidden"][block], student.mlp_dim))
-    chosen = {name: torch.stack(rows) for name, rows in select.items()}
-
+    chosen = _choose(importance, spec.head_dim, student)
     factors = {
         "embed.write": write[None],
         "attn.read": read.expand(blocks, -1, -1),
@@ -85,6 +74,27 @@ def initial_factors(
         dropped = statistics[f"{kind}.mean"] * (1 - chosen[kind].sum(1))
         biases[f"{name}.bias"] = torch.einsum("sd,bdu,bu->bs", write, merged[f"{name}.weight"], dropped)
     return factors, biases
+
+
+def _importance(statistics: Mapping[str, Tensor], merged: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Importance `[L_s, units]` of the units of values, of the hidden layer, and of queries with their keys."""
+    return {
+        "heads": statistics["heads.second_moment"] * merged["out.weight"].square().sum(1),
+        "hidden": statistics["hidden.second_moment"] * merged["fc2.weight"].square().sum(1),
+        "queries": (statistics["q.second_moment"] * statistics["k.second_moment"]).sqrt(),
+    }
+
+
+def _choose(importance: Mapping[str, Tensor], head_dim: int, student: TransformerSpec) -> dict[str, Tensor]:
+    """One-hot rows `[L_s, student, source]` of the units that are kept; queries come from the heads of their values."""
+    select: dict[str, list[Tensor]] = {"queries": [], "heads": [], "hidden": []}
+    for queries, values, hidden in zip(*(importance[kind] for kind in ("queries", "heads", "hidden")), strict=True):
+        heads = values.view(-1, head_dim).sum(1).argsort(descending=True, stable=True)
+        for name, units in (("queries", queries), ("heads", values)):
+            rows = select_within_heads(units.view(-1, head_dim), heads, student.num_heads, student.head_dim)
+            select[name].append(rows)
+        select["hidden"].append(select_units(hidden, student.mlp_dim))
+    return {name: torch.stack(rows) for name, rows in select.items()}
 
 
 def _residual_basis(source: Source, student: TransformerSpec, generator: torch.Generator, start: str) -> Tensor:

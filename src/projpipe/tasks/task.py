@@ -35,6 +35,11 @@ def class_ids_of(tasks: pd.DataFrame, kind: str | None = None) -> list[list[int]
     return [list(map(int, ids)) for ids in asked["class_ids"]]
 
 
+def median_by_size(tasks: Sequence[list[int]]) -> list[int]:
+    """The task in the middle when they are ordered by their number of classes."""
+    return sorted(tasks, key=len)[len(tasks) // 2]
+
+
 def are_coherent(tasks: pd.DataFrame) -> pd.Series[bool]:
     """Of every task in the table of `schemas.TASKS`, whether its classes belong together."""
     return tasks["strategy"].isin(COHERENT)

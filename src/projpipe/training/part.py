@@ -19,6 +19,7 @@ from projpipe.config import TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
+from projpipe.tasks.task import median_by_size
 from projpipe.training.batches import LabelledImages, draw_batch, pad_tasks
 from projpipe.training.controls import CONTROLS, control_embeddings
 from projpipe.training.loop import TrainingData, task_score
@@ -90,9 +91,9 @@ def train_part(
     history: list[dict[str, Any]] = []
     kept: dict[str, Tensor] = {}
 
-    def save(state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        if state["seed"]:
-            kept.update(tensors)
+    def save(_: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        nonlocal kept
+        kept = tensors  # of the last call: the finished model
 
     def progress(row: dict[str, Any]) -> None:
         history.append(row)
@@ -120,7 +121,7 @@ def train_part(
         "scores": scores,
         "sampled_validation_score": _mean(_scores(model, data.validation, sampled, device)),
         "flops_per_step": step_flops,
-        "flops_to_make": _flops_to_make(model, _median(sampled), device),
+        "flops_to_make": _flops_to_make(model, median_by_size(sampled), device),
     }
 
 
@@ -141,7 +142,7 @@ def pruned_shape(part: Part, source: TransformerSpec, sampled: list[list[int]]) 
     Raises:
         InputError: the student is smaller than pruning can make the teacher.
     """
-    classes = len(_median(sampled))
+    classes = len(median_by_size(sampled))
     student = source.student(**part.config.student.model_dump())
     try:
         return pruned_spec(source, classes, student.deployed_params(classes))
@@ -199,11 +200,6 @@ def _flops_to_make(model: TaskModel, task: Sequence[int], device: torch.device) 
     with FlopCounterMode(display=False) as counter:
         model.generator(*(tensor.to(device) for tensor in pad_tasks([task])))
     return counter.get_total_flops()
-
-
-def _median(tasks: Sequence[list[int]]) -> list[int]:
-    """The task in the middle when they are ordered by their number of classes."""
-    return sorted(tasks, key=len)[len(tasks) // 2]
 
 
 def _mean(values: Sequence[float]) -> float:

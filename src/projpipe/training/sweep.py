@@ -46,64 +46,67 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
     Raises:
         InputError: a size of the space is no smaller than the teacher, or the cluster has no room.
     """
-    import optuna
     import ray
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-    from optuna.trial import TrialState
 
     check_space(config.space, inputs.source.spec)
     metric = inputs.objective.metric
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     decided_by = deciding(inputs.config, inputs.config.learning_rates.projected)
     name = inputs.stage(runs, "sweep", decided_by | {"sweep": config.model_dump(mode="json", exclude={"trials"})})
     folder = (runs / name).resolve()
+    study = _open_study(name, folder, metric)
+    count = min(config.trials, len(sizes(config.space)))
+    num_classes = int(median(len(task) for task in inputs.validation_tasks))
+    while (done := len(finished := _finished(study))) < count:
+        use_gpu = bool(connect(inputs.config.ray).use_gpu)
+        at_once = config.trials_at_once or int(ray.cluster_resources().get("GPU" if use_gpu else "CPU", 1))
+        study.sampler = make_sampler(config.sampler, config.seed + done, config.trials)
+        tried = [StudentConfig(**trial.user_attrs["student"]) for trial in finished]
+        asked = ask_new(study, config.space, tried, min(at_once, count - done))
+        train = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(_train_trial)
+        settings = inputs.config.model_dump(mode="json")
+        device = torch.device("cuda" if use_gpu else "cpu")
+        trials = [train.remote(str(folder), settings, student.model_dump(), device) for _, student in asked]
+        for number, ((trial, student), score) in enumerate(zip(asked, ray.get(trials), strict=True), start=done + 1):
+            params = inputs.source.spec.student(**student.model_dump()).deployed_params(num_classes)
+            trial.set_user_attr("student", student.model_dump())
+            study.tell(trial, [score, params])
+            size = " x ".join(f"{value:g}" for value in student.model_dump().values())
+            logger.info(
+                "trial %d of %d: %s, %s parameters, %s", number, count, size, f"{params:,}", metric.named(score)
+            )
+    rows = [
+        {**trial.user_attrs["student"], "validation_score": trial.values[0], "params": int(trial.values[1])}
+        for trial in finished[:count]
+    ]
+    return [
+        {"trial": i, **row, "pareto": not any(_dominates(other, row, metric) for other in rows)}
+        for i, row in enumerate(rows)
+    ]
+
+
+def _open_study(name: str, folder: Path, metric: Metric) -> optuna.Study:
+    """The study in a folder's journal; trials that were running when it was left are failed."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         study_name=name,
         storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
         directions=["maximize" if metric.higher_is_better else "minimize", "minimize"],
         load_if_exists=True,
     )
-    for stale in study.get_trials(states=(TrialState.RUNNING,)):
-        study.tell(stale.number, state=TrialState.FAIL)
+    for stale in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+        study.tell(stale.number, state=optuna.trial.TrialState.FAIL)
+    return study
 
-    def finished() -> list[optuna.trial.FrozenTrial]:
-        return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
-    count = min(config.trials, len(sizes(config.space)))
-    num_classes = int(median(len(task) for task in inputs.validation_tasks))
-    while (left := count - len(finished())) > 0:
-        use_gpu = bool(connect(inputs.config.ray).use_gpu)
-        resources = ray.cluster_resources()
-        at_once = config.trials_at_once or int(resources.get("GPU" if use_gpu else "CPU", 1))
-        study.sampler = make_sampler(config.sampler, config.seed + len(finished()), config.trials)
-        tried = [StudentConfig(**trial.user_attrs["student"]) for trial in finished()]
-        asked = ask_new(study, config.space, tried, min(at_once, left))
-        train = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(_train_trial)
-        settings = inputs.config.model_dump(mode="json")
-        device = torch.device("cuda" if use_gpu else "cpu")
-        trials = [train.remote(str(folder), settings, student.model_dump(), device) for _, student in asked]
-        for (trial, student), score in zip(asked, ray.get(trials), strict=True):
-            params = inputs.source.spec.student(**student.model_dump()).deployed_params(num_classes)
-            trial.set_user_attr("student", student.model_dump())
-            study.tell(trial, [score, params])
-            logger.info(
-                "trial %d of %d: %s, %s parameters, %s",
-                len(finished()),
-                count,
-                " x ".join(f"{value:g}" for value in student.model_dump().values()),
-                f"{params:,}",
-                metric.named(score),
-            )
-    done = sorted(finished(), key=lambda trial: trial.number)[:count]
-    rows = [
-        {**trial.user_attrs["student"], "validation_score": trial.values[0], "params": int(trial.values[1])}
-        for trial in done
-    ]
-    return [
-        {"trial": i, **row, "pareto": not any(_dominates(other, row, metric) for other in rows)}
-        for i, row in enumerate(rows)
-    ]
+def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Trials that have their values, in the order in which they were asked for."""
+    from optuna.trial import TrialState
+
+    return sorted(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)), key=lambda trial: trial.number)
 
 
 def check_space(space: StudentSpace, source: TransformerSpec) -> None:

@@ -76,12 +76,11 @@ def tabulate(
 def make_students(parts: Parts, teacher: nn.Module, run_inputs: RunInputs, tasks: pd.DataFrame) -> dict[str, nn.Module]:
     """The teacher, and a model for the median task in the shape of every table's students, to be weighed and timed."""
     classes = median_task(tasks)
-    first = {part.table: part for part in reversed(parts)}
-    students = {
-        table: build("static", run_inputs.source, part.config, part.seed).eval().specialise(classes)
-        for table, part in reversed(first.items())
-    }
-    return {"teacher": teacher, **students}
+    models = {"teacher": teacher}
+    for part in parts:
+        if part.table not in models:
+            models[part.table] = build("static", run_inputs.source, part.config, part.seed).eval().specialise(classes)
+    return models
 
 
 def summarise(
