@@ -1,11 +1,16 @@
 # make run: everything from nothing to the report. make run-modeling: the same for models that draw images. make test: the
-# tests. All install what they need into .venv first.
+# tests. make compare-omniglot, compare-omniglot-5x, compare-fashion-mnist: the comparisons of classifiers in docs/results,
+# whose finished parts are not trained again. All install what they need into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: run run-modeling test lint viz lock install clean
+# The last file that a teacher's pipeline writes.
+teacher = data/$(1)/04_feature/source_statistics.safetensors
+COMPARE = $(BIN)/kedro run --pipelines compare_methods --env
+
+.PHONY: run run-modeling test compare-omniglot compare-omniglot-5x compare-fashion-mnist lint viz lock install clean
 
 run: $(INSTALLED)
 	$(BIN)/kedro run
@@ -15,6 +20,20 @@ run-modeling: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/pytest
+
+compare-omniglot: $(call teacher,omniglot)
+	$(COMPARE) omniglot
+	$(COMPARE) omniglot_per_task
+
+compare-omniglot-5x: $(call teacher,omniglot)
+	$(COMPARE) omniglot_5x
+	$(COMPARE) omniglot_large
+
+compare-fashion-mnist: $(call teacher,fashion_mnist)
+	$(COMPARE) fashion_mnist
+
+$(call teacher,%): | $(INSTALLED)
+	$(BIN)/kedro run --env $* --pipelines split_tasks,extract_teacher
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

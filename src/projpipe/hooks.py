@@ -64,11 +64,11 @@ class InputHooks:
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
-        """Refuse to run a pipeline whose inputs are not there, or to train a teacher that no student would fit.
+        """Refuse to run a pipeline whose inputs are not there, or to train a teacher for what could not follow.
 
         Raises:
-            InputError: names the data sets that are missing and the command that makes them, or the size that does
-                not fit.
+            InputError: names the data sets that are missing and the command that makes them, or the parameter that
+                does not fit.
         """
         missing = _missing(pipeline, catalog)
         if missing:

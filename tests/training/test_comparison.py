@@ -205,9 +205,11 @@ def test_a_part_at_work_says_how_far_it_is(run_inputs: RunInputs, tmp_path: Path
     parts = [one_part("static", settings), one_part("projected", settings)]
     assert steps_done(folder, parts) is None
     train_part(folder, parts[0], JUDGED, SAMPLED, CPU)
-    assert steps_done(folder, parts) == (12, "static, seed 1: step 12/12")
+    assert steps_done(folder, parts) == (12, "step 12/24  1 at work")
+    (folder / parts[0].progress_file()).unlink()
+    assert steps_done(folder, parts) is None
     (folder / parts[0].file()).touch()
-    assert steps_done(folder, parts) == (12, "")
+    assert steps_done(folder, parts) == (12, "step 12/24  0 at work")
 
 
 def test_a_pruned_part_starts_at_the_teacher_pruned_for_each_task(

@@ -10,6 +10,11 @@ from projpipe.metric import ACCURACY
 from projpipe.training.progress import followed_progress, last_progress, note_progress, progress_bar
 
 
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+
 def test_a_log_file_gets_a_line_a_fifth_of_the_way(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO), progress_bar("train teacher", 20) as show:
         for epoch in range(1, 21):

@@ -126,7 +126,7 @@ class Projector:
         """Names of the classes that the source sees in encoded images, in its own order; for classifiers.
 
         A class counts if it is the likeliest one of at least one image, and of one in fifty where there are many:
-        single mistakes of the source add no class from 101 images on, and with fewer every one does.
+        single mistakes of the source add no class from 51 images on, and with fewer every one does.
 
         Raises:
             InputError: the images have another shape than the source's, or show fewer than two classes.

@@ -151,6 +151,7 @@ def _train_on_ray(
             part, outcome = running.pop(ready), _outcome(ready)
             with write_atomically(folder / part.file()) as temporary:
                 temporary.write_text(json.dumps(outcome))
+            (folder / part.progress_file()).unlink(missing_ok=True)
             done += 1
             best = [row["validation_score"] for row in outcome["history"] if row["kept"]][-1]
             logger.info(
@@ -162,19 +163,16 @@ def _train_on_ray(
                 part.seed,
                 metric.named(best),
             )
-    for part in parts:
-        (folder / part.progress_file()).unlink(missing_ok=True)
 
 
 def steps_done(folder: Path, parts: Sequence[Part]) -> tuple[int, str] | None:
-    """How many steps of all parts are done, and where those are that are at work."""
-    rows = [(part, row) for part in parts if (row := last_progress(folder / part.progress_file()))]
-    at_work = [
-        f"{part.name}, seed {part.seed}: step {row['step']}/{part.config.optimisation.steps}"
-        for part, row in rows
-        if not (folder / part.file()).exists()
-    ]
-    return (sum(row["step"] for _, row in rows), "; ".join(at_work)) if rows else None
+    """How many steps of all parts are done, and how many parts are at work; None where all are still to start."""
+    steps = [part.config.optimisation.steps for part in parts]
+    finished = [(folder / part.file()).exists() for part in parts]
+    rows = [last_progress(folder / part.progress_file()) for part in parts]
+    at_work = [row["step"] for row, over in zip(rows, finished, strict=True) if row and not over]
+    done = sum(at_work) + sum(count for count, over in zip(steps, finished, strict=True) if over)
+    return (done, f"step {done:,}/{sum(steps):,}  {len(at_work)} at work") if at_work or done else None
 
 
 def _outcome(reference: Any) -> dict[str, Any]:

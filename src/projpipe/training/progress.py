@@ -68,5 +68,8 @@ def note_progress(path: Path, row: dict[str, Any], metric: Metric) -> None:
 
 def last_progress(path: Path) -> dict[str, Any] | None:
     """The last row that was noted whole, with the score in words as `score`."""
-    lines = path.read_text().split("\n")[:-1] if path.exists() else []  # the last may be half written
-    return json.loads(lines[-1]) if lines else None
+    try:
+        lines = path.read_text().split("\n")[:-1]  # the last may be half written
+        return json.loads(lines[-1]) if lines else None
+    except (OSError, ValueError):  # not there yet, or shared storage is behind
+        return None

@@ -144,7 +144,7 @@ def source_code_digest() -> str:
     It is taken once a process, so that an edit does not rename what is being made.
     """
     package = Path(projpipe.__file__).parent
-    floors = ("baselines", "images", "projection", "training", "transformer")
+    floors = ("baselines", "images", "projection", "tasks", "training", "transformer")
     digest = hashlib.sha256(torch.__version__.encode())
     for path in sorted(path for floor in floors for path in (package / floor).rglob("*.py")):
         digest.update(path.read_bytes())
