@@ -167,12 +167,15 @@ def _train_on_ray(
 
 def steps_done(folder: Path, parts: Sequence[Part]) -> tuple[int, str] | None:
     """How many steps of all parts are done, and how many parts are at work; None where all are still to start."""
-    steps = [part.config.optimisation.steps for part in parts]
-    finished = [(folder / part.file()).exists() for part in parts]
-    rows = [last_progress(folder / part.progress_file()) for part in parts]
-    at_work = [row["step"] for row, over in zip(rows, finished, strict=True) if row and not over]
-    done = sum(at_work) + sum(count for count, over in zip(steps, finished, strict=True) if over)
-    return (done, f"step {done:,}/{sum(steps):,}  {len(at_work)} at work") if at_work or done else None
+    done = at_work = 0
+    for part in parts:
+        if (folder / part.file()).exists():
+            done += part.config.optimisation.steps
+        elif row := last_progress(folder / part.progress_file()):
+            done += row["step"]
+            at_work += 1
+    steps = sum(part.config.optimisation.steps for part in parts)
+    return (done, f"step {done:,}/{steps:,}  {at_work} at work") if at_work or done else None
 
 
 def _outcome(reference: Any) -> dict[str, Any]:
