@@ -97,6 +97,11 @@ def test_what_a_table_cannot_change_is_refused(table: dict[str, Any], message: s
         compared({"method": "projected"}, **table)
 
 
+def test_a_table_that_goes_by_the_teachers_name_is_refused(settings: Any) -> None:
+    with pytest.raises(InputError, match=r"compare_methods\.tables: 'teacher' is what the teacher itself goes by"):
+        plan(compared({"method": "projected"}, name="teacher"), settings())
+
+
 def test_tables_of_one_name_are_refused(settings: Any) -> None:
     config = compared({"method": "projected"})
     twice = config.model_copy(update={"tables": config.tables * 2})

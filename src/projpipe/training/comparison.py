@@ -79,13 +79,15 @@ def plan(config: CompareMethodsConfig, base: TrainProjectorConfig) -> list[Part]
     """All parts of a comparison, table by table.
 
     Raises:
-        InputError: a change is no parameter of `train_projector` or out of range, a learning rate is missing, two
-            tables or two rows of a table have one name, or controls are asked of what does not look at the task.
+        InputError: a change is no parameter of `train_projector` or out of range, a learning rate is missing, a name
+            stands there twice or is taken, or controls are asked of what does not look at the task.
     """
     parts: list[Part] = []
     tables = [table.name for table in config.tables]
     if repeated := {name for name in tables if tables.count(name) > 1}:
         raise InputError(f"compare_methods.tables: {min(repeated)!r} stands there twice; give one of them another name")
+    if "teacher" in tables:
+        raise InputError("compare_methods.tables: 'teacher' is what the teacher itself goes by; give another name")
     for table in config.tables:
         place = f"compare_methods.tables ({table.name!r})"
         names = [method.name or method.method for method in table.methods]
