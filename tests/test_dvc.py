@@ -22,7 +22,7 @@ from projpipe.pipeline_registry import ORDER
 
 ROOT = Path(__file__).parents[1]
 # What reads and writes every stage's files, besides the modules that its nodes import.
-SHELL = {"projpipe.datasets", "projpipe.schemas", "projpipe.atomic"}
+SHELL = {"projpipe.datasets", "projpipe.images.stored", "projpipe.schemas", "projpipe.atomic"}
 each_stage = pytest.mark.parametrize("name", ORDER)
 
 

@@ -45,7 +45,8 @@ def test_its_students_are_smaller_than_its_teacher_which_reads_its_images(env: s
     training = config.TrainProjectorConfig(**given["train_projector"])
     extraction, card = config.ExtractTeacherConfig(**given["extract_teacher"]), image_card(split.source)
     if extraction.weights == "pretrained":  # of the same shape, and not to be fetched
-        extraction = extraction.model_copy(update={"weights": "random"})
+        trained = extraction.training.model_copy(update={"epochs": 1})
+        extraction = extraction.model_copy(update={"weights": "random", "training": trained})
     images = np.random.default_rng(0).integers(0, 256, (64, *card["image_size"], card["channels"]), np.uint8)
     teacher = create_teacher(extraction, make_objective(extraction, images, np.arange(64), card), card, tmp_path)
     spec = TransformerSpec.of(teacher)

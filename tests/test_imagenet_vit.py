@@ -40,6 +40,7 @@ SMALLER: dict[str, Any] = {
         "weights": "random",  # nothing is fetched
         "arguments": {"img_size": 64, "embed_dim": 48, "depth": 2, "num_heads": 3},
         "loading_workers": 1,
+        "training": {"epochs": 1, "batch_size": 16},  # no head would be there otherwise
     },
     "train_projector": {
         "student": {"embed_dim": 16, "depth": 1, "num_heads": 2, "mlp_ratio": 2.0},

@@ -139,13 +139,15 @@ def _check_tasks(catalog: CatalogProtocol) -> None:
 
 def _check_comparison(catalog: CatalogProtocol) -> None:
     """Refuse a comparison that cannot be, for which the teacher would otherwise be trained first."""
-    from projpipe.training.comparison import check_parts, plan
+    from projpipe.training.comparison import check_parts, check_sampled, plan
     from projpipe.transformer.objectives import OBJECTIVES
     from projpipe.transformer.teacher import planned_spec
 
     teacher = catalog.load("params:extract_teacher")
-    parts = plan(catalog.load("params:compare_methods"), catalog.load("params:train_projector"))
+    comparison = catalog.load("params:compare_methods")
+    parts = plan(comparison, catalog.load("params:train_projector"))
     check_parts(parts, planned_spec(teacher), OBJECTIVES[teacher.objective.name])
+    check_sampled(comparison.sampled_tasks, catalog.load("params:split_tasks").held_out_tasks)
 
 
 def _check_machine(config: RayConfig) -> None:

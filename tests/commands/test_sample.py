@@ -88,7 +88,7 @@ def test_the_card_and_inspect_say_what_the_model_is(
 
 def test_a_support_set_is_for_classifiers(image_projector: Path) -> None:
     with pytest.raises(ValueError, match="support_images: are for classifiers"):
-        load_projector(image_projector).generate(support_images=torch.zeros(2, 1, 2, 2))
+        load_projector(image_projector).generate(support_images=np.zeros((2, 2, 2, 1), np.uint8))
 
 
 @pytest.mark.parametrize(

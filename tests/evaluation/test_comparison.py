@@ -1,5 +1,6 @@
 """From the outcomes of parts to the tables that are shown."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +123,21 @@ def test_the_break_even_sets_the_first_row_against_distilling(compared: Any) -> 
     assert found["reached"]  # 0.5, between step 0 and 50
     assert found["steps_per_task"] == pytest.approx(23.5)
     assert found["projector_flops"] == 700
+
+
+def test_the_break_even_is_against_the_row_that_distils_best(compared: Any) -> None:
+    parts, outcomes, results = compared
+    alone = comparison_summary(*compared, COSTS, ACCURACY, bootstrap_samples=50, seed=0)["1x"]["break_even"]
+    costly = [({**made, "flops_per_step": 70}, one) for one, made in zip(parts, outcomes, strict=True)]
+    more = [(replace(one, name="costly"), made) for made, one in costly if one.name == "theirs"]
+    for position in (1, len(parts)):  # before and after the other one
+        pairs = list(zip(parts, outcomes, strict=True))
+        pairs[position:position] = more
+        both = comparison_summary(*zip(*pairs, strict=True), results, COSTS, ACCURACY, bootstrap_samples=50, seed=0)
+        assert both["1x"]["break_even"] == alone
+
+
+def test_there_is_no_break_even_without_a_projector_that_stands_first(compared: Any) -> None:
+    parts, outcomes, results = compared
+    others = [replace(part, method="static") if part.name == "ours" else part for part in parts]
+    assert comparison_summary(others, outcomes, results, COSTS, ACCURACY, 50, 0)["1x"]["break_even"] is None

@@ -23,7 +23,7 @@ from projpipe.projection.source import Source
 from projpipe.reporting.figures import pareto_figure
 from projpipe.training.controls import CONTROLS
 from projpipe.training.methods import build
-from projpipe.training.provenance import tensors_sha256
+from projpipe.training.provenance import tasks_sha256, tensors_sha256
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.objectives import Classification
 from projpipe.transformer.spec import TransformerSpec
@@ -77,7 +77,12 @@ def trained(method: str, source: Source) -> dict[str, torch.Tensor]:
 
 def projector_of(source: Source, config: TrainProjectorConfig) -> Projector:
     operator = build("projected", source, config, 0).generator
-    provenance = {"parameters": config.model_dump(mode="json"), "teacher_sha256": tensors_sha256(source.weights)}
+    provenance = {
+        "parameters": config.model_dump(mode="json"),
+        "teacher_sha256": tensors_sha256(source.weights),
+        "dataset_sha256": "0" * 64,
+        "train_tasks_sha256": tasks_sha256([[0, 1, 2], [1, 3]]),
+    }
     return Projector(operator, OBJECTIVE, data={}, provenance=provenance)
 
 
@@ -282,7 +287,7 @@ def test_the_report_is_of_this_data_set(outputs: dict[str, Any]) -> None:
     assert "<title>projpipe: noise</title>" in outputs["report"]
 
 
-def test_models_of_another_run_are_refused(inputs: dict[str, Any], source: Source) -> None:
+def test_models_that_lack_a_seed_are_refused(inputs: dict[str, Any], source: Source) -> None:
     fewer = {name: value for name, value in inputs["static_models"].items() if not name.startswith("3.")}
     with pytest.raises(InputError, match="static_models, seed 3"):
         nodes.restore_methods(
@@ -293,27 +298,33 @@ def test_models_of_another_run_are_refused(inputs: dict[str, Any], source: Sourc
             source.weights,
             source.statistics,
             inputs["projector"],
+            inputs["dataset_card"],
+            inputs["tasks"],
             TRAIN_PROJECTOR,
         )
 
 
-@pytest.mark.parametrize("changed", ["parameters", "teacher", "place"])
-def test_models_of_other_parameters_or_another_teacher_are_refused_wherever_they_were_trained(
+@pytest.mark.parametrize("changed", ["parameters", "teacher", "images", "tasks", "place"])
+def test_models_of_another_run_are_refused_wherever_they_were_trained(
     changed: str, inputs: dict[str, Any], source: Source
 ) -> None:
-    config, weights = TRAIN_PROJECTOR, dict(source.weights)
+    config, weights, card, tasks = TRAIN_PROJECTOR, dict(source.weights), inputs["dataset_card"], inputs["tasks"]
     if changed == "parameters":
         schedule = config.optimisation.model_copy(update={"steps": 999})
         config = config.model_copy(update={"optimisation": schedule})
     elif changed == "teacher":
         weights["head.bias"] = weights["head.bias"] + 1
+    elif changed == "images":
+        card = {**card, "sha256": "1" * 64}
+    elif changed == "tasks":
+        tasks = tasks[tasks["task_id"] != 1]
     else:
         config = config.model_copy(update={"ray": config.ray.model_copy(update={"address": "auto"})})
     models = [inputs[f"{method}_models"] for method in schemas.METHODS]
 
     def restore() -> nodes.Methods:
         return nodes.restore_methods(
-            inputs["teacher"], *models, weights, source.statistics, inputs["projector"], config
+            inputs["teacher"], *models, weights, source.statistics, inputs["projector"], card, tasks, config
         )
 
     if changed == "place":

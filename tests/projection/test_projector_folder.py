@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -264,9 +265,13 @@ def test_a_student_that_is_trained_further_leaves_the_projector_and_its_sisters_
         assert torch.equal(again[name], before[name])
 
 
+@pytest.mark.parametrize("inverted", [False, True])
 def test_support_images_stand_for_the_classes_that_the_source_sees_in_them(
-    source: Source, teacher: VisionTransformer, images: torch.Tensor
+    inverted: bool, source: Source, teacher: VisionTransformer
 ) -> None:
+    own = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1), np.uint8)  # as the projector's own images are
+    pictures = 255 - own if inverted else own
+    images = Classification([0.3], [0.35], (1, 8, 8)).encode(own)
     varied = copy.deepcopy(teacher)  # a teacher whose answers differ from image to image
     with torch.no_grad():
         varied.head.bias -= varied(images).mean(0)
@@ -274,24 +279,29 @@ def test_support_images_stand_for_the_classes_that_the_source_sees_in_them(
         varied.head.bias *= 5
         seen = varied(images).argmax(-1).tolist()
     projector = make_projector(Source(source.spec, canonical_weights(varied), source.statistics))
+    projector = replace(projector, data={**projector.data, "inverted": inverted})
     expected = [name for class_id, name in enumerate(CLASSES) if class_id in seen[:4]]
     assert 2 <= len(expected) < len(CLASSES)
-    assert projector.recognise(images[:4]) == expected
-    found, named = projector.generate(support_images=images[:4]), projector.generate(expected)
+    assert projector.recognise(pictures[:4]) == expected
+    found, named = projector.generate(support_images=pictures[:4]), projector.generate(expected)
     assert torch.equal(found(images), named(images))
 
-    mistaken = next(image for image, class_id in zip(images, seen, strict=True) if class_id not in seen[:4])
-    assert projector.recognise(torch.stack([*images[:4], mistaken])) != expected
-    assert projector.recognise(torch.stack([*images[:4]] * 25 + [mistaken])) == expected
+    mistaken = next(at for at, class_id in enumerate(seen) if class_id not in seen[:4])
+    assert projector.recognise(pictures[[0, 1, 2, 3, mistaken]]) != expected
+    assert projector.recognise(pictures[[0, 1, 2, 3] * 25 + [mistaken]]) == expected
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({}, "give either classes or support_images"),
-        ({"classes": ["two", "nine"], "support_images": torch.zeros(2, 1, 8, 8)}, "give either"),
-        ({"support_images": torch.zeros(2, 3, 8, 8)}, r"shape \(2, 3, 8, 8\) is not \[N, 1, 8, 8\]"),
-        ({"support_images": torch.zeros(1, 1, 8, 8)}, "show .*; give images of two or more"),
+        ({"classes": ["two", "nine"], "support_images": np.zeros((2, 8, 8, 1), np.uint8)}, "give either"),
+        (
+            {"support_images": np.zeros((2, 8, 8, 3), np.uint8)},
+            r"uint8 \[2, 8, 8, 3\] is not uint8 \[N, 8, 8, 1\]",
+        ),
+        ({"support_images": np.zeros((2, 8, 8, 1))}, r"float64 \[2, 8, 8, 1\] is not uint8"),
+        ({"support_images": np.zeros((1, 8, 8, 1), np.uint8)}, "show .*; give images of two or more"),
     ],
 )
 def test_what_names_no_task_is_refused(given: dict[str, Any], message: str, projector: Projector) -> None:

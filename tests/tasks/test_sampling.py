@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from projpipe.config import ExplicitTask, SampledTasks
 from projpipe.errors import InputError
 from projpipe.tasks.classes import Classes
-from projpipe.tasks.sampling import sample_tasks
+from projpipe.tasks.sampling import check_known, sample_tasks
 from projpipe.tasks.task import Task
 
 DIGITS = Classes([str(i) for i in range(10)], [""] * 10)
@@ -178,6 +178,16 @@ def test_the_same_explicit_task_twice_is_refused() -> None:
 def test_group_tasks_of_data_without_groups_are_refused() -> None:
     with pytest.raises(InputError, match=r"tasks\[0\].strategy: 'group' needs groups of classes, .* use 'random'"):
         sample_tasks(DIGITS, (), [draw("group", **FEW)], 0)
+
+
+def test_a_known_class_that_nothing_trains_on_is_refused_where_it_is_judged() -> None:
+    drawn = [explicit("train", "0", "1", "2"), explicit("validation", "0", "1"), explicit("new_class", "8", "9")]
+    tasks = sample_tasks(DIGITS, (8, 9), drawn, 0)
+    check_known(tasks, DIGITS)
+    for kind in ("validation", "new_combination"):
+        tasks = sample_tasks(DIGITS, (8, 9), [*drawn, explicit(kind, "2", "3", "5")], 0)
+        with pytest.raises(InputError, match=r"2 classes \('3', '5'\) are in tasks of kind .* raise counts\.train"):
+            check_known(tasks, DIGITS)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from projpipe.baselines.pruned import prune_for_task
 from projpipe.config import CompareMethodsConfig
 from projpipe.errors import InputError
 from projpipe.training.batches import LabelledImages
-from projpipe.training.comparison import check_parts, plan, run_comparison, steps_done
+from projpipe.training.comparison import check_parts, check_sampled, plan, run_comparison, steps_done
 from projpipe.training.loop import task_score
 from projpipe.training.methods import TaskModel
 from projpipe.training.part import Part, pruned_shape, train_part
@@ -244,6 +244,29 @@ def test_a_student_smaller_than_pruning_can_make_the_teacher_is_refused_before_w
     with pytest.raises(InputError, match=r"tables \('small'\)\.methods \('pruned'\): params: .*at least"):
         run_comparison(parts, run_inputs, JUDGED, SAMPLED, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_part_that_fails_is_named_when_the_others_have_ended(
+    run_inputs: RunInputs, tmp_path: Path, settings: Any
+) -> None:
+    parts = plan(compared({"method": "static", "learning_rate": 1e30}, {"method": "universal"}, seeds=[0]), settings())
+    with pytest.raises(
+        InputError, match=r"^compare_methods\.tables \('small'\)\.methods \('static'\): the loss is nan"
+    ):
+        run_comparison(parts, run_inputs, JUDGED, SAMPLED, tmp_path)
+    assert [path.name for path in tmp_path.rglob("*.json") if path.name != "inputs.json"] == [parts[1].file()]
+
+
+def test_a_comparison_of_models_per_task_alone_is_refused(run_inputs: RunInputs, settings: Any) -> None:
+    alone = [{"method": method, "learning_rate": 0.1} for method in ("scratch", "distilled")]
+    with pytest.raises(InputError, match=r"compare_methods\.tables: every row trains a model for each task; add one"):
+        check_parts(plan(compared(*alone), settings()), run_inputs.source.spec, Classification)
+
+
+def test_more_sampled_tasks_than_are_held_out_are_refused() -> None:
+    check_sampled(5, 5)
+    with pytest.raises(InputError, match="sampled_tasks: 6 is more than the 5 held-out tasks of split_tasks; lower it"):
+        check_sampled(6, 5)
 
 
 def test_a_tuned_source_is_weighed_with_its_own_objective(run_inputs: RunInputs, tmp_path: Path, settings: Any) -> None:

@@ -179,13 +179,35 @@ def test_a_damaged_result_is_refused_by_name(run_inputs: RunInputs, tmp_path: Pa
 
 def test_a_damaged_checkpoint_is_refused_before_workers_start(run_inputs: RunInputs, tmp_path: Path) -> None:
     folder = tmp_path / staged(run_inputs, tmp_path)
-    checkpoint = folder / "checkpoint_1"
-    checkpoint.mkdir()
-    write_checkpoint(checkpoint, folder.name, {}, {"a": torch.zeros(100)})
-    tensors = checkpoint / TENSORS
-    tensors.write_bytes(tensors.read_bytes()[:200])
+    checkpoint, half_copied = folder / "checkpoint_1", folder / "checkpoint_2"
+    for made in (checkpoint, half_copied):
+        made.mkdir()
+        write_checkpoint(made, folder.name, {}, {"a": torch.zeros(100)})
+        (made / TENSORS).write_bytes((made / TENSORS).read_bytes()[:200])
+    listed = {"checkpoint_results": [{"checkpoint_dir_name": checkpoint.name, "metrics": {}}]}
+    (folder / distributed.SNAPSHOT).write_text(json.dumps(listed))
     with pytest.raises(InputError, match=rf"checkpoint_1: cannot be read .*; delete the folder {folder}, and"):
         distributed.train_method("static", run_inputs, tmp_path)
+    (folder / distributed.SNAPSHOT).write_text("{")
+    with pytest.raises(InputError, match=rf"{distributed.SNAPSHOT}: cannot be read .*; delete the folder {folder}"):
+        distributed.train_method("static", run_inputs, tmp_path)
+
+
+def test_what_a_stop_left_half_copied_does_not_hold_up_a_run(run_inputs: RunInputs, tmp_path: Path) -> None:
+    folder = tmp_path / staged(run_inputs, tmp_path)
+    (folder / "checkpoint_1").mkdir()
+    (folder / "checkpoint_1" / TENSORS).write_bytes(b"half")
+    models, _ = distributed.train_method("static", run_inputs, tmp_path)
+    assert models
+    assert not (folder / "checkpoint_1").exists()
+
+
+def test_a_worker_whose_loss_is_no_number_ends_the_run_with_one_line(
+    run_inputs: RunInputs, tmp_path: Path, settings
+) -> None:
+    steep = replace(run_inputs, config=settings(learning_rates={"static": 1e30}))
+    with pytest.raises(InputError, match=r"^train_projector \(static\): the loss is nan in step \d+; lower .* 1e\+30$"):
+        distributed.train_method("static", steep, tmp_path)
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])

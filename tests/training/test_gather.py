@@ -1,10 +1,12 @@
 """What a run is given fits its objective."""
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from projpipe.errors import InputError
-from projpipe.training.gather import check_tasks
+from projpipe.training.gather import check_tasks, gather_run_inputs
 from projpipe.transformer.objectives import Classification, ImageModeling
 from projpipe.transformer.objectives.tokens import Tokens
 
@@ -20,6 +22,23 @@ def test_a_task_of_one_class_is_refused_where_classes_are_told_apart(objective: 
     )
     with pytest.raises(InputError, match=message):
         check_tasks(objective, tasks([1, 4], [3]))
+
+
+def test_a_teacher_of_other_images_is_refused() -> None:
+    with pytest.raises(InputError, match="teacher: it was made from other images, or another split .* extract_teacher"):
+        gather_run_inputs(
+            images=np.zeros((1, 8, 8, 1), np.uint8),
+            index=pd.DataFrame(),
+            tasks=tasks([1, 4]),
+            dataset_card={"sha256": "1"},
+            objective={},
+            teacher=torch.nn.Identity(),
+            teacher_card={"dataset_sha256": "0"},
+            source_weights={},
+            source_statistics={},
+            teacher_logits={},
+            config=None,
+        )
 
 
 def test_a_task_of_one_class_is_none_too_few_for_image_modeling() -> None:

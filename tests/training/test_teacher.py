@@ -91,15 +91,21 @@ def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
     return all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in one.state_dict().items())
 
 
-def test_training_lowers_the_loss_and_leaves_nothing_behind(
-    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
+def test_training_lowers_the_loss_and_is_not_done_again(
+    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, history = train(start, images, index, tmp_path, settings(epochs=12, learning_rate=0.01))
+    config = settings(epochs=12, learning_rate=0.01)
+    model, history = train(start, images, index, tmp_path, config)
     assert [row["epoch"] for row in history] == list(range(1, 13))
     assert history[-1]["loss"] < 0.7 * history[0]["loss"]
     assert history[-1]["validation_score"] > max(0.5, history[0]["validation_score"])
     assert not model.training
-    assert list(tmp_path.iterdir()) == []
+    measured = stop_in_epoch(monkeypatch, 0)
+    again, told = train(start, images, index, tmp_path, config)
+    assert measured == []
+    assert told == history
+    assert same(again, model)
+    assert not again.training
 
 
 @pytest.mark.parametrize("epoch", [1, 3])
@@ -111,7 +117,7 @@ def test_a_stopped_run_ends_bit_for_bit_like_one_that_was_never_stopped(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole, history = train(start, images, index, tmp_path)
+    whole, history = train(start, images, index, tmp_path / "whole")
     with monkeypatch.context() as patch:
         stop_in_epoch(patch, epoch)
         with pytest.raises(KeyboardInterrupt):
@@ -122,7 +128,6 @@ def test_a_stopped_run_ends_bit_for_bit_like_one_that_was_never_stopped(
     assert len(measured) == 4 - (epoch - 1)
     assert again == history
     assert same(resumed, whole)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_with_another_setting_does_not_go_on_from_it(
@@ -152,7 +157,7 @@ def test_images_and_labels_of_other_splits_change_nothing(
     relabelled = index.assign(class_id=index["class_id"].where(kept, 0))
     config = settings(epochs=2)
     model, _ = train(start, images, index, tmp_path, config)
-    assert same(model, train(start, others, relabelled, tmp_path, config)[0])
+    assert same(model, train(start, others, relabelled, tmp_path / "others", config)[0])
     assert not same(model, start)
 
 

@@ -178,6 +178,34 @@ def test_images_are_normalised_as_pretrained_weights_expect_them(weights: str, c
     assert objective.teacher_arguments(config, card)["mean"] == objective.mean
 
 
+def test_images_are_normalised_as_the_config_says(caplog: pytest.LogCaptureFixture) -> None:
+    def fit(**changes: Any) -> Classification:
+        config = ExtractTeacherConfig(**{**SETTINGS, "weights": "own.safetensors", **changes})
+        return Classification.fit(config, np.zeros((1, 8, 8, 1), np.uint8), np.arange(1), CARD)
+
+    with caplog.at_level("INFO"):
+        assert (fit().mean, fit().std) == ([0.3], [0.4])
+    assert "mean and deviation of the train split: [0.3], [0.4]" in caplog.text
+    own = fit(normalisation={"mean": [0.5], "std": [0.2]})
+    assert (own.mean, own.std) == ([0.5], [0.2])
+    with pytest.raises(InputError, match=r"normalisation: 3 means and 1 deviations are not one for each .* 1 channels"):
+        fit(normalisation={"mean": [0.5] * 3, "std": [0.2]})
+
+
+def test_a_classifier_that_nothing_would_train_is_refused(tmp_path: Path) -> None:
+    untrained = {"training": {**SETTINGS["training"], "epochs": 0}}
+    message = r"training\.epochs: with 0 the head, of 5 outputs, would stay as it starts"
+    with pytest.raises(InputError, match=message):
+        make(**untrained)
+    trained = make(seed=3)
+    save_file(trained.state_dict(), tmp_path / "own.safetensors")
+    assert torch.equal(make(tmp_path, weights="own.safetensors", **untrained).head.weight, trained.head.weight)
+    headless = {name: tensor for name, tensor in trained.state_dict().items() if not name.startswith("head.")}
+    save_file(headless, tmp_path / "headless.safetensors")
+    with pytest.raises(InputError, match=message):
+        make(tmp_path, weights="headless.safetensors", **untrained)
+
+
 def test_pretrained_weights_are_fitted_to_the_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The hub stands aside; what it would fetch lies in a folder, as three-channel weights for larger images."""
     from timm.models import _builder

@@ -46,7 +46,7 @@ class CompareMethodsConfig(Config):
     """Parameters of the pipeline `compare_methods`. What the tables do not change is as in `train_projector`.
 
     Methods that train a model per task (`scratch`, `distilled`, `pruned`) are trained and judged on the first
-    `sampled_tasks` held-out combinations.
+    `sampled_tasks` held-out tasks: combinations of known classes come before new classes.
     """
 
     sampled_tasks: PositiveInt

@@ -68,6 +68,13 @@ class Augmentation(Config):
         return any((self.rotation, self.translation, self.scale, self.shear))
 
 
+class Normalisation(Config):
+    """Mean and deviation of images in 0..1, one value a channel."""
+
+    mean: Annotated[tuple[float, ...], Field(min_length=1)]
+    std: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+
+
 class TeacherTraining(Config):
     """How the teacher is trained on the train split; `epochs: 0` takes its weights as they are."""
 
@@ -83,6 +90,8 @@ class ExtractTeacherConfig(Config):
 
     `architecture` and `arguments` go to `timm.create_model`; channels and classes come from the data.
     `weights` is `random`, `pretrained` (timm's hub) or the path of a safetensors checkpoint.
+    `normalisation` is what a classifier's weights expect of images; null is that of the published weights where they
+    are `pretrained`, else that of the train split.
     `precision` is that of matrix products while the teacher is trained and while it says what students are taught.
     `loading_workers` processes read images ahead of its forward passes; with 0 they are read in between.
     """
@@ -92,6 +101,7 @@ class ExtractTeacherConfig(Config):
     architecture: str
     arguments: dict[str, int | float | bool | str | None] = Field(default_factory=dict)
     weights: str
+    normalisation: Normalisation | None = None
     precision: Precision = "float32"
     loading_workers: Annotated[int, Field(ge=0)] = 0
     training: TeacherTraining

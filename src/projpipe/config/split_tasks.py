@@ -132,3 +132,13 @@ class SplitTasksConfig(Config):
     split: SplitFractions
     held_out_classes: HeldOutClasses
     tasks: Annotated[tuple[TaskDraw, ...], Field(min_length=1)]
+
+    @property
+    def held_out_tasks(self) -> int:
+        """How many tasks are asked for to judge on."""
+        return sum(
+            draw.kind in ("new_combination", "new_class")
+            if isinstance(draw, ExplicitTask)
+            else draw.counts.new_combination + draw.counts.new_class
+            for draw in self.tasks
+        )

@@ -105,5 +105,17 @@ def _method(own: Sequence[tuple[Part, Mapping[str, Any]]]) -> dict[str, Any]:
 
 
 def _break_even(first: Part, own: Sequence[tuple[Part, Mapping[str, Any]]]) -> dict[str, Any] | None:
-    distilled = [outcome for part, outcome in own if part.method == "distilled"]
-    return break_even([outcome for part, outcome in own if part.name == first.name], distilled) if distilled else None
+    """Of a projector that stands first, against the distilled row that does best; None where there are not both."""
+    by_row: dict[str, list[Mapping[str, Any]]] = {}
+    for part, outcome in own:
+        by_row.setdefault(part.name, []).append(outcome)
+    distilled = dict.fromkeys(part.name for part, _ in own if part.method == "distilled")
+    if first.method != "projected":
+        return None
+    found = [break_even(by_row[first.name], by_row[name]) for name in distilled]
+    # The least that reaches the projector's score; where none does, the most that was tried.
+    return min(
+        found,
+        key=lambda one: (not one["reached"], one["flops_per_task"] * (1 if one["reached"] else -1)),
+        default=None,
+    )

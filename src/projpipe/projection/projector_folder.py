@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -57,7 +58,7 @@ class Projector:
         return list(self.data["classes"])
 
     def generate(
-        self, classes: Sequence[str] | None = None, support_images: torch.Tensor | None = None
+        self, classes: Sequence[str] | None = None, support_images: np.ndarray | None = None
     ) -> VisionTransformer:
         """Make a small model for the given classes, in one shot: `student` as a model of timm.
 
@@ -76,13 +77,13 @@ class Projector:
         return self.student(classes, support_images).to_timm()
 
     @torch.no_grad()
-    def student(self, classes: Sequence[str] | None = None, support_images: torch.Tensor | None = None) -> Student:
+    def student(self, classes: Sequence[str] | None = None, support_images: np.ndarray | None = None) -> Student:
         """Make a small model for the given classes, in one shot: one that tells them apart, or draws images of them.
 
         Args:
             classes: class names, two or more for a classifier, whose logits are in this order.
-            support_images: a few unlabelled images of the task in place of its classes, as `objective.encode` gives
-                them; the task is then what the source sees in them, see `recognise`.
+            support_images: a few unlabelled pictures of the task in place of its classes; the task is then what the
+                source sees in them, see `recognise`.
 
         Raises:
             InputError: an unknown class, a class given twice, or too few; classes and images both, or neither.
@@ -100,13 +101,18 @@ class Projector:
             self.operator.spec,
             {name: tensor[0] for name, tensor in weights.items()},
             names,
-            self.objective.of_pictures(bool(self.data.get("inverted"))),
+            self._of_pictures,
             provenance={
                 "dataset": self.data.get("name"),
                 "held_out_classes": [name for name in names if name in self.data.get("held_out_classes", [])],
                 **{key: value for key, value in self.provenance.items() if key != "parameters"},
             },
         )
+
+    @property
+    def _of_pictures(self) -> Objective:
+        """The objective for pictures as they are."""
+        return self.objective.of_pictures(bool(self.data.get("inverted")))
 
     def group(self, name: str) -> list[str]:
         """Names of all classes of a group.
@@ -122,26 +128,31 @@ class Projector:
         return members
 
     @torch.no_grad()
-    def recognise(self, support_images: torch.Tensor) -> list[str]:
-        """Names of the classes that the source sees in encoded images, in its own order; for classifiers.
+    def recognise(self, support_images: np.ndarray) -> list[str]:
+        """Names of the classes that the source sees in pictures, in its own order; for classifiers.
+
+        The pictures are uint8 `[N, H, W, C]`, as they are: they are normalised here, with black and white swapped where
+        the projector's own images were.
 
         A class counts if it is the likeliest one of at least one image, and of one in fifty where there are many:
         single mistakes of the source add no class from 51 images on, and with fewer every one does.
 
         Raises:
-            InputError: the images have another shape than the source's, or show fewer than two classes.
+            InputError: the pictures are not uint8 or have another shape than the source's images, or they show fewer
+                than two classes.
         """
         spec = self.operator.source.spec
         if spec.symbols:
             raise InputError("support_images: are for classifiers; name the classes in place of them")
-        expected = (spec.in_chans, *spec.image_size)
-        if support_images.shape[1:] != expected:
+        expected = (*spec.image_size, spec.in_chans)
+        if support_images.dtype != np.uint8 or support_images.shape[1:] != expected:
             raise InputError(
-                f"support_images: shape {tuple(support_images.shape)} is not [N, {', '.join(map(str, expected))}]; "
-                "resize them and give one axis for channels"
+                f"support_images: {support_images.dtype} {list(support_images.shape)} is not uint8 "
+                f"[N, {', '.join(map(str, expected))}]; give pictures of this size, with values 0 to 255"
             )
         weights = {name: tensor[None] for name, tensor in self.operator.source_weights().items()}
-        likeliest = forward_students(spec, weights, support_images[None])[0].argmax(-1)
+        encoded = self._of_pictures.encode(support_images)
+        likeliest = forward_students(spec, weights, encoded[None])[0].argmax(-1)
         seen = likeliest.bincount(minlength=len(self.classes)) >= max(1, SEEN * len(support_images))
         names = [name for name, there in zip(self.data["classes"], seen.tolist(), strict=True) if there]
         if len(names) < 2:

@@ -13,7 +13,6 @@ from plotly.subplots import make_subplots
 from projpipe.metric import Metric
 from projpipe.reporting.looks import (
     COLOURS,
-    DASHES,
     KIND_NAMES,
     MARKERS,
     METHOD_NAMES,
@@ -171,11 +170,10 @@ def tasks_figure(results: pd.DataFrame, metric: Metric) -> go.Figure:
     return finish(figure, "Universal conditional minus projected model, task by task")
 
 
-def pareto_figure(trials: pd.DataFrame, metric: Metric, teacher_score: float | None = None) -> go.Figure:
+def pareto_figure(trials: pd.DataFrame, metric: Metric) -> go.Figure:
     """Validation score against deployed parameters of every student tried, with the Pareto front marked.
 
-    `trials` has the columns of `schemas.TRIALS`. `teacher_score`, measured on the same validation tasks with the
-    teacher told or limited to the task's classes, is drawn as a line.
+    `trials` has the columns of `schemas.TRIALS`.
     """
     figure = go.Figure()
     front = trials[trials["pareto"]].sort_values("params")
@@ -196,12 +194,6 @@ def pareto_figure(trials: pd.DataFrame, metric: Metric, teacher_score: float | N
                 for row in rows.itertuples()
             ],
             hovertemplate=f"%{{customdata}}<br>%{{x:,}} parameters: {_hovered(metric)}<extra></extra>",
-        )
-    if teacher_score is not None:
-        figure.add_hline(
-            y=metric.scale * teacher_score,
-            line={"color": COLOURS["teacher"], "dash": DASHES["teacher"], "width": 1.5},
-            annotation={"text": "teacher", "xanchor": "right"},
         )
     ticks = [digit * 10**power for power in range(12) for digit in (1, 2, 5)]
     figure.update_xaxes(

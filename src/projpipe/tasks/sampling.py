@@ -74,6 +74,23 @@ def sample_tasks(classes: Classes, held_out: Sequence[int], draws: Sequence[Task
     return ordered
 
 
+def check_known(tasks: Sequence[Task], classes: Classes) -> None:
+    """Refuse tasks of known classes to choose by or to judge on, of which no task to train on has the classes.
+
+    Raises:
+        InputError: names such classes.
+    """
+    trained_on = {class_id for task in tasks if task.kind == "train" for class_id in task.classes}
+    of_known = (task for task in tasks if task.kind in ("validation", "new_combination"))
+    if unknown := sorted({class_id for task in of_known for class_id in task.classes} - trained_on):
+        names = ", ".join(repr(classes.names[class_id]) for class_id in unknown[:3])
+        raise InputError(
+            f"split_tasks.tasks: {len(unknown)} classes ({names}{', ...' * (len(unknown) > 3)}) are in tasks of kind "
+            "validation or new_combination but in none of kind train, so that they would not be known; raise "
+            "counts.train"
+        )
+
+
 @dataclass
 class _Sampler:
     """Makes the tasks of one draw after the other and remembers which sets are taken."""

@@ -22,7 +22,7 @@ from projpipe.config.base import describe_problem
 from projpipe.errors import InputError
 from projpipe.metric import Metric
 from projpipe.training.controls import CONTROLS
-from projpipe.training.distributed import connect
+from projpipe.training.distributed import connect, refused
 from projpipe.training.part import PER_TASK, PRUNED_ONLY, Judged, Part, pruned_shape, train_part
 from projpipe.training.progress import followed_progress, last_progress
 from projpipe.training.run_inputs import RunInputs
@@ -65,14 +65,31 @@ def check_parts(parts: Sequence[Part], teacher: TransformerSpec, objective: Obje
     """Refuse what does not fit a teacher, which may not be trained yet.
 
     Raises:
-        InputError: a student is not smaller than the teacher, or a method is not there for the objective; it names
-            the table and the row.
+        InputError: a student is not smaller than the teacher, or a method is not there for the objective, with the
+            table and the row; or no row is of a model for all tasks.
     """
+    if all(part.method in PER_TASK for part in parts):
+        raise InputError(
+            "compare_methods.tables: every row trains a model for each task; add one for all tasks, such as projected, "
+            "to set them against"
+        )
     for part in parts:
-        place = f"compare_methods.tables ({part.table!r}).methods ({part.name!r})"
-        teacher.student(**part.config.student.model_dump(), place=place)
+        teacher.student(**part.config.student.model_dump(), place=part.place)
         if part.method in PER_TASK and not objective.per_task:
-            raise InputError(f"{place}: {part.method} is not there for {objective.name}; leave it out")
+            raise InputError(f"{part.place}: {part.method} is not there for {objective.name}; leave it out")
+
+
+def check_sampled(count: int, held_out: int) -> None:
+    """Refuse to sample more tasks than there are to judge on.
+
+    Raises:
+        InputError: names both numbers.
+    """
+    if count > held_out:
+        raise InputError(
+            f"compare_methods.sampled_tasks: {count} is more than the {held_out} held-out tasks of split_tasks; lower "
+            "it, or have more drawn"
+        )
 
 
 def plan(config: CompareMethodsConfig, base: TrainProjectorConfig) -> list[Part]:
@@ -136,7 +153,7 @@ def _merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def _train_on_ray(
     folder: Path, parts: Sequence[Part], judged: Judged, sampled: list[list[int]], metric: Metric, config: RayConfig
 ) -> None:
-    """Train parts as Ray tasks and write the outcome of each as soon as it is there."""
+    """Train parts as Ray tasks and write the outcome of each as soon as it is there; raises when all have ended."""
     import ray
 
     use_gpu = bool(connect(config).use_gpu)
@@ -147,10 +164,18 @@ def _train_on_ray(
     running = {train.remote(folder, part, judged, sampled, device): part for part in parts}
     steps = sum(part.config.optimisation.steps for part in parts)
     done = 0
+    failed: list[Exception] = []
     with followed_progress("train and judge", steps, "starting workers", partial(steps_done, folder, parts)):
         while running:
             (ready,), _ = ray.wait(list(running))
-            part, outcome = running.pop(ready), _outcome(ready)
+            part = running.pop(ready)
+            try:
+                outcome = ray.get(ready)
+            except ray.exceptions.RayError as error:
+                failed.append(refused([error], part.place) or error)
+                (folder / part.progress_file()).unlink(missing_ok=True)
+                logger.error("%s, seed %d: failed; the other parts go on", part.place, part.seed)
+                continue
             with write_atomically(folder / part.file()) as temporary:
                 temporary.write_text(json.dumps(outcome))
             (folder / part.progress_file()).unlink(missing_ok=True)
@@ -165,6 +190,8 @@ def _train_on_ray(
                 part.seed,
                 metric.named(best),
             )
+    if failed:
+        raise failed[0]
 
 
 def steps_done(folder: Path, parts: Sequence[Part]) -> tuple[int, str] | None:
@@ -178,15 +205,3 @@ def steps_done(folder: Path, parts: Sequence[Part]) -> tuple[int, str] | None:
             at_work += 1
     steps = sum(part.config.optimisation.steps for part in parts)
     return (done, f"step {done:,}/{steps:,}  {at_work} at work") if at_work or done else None
-
-
-def _outcome(reference: Any) -> dict[str, Any]:
-    """What a Ray task returned; what a person can mend is raised as the task raised it."""
-    import ray
-
-    try:
-        return ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, InputError):
-            raise error.cause from None
-        raise

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from projpipe.training.run_inputs import RunInputs, deciding, load_staged
 from projpipe.training.session import Place, train_seeds
 
 RESULT, HISTORY, PROGRESS = "result.safetensors", "history.json", "progress.jsonl"
+SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's list of checkpoints that are whole
 SECONDS_TO_ANSWER = 3
 logger = logging.getLogger(__name__)
 
@@ -64,9 +66,25 @@ def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, 
 
 
 def _check_checkpoints(folder: Path) -> None:
-    """Refuse a damaged checkpoint here: a worker that met it would end the run with Ray's own errors."""
+    """Refuse a damaged checkpoint here: a worker that met it would end the run with Ray's own errors.
+
+    Ray copies a checkpoint before it lists it, and goes on from the last one in its list: what a stop has left half
+    copied is not in there, and is removed.
+    """
+    try:
+        snapshot = json.loads((folder / SNAPSHOT).read_text())
+    except FileNotFoundError:
+        snapshot = {"checkpoint_results": []}
+    except ValueError as error:
+        raise InputError(
+            f"{folder / SNAPSHOT}: cannot be read ({error}); delete the folder {folder}, and the run starts anew"
+        ) from error
+    listed = {result["checkpoint_dir_name"] for result in snapshot["checkpoint_results"]}
     for checkpoint in sorted(folder.glob("checkpoint_*/")):
-        read_checkpoint(checkpoint, folder.name, run_folder=folder)
+        if checkpoint.name in listed:
+            read_checkpoint(checkpoint, folder.name, run_folder=folder)
+        else:
+            shutil.rmtree(checkpoint)
 
 
 def connect(config: RayConfig) -> RayConfig:
@@ -92,7 +110,11 @@ def connect(config: RayConfig) -> RayConfig:
         where: dict[str, Any] = {"_node_ip_address": "127.0.0.1"} if config.address is None else {}
         try:
             ray.init(
-                config.address, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING, **where
+                config.address or "local",  # else that of $RAY_ADDRESS, or of the last `ray start`
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+                **where,
             )
         except (ConnectionError, ValueError) as error:
             raise _no_cluster(config.address, error) from error
@@ -141,10 +163,20 @@ def place_workers(config: RayConfig, has: Mapping[str, float]) -> RayConfig:
     return config
 
 
+def refused(errors: Iterable[BaseException], place: str) -> InputError | None:
+    """The error that a person can mend among those that Ray hands on from workers, at its place; None if there is none.
+
+    Ray Train wraps what a worker raised, and a task's error has what was raised as its `cause`.
+    """
+    raised = (getattr(error, "_base_exc", getattr(error, "cause", error)) for error in errors)
+    return next((InputError(f"{place}: {error}") for error in raised if isinstance(error, InputError)), None)
+
+
 def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) -> None:
     """Run Ray Train under the run's name, which resumes what a killed run left, and store the result."""
     import ray.train
     from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.v2.api.exceptions import WorkerGroupError
 
     placement = config.ray
     trainer = TorchTrainer(
@@ -172,7 +204,12 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
         return done, f"seed {row['seed']}  step {row['step']}/{steps}  {row['score']}"
 
     with followed_progress(f"train {method}", len(seeds) * steps, "starting workers", look):
-        result = trainer.fit()
+        try:
+            result = trainer.fit()
+        except WorkerGroupError as error:
+            if mendable := refused(error.worker_failures.values(), f"train_projector ({method})"):
+                raise mendable from error
+            raise
     assert result.checkpoint is not None  # a run that ends has saved its models
     with result.checkpoint.as_directory() as checkpoint:
         state, tensors = read_checkpoint(Path(checkpoint), name)

@@ -25,6 +25,7 @@ DATASETS = (
     "dataset_card",
     "objective",
     "teacher",
+    "teacher_card",
     "source_weights",
     "source_statistics",
     "teacher_logits",
@@ -38,6 +39,7 @@ def gather_run_inputs(
     dataset_card: dict[str, Any],
     objective: dict[str, Any],
     teacher: nn.Module,
+    teacher_card: dict[str, Any],
     source_weights: dict[str, Tensor],
     source_statistics: dict[str, Tensor],
     teacher_logits: dict[str, Tensor],
@@ -46,8 +48,13 @@ def gather_run_inputs(
     """Bring together all that decides what training makes; its hash names the run.
 
     Raises:
-        InputError: a task has fewer classes than the objective is for.
+        InputError: a task has fewer classes than the objective is for, or the teacher is of other images.
     """
+    if teacher_card.get("dataset_sha256") != dataset_card["sha256"]:
+        raise InputError(
+            "teacher: it was made from other images, or another split of them, than split_tasks has left; make it anew "
+            "with `kedro run --pipelines extract_teacher`, in the same environment"
+        )
     learned = objective_from_json(objective)
     check_tasks(learned, tasks)
     return RunInputs(

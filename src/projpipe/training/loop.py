@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from torch.func import functional_call
 from torch.nn.parallel import DistributedDataParallel
 
 from projpipe.config import OptimisationConfig
+from projpipe.errors import InputError
 from projpipe.training.batches import Batch, LabelledImages, pad_tasks
 from projpipe.training.methods import TaskModel
 from projpipe.training.precision import computing_in
@@ -73,6 +75,7 @@ class Trainer:
             fused=True,
         )
         self.device = next(plain.parameters()).device
+        self.rate = learning_rate
         self.step = 0
         self.average = {name: value.detach().clone() for name, value in plain.state_dict().items()}
         self.best: dict[str, Tensor] = {}
@@ -80,7 +83,11 @@ class Trainer:
         self.source_score: float | None = None  # at the start; None where the source is frozen
 
     def train_step(self, batch: Batch) -> float:
-        """One step on one batch; returns the loss."""
+        """One step on one batch; returns the loss.
+
+        Raises:
+            InputError: the loss is no number any more.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * one_cycle(self.step, self.config.steps, self.config.warmup_fraction)
         self.model.train()
@@ -89,9 +96,9 @@ class Trainer:
         parts = batch.split(self.config.accumulate)
         for part in parts:
             with self._gradients_kept_here() if part is not parts[-1] else nullcontext():
-                loss = self._loss(part, share=len(part.labels) / len(batch.labels))
-                loss.backward()
-            total += loss.detach()
+                lost = self._loss(part, share=len(part.labels) / len(batch.labels))
+                lost.backward()
+            total += lost.detach()
         nn.utils.clip_grad_norm_(self.plain.parameters(), self.config.gradient_clip)
         self.optimizer.step()
         self.step += 1
@@ -99,7 +106,9 @@ class Trainer:
         decay = min(self.config.ema_decay, self.step / (self.step + 10))
         state = self.plain.state_dict()
         torch._foreach_lerp_(list(self.average.values()), [state[name] for name in self.average], 1 - decay)
-        return total.item()
+        if not math.isfinite(loss := total.item()):
+            raise InputError(f"the loss is {loss} in step {self.step}; lower the learning rate, {self.rate:g}")
+        return loss
 
     def _loss(self, batch: Batch, share: float) -> Tensor:
         """The loss of the tasks of a batch times `share`, and that of the source where the batch has images for it."""

@@ -52,6 +52,11 @@ class Part:
     def seed(self) -> int:
         return self.config.seeds[0]
 
+    @property
+    def place(self) -> str:
+        """Where it stands among the parameters, for errors."""
+        return f"compare_methods.tables ({self.table!r}).methods ({self.name!r})"
+
     def file(self) -> str:
         """Names the file of its outcome by all that decides it, besides what was staged."""
         decided_by = deciding(self.config, self.learning_rate)
@@ -147,7 +152,7 @@ def pruned_shape(part: Part, source: TransformerSpec, sampled: list[list[int]]) 
     try:
         return pruned_spec(source, classes, student.deployed_params(classes))
     except InputError as error:
-        raise InputError(f"compare_methods.tables ({part.table!r}).methods ({part.name!r}): {error}") from error
+        raise InputError(f"{part.place}: {error}") from error
 
 
 def _pruned(source: Source, tasks: list[list[int]], images: LabelledImages, spec: TransformerSpec) -> Weights:

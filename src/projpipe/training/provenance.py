@@ -1,9 +1,11 @@
 """Which versions and which commit made a result."""
 
 import hashlib
+import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -33,6 +35,11 @@ def source_commit(folder: Path) -> str:
 def command() -> str:
     """The command that this process was started with."""
     return f"{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}"  # Kedro calls itself `python -m kedro` in places
+
+
+def tasks_sha256(tasks: Sequence[Sequence[int]]) -> str:
+    """A checksum of the class ids of tasks, in their order."""
+    return hashlib.sha256(json.dumps([list(map(int, task)) for task in tasks]).encode()).hexdigest()
 
 
 def tensors_sha256(tensors: dict[str, Tensor]) -> str:

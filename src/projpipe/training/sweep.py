@@ -15,7 +15,7 @@ import torch
 from projpipe.config import StudentConfig, StudentSpace, SweepStudentsConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.metric import Metric
-from projpipe.training.distributed import connect
+from projpipe.training.distributed import connect, refused
 from projpipe.training.methods import build
 from projpipe.training.run_inputs import RunInputs, deciding, load_staged
 from projpipe.training.session import Place, train_seeds
@@ -66,7 +66,13 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
         settings = inputs.config.model_dump(mode="json")
         device = torch.device("cuda" if use_gpu else "cpu")
         trials = [train.remote(str(folder), settings, student.model_dump(), device) for _, student in asked]
-        for number, ((trial, student), score) in enumerate(zip(asked, ray.get(trials), strict=True), start=done + 1):
+        for number, ((trial, student), result) in enumerate(zip(asked, trials, strict=True), start=done + 1):
+            try:
+                score = ray.get(result)
+            except ray.exceptions.RayTaskError as error:
+                if mendable := refused([error], f"sweep_students, trial {number}, {student}"):
+                    raise mendable from error
+                raise
             params = inputs.source.spec.student(**student.model_dump()).deployed_params(num_classes)
             trial.set_user_attr("student", student.model_dump())
             study.tell(trial, [score, params])

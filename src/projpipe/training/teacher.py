@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,14 +50,14 @@ def train_teacher(
     """Train a model in place on the images of the train split, and on no others.
 
     AdamW with warm-up and a half cosine, label smoothing, and a random affine map of each image of each batch. A run
-    that was stopped goes on after its last whole epoch, exactly as it would have.
+    that was stopped goes on after its last whole epoch, exactly as it would have; one that has ended is not done again.
 
     Args:
         images: uint8 [N, H, W, C].
         index: of the images, see `schemas.IMAGE_INDEX`.
         card: of the data set: `image_size` [H, W] and `sha256`.
         objective: what the model learns.
-        runs: folder for the checkpoint of a run that has not ended.
+        runs: folder for the checkpoint, in the end that of the trained model.
 
     Returns:
         `epoch`, `loss` and `validation_score` of every epoch. The model is left in eval mode, on `device`.
@@ -72,7 +71,7 @@ def train_teacher(
     model.to(device)
     steps = -(-len(ids) // training.batch_size)
     optimizer = torch.optim.AdamW(_parameter_groups(model, training.weight_decay), lr=training.learning_rate)
-    history = _resume(model, optimizer, runs / run, steps)
+    history = _resume(model, optimizer, runs / run, steps, training.epochs)
     with progress_bar("train teacher", training.epochs) as show:
         for epoch in range(len(history), training.epochs):
             loss = _train_epoch(model, optimizer, images, ids, labels, card, objective, config, epoch, steps)
@@ -84,9 +83,7 @@ def train_teacher(
             score = measure(model, images, index, objective, device, "validation", config.loading_workers)
             history.append({"epoch": epoch + 1, "loss": loss, "validation_score": score})
             show(epoch + 1, f"epoch {epoch + 1}/{training.epochs}  loss {loss:.3f}  {metric.named(score)}")
-            if epoch + 1 < training.epochs:
-                _save(model, optimizer, runs / run, history)
-    shutil.rmtree(runs / run, ignore_errors=True)
+            _save(model, optimizer if epoch + 1 < training.epochs else None, runs / run, history)
     model.eval()
     return history
 
@@ -168,22 +165,31 @@ def _digest(model: nn.Module, card: Mapping[str, Any], objective: Objective, con
     return hashlib.sha256(start + settings.encode()).hexdigest()[:16]
 
 
-def _save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, history: list[dict[str, float]]) -> None:
+def _save(
+    model: nn.Module, optimizer: torch.optim.Optimizer | None, folder: Path, history: list[dict[str, float]]
+) -> None:
+    """What it takes to go on, or where there is no optimiser any more the model alone."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    for name, parameter in model.named_parameters():
-        tensors |= {f"{moment}.{name}": optimizer.state[parameter][moment] for moment in MOMENTS}
+    if optimizer is not None:
+        for name, parameter in model.named_parameters():
+            tensors |= {f"{moment}.{name}": optimizer.state[parameter][moment] for moment in MOMENTS}
     with write_atomically(folder) as temporary:
         temporary.mkdir()
         write_checkpoint(temporary, folder.name, {"history": history}, tensors)
 
 
-def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, steps: int) -> list[dict[str, float]]:
+def _resume(
+    model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, steps: int, epochs: int
+) -> list[dict[str, float]]:
     """Put model and optimiser where the checkpoint left them, if there is one; returns the history so far."""
     if not folder.exists():
         return []
     state, tensors = read_checkpoint(folder, folder.name)
     history = state["history"]
     model.load_state_dict({name: tensors[f"model.{name}"] for name in model.state_dict()})
+    if len(history) == epochs:
+        logger.info("teacher: taken from the finished run %s", folder)
+        return history
     for name, parameter in model.named_parameters():
         moments = {moment: tensors[f"{moment}.{name}"].to(parameter.device) for moment in MOMENTS}
         optimizer.state[parameter] = {"step": torch.tensor(float(len(history) * steps)), **moments}

@@ -19,6 +19,7 @@ from projpipe.config import ExtractTeacherConfig, Precision
 from projpipe.images.augmentation import sample_affine
 from projpipe.images.streamed import Images
 from projpipe.training.precision import computing_in
+from projpipe.training.progress import progress_bar
 from projpipe.training.reading import Chunks, read_ahead
 from projpipe.transformer.objectives import Objective
 
@@ -104,7 +105,11 @@ def cache_teacher_logits(
     views = [None if i == 0 else affine[i] for i in range(copies)]
     workers = config.loading_workers
     say = partial(run_on, model=model, objective=objective, images=images, device=device, loading_workers=workers)
-    logits = [say(taught, image_ids=ids["train"], affine=view, precision=config.precision) for view in views]
+    logits = []
+    with progress_bar("cache teacher logits", copies) as show:
+        for done, view in enumerate(views, start=1):
+            logits.append(say(taught, image_ids=ids["train"], affine=view, precision=config.precision))
+            show(done, f"view {done}/{copies} of every image")
     return {
         "train_logits": torch.stack(logits),
         **({"train_affine": affine} if copies > 1 else {}),

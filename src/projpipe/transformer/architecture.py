@@ -13,7 +13,25 @@ from projpipe.errors import InputError
 from projpipe.transformer.spec import activation_of
 
 if TYPE_CHECKING:
+    from timm.models import PretrainedCfg
     from timm.models.vision_transformer import Block, VisionTransformer
+
+
+def published(name: str) -> PretrainedCfg:
+    """What timm says of the published weights of a model.
+
+    Raises:
+        InputError: there are no such weights.
+    """
+    import timm
+
+    found = timm.models.get_pretrained_cfg(name)
+    if found is None or not found.has_weights:
+        raise InputError(
+            f"extract_teacher.weights: timm has no pretrained weights of {name!r}; give the path of a safetensors "
+            "file, or set weights to 'random'"
+        )
+    return found
 
 
 def published_normalisation(name: str, channels: int) -> tuple[list[float], list[float]]:
@@ -24,15 +42,8 @@ def published_normalisation(name: str, channels: int) -> tuple[list[float], list
     Raises:
         InputError: there are no such weights.
     """
-    import timm
-
-    published = timm.models.get_pretrained_cfg(name)
-    if published is None or not published.has_weights:
-        raise InputError(
-            f"extract_teacher.weights: timm has no pretrained weights of {name!r}; give the path of a safetensors "
-            "file, or set weights to 'random'"
-        )
-    both = list(published.mean), list(published.std)
+    settings = published(name)
+    both = list(settings.mean), list(settings.std)
     mean, std = (v if len(v) == channels else channels * [sum(v) / len(v)] for v in both)
     return mean, std
 

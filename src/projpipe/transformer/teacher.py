@@ -12,7 +12,7 @@ import torch
 
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
-from projpipe.transformer.architecture import check_architecture, check_supported
+from projpipe.transformer.architecture import check_architecture, check_supported, published
 from projpipe.transformer.objectives import OBJECTIVES, Objective
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.timm_folder import create_vit, load_weights, read_safetensors
@@ -40,7 +40,7 @@ def create_teacher(
 
     Raises:
         InputError: the architecture is unknown or cannot be projected, its arguments or weights do not fit, or the
-            weights cannot be read or fetched.
+            weights cannot be read or fetched, or nothing would train the classifier.
     """
     planned_spec(config)
     _check_weights(config, folder)
@@ -61,10 +61,18 @@ def create_teacher(
         ) from error
     check_supported(model)
     _check_size(model, objective)
-    if config.weights == "random":
+    if config.weights == "pretrained":
+        classifies = model.num_classes == published(config.architecture).num_classes
+    elif config.weights == "random":
+        classifies = False
         _spread_positions(model, config.seed)
-    elif config.weights != "pretrained":
-        _load_weights(model, folder / config.weights)
+    else:
+        classifies = _load_weights(model, folder / config.weights)
+    if not classifies and config.training.epochs == 0:
+        raise InputError(
+            f"extract_teacher.training.epochs: with 0 the head, of {model.num_classes} outputs, would stay as it "
+            "starts, at random; train for 1 or more, or give weights that have such a head"
+        )
     return model.eval()
 
 
@@ -134,12 +142,13 @@ def _check_size(model: VisionTransformer, objective: Objective) -> None:
         )
 
 
-def _load_weights(model: VisionTransformer, path: Path) -> None:
-    """Load a timm state dict; a classifier of another number of classes keeps its random start."""
+def _load_weights(model: VisionTransformer, path: Path) -> bool:
+    """Load a timm state dict; a classifier of another number of classes keeps its random start. Whether it does not."""
     weights = read_safetensors(path)
     own = model.state_dict()
     head = weights.get("head.weight")
-    if head is None or len(head) != model.num_classes:
+    fits = head is not None and len(head) == model.num_classes
+    if not fits:
         there = "no" if head is None else len(head)
         logger.info("%s has %s classes, not %d: the classifier starts at random", path, there, model.num_classes)
         weights |= {name: own[name] for name in ("head.weight", "head.bias")}
@@ -150,3 +159,4 @@ def _load_weights(model: VisionTransformer, path: Path) -> None:
             f"extract_teacher.weights: {path} does not fit, {error}; set architecture and arguments to those of the "
             "checkpoint"
         ) from error
+    return fits

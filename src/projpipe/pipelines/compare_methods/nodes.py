@@ -10,7 +10,6 @@ from kedro.utils import find_kedro_project
 from torch import Tensor, nn
 
 from projpipe.config import CompareMethodsConfig, EvaluateConfig, TrainProjectorConfig
-from projpipe.errors import InputError
 from projpipe.evaluation.comparison import comparison_history, comparison_results, comparison_summary
 from projpipe.evaluation.cost import Cost, deployed_cost
 from projpipe.evaluation.latency import Latency, forward_latencies, machine, sampling_latencies
@@ -21,7 +20,7 @@ from projpipe.reporting import comparison_figures
 from projpipe.reporting.comparison import comparison_markdown
 from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of, sorts_of
-from projpipe.training.comparison import check_parts, plan, run_comparison
+from projpipe.training.comparison import check_parts, check_sampled, plan, run_comparison
 from projpipe.training.methods import build
 from projpipe.training.part import Part
 from projpipe.training.provenance import command, package_versions, source_commit
@@ -45,15 +44,10 @@ def train_and_judge(
     parts: Parts, run_inputs: RunInputs, tasks: pd.DataFrame, compare_methods: CompareMethodsConfig, run_store: Path
 ) -> Outcomes:
     """Train and judge every method of every table with every seed; what is finished already is read."""
-    combinations, count = class_ids_of(tasks, "new_combination"), compare_methods.sampled_tasks
-    if count > len(combinations):
-        raise InputError(
-            f"compare_methods.sampled_tasks: {count} is more than the {len(combinations)} held-out combinations that "
-            "split_tasks has drawn; lower it, or have more drawn"
-        )
-    held_out = held_out_tasks(tasks)
+    held_out, count = held_out_tasks(tasks), compare_methods.sampled_tasks
+    check_sampled(count, len(held_out))
     judged = list(zip(class_ids_of(held_out), sorts_of(held_out), strict=True))
-    return run_comparison(parts, run_inputs, judged, combinations[:count], run_store)
+    return run_comparison(parts, run_inputs, judged, [task for task, _ in judged[:count]], run_store)
 
 
 def tabulate(

@@ -27,7 +27,7 @@ from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of, sorts_of
 from projpipe.training.controls import CONTROLS, control_embeddings
 from projpipe.training.methods import TaskModel, restore
-from projpipe.training.provenance import tensors_sha256
+from projpipe.training.provenance import tasks_sha256, tensors_sha256
 from projpipe.transformer.objectives import objective_from_json
 from projpipe.transformer.spec import TransformerSpec
 
@@ -44,13 +44,16 @@ def restore_methods(
     source_weights: dict[str, Tensor],
     source_statistics: dict[str, Tensor],
     projector: Projector,
+    dataset_card: dict[str, Any],
+    tasks: pd.DataFrame,
     train_projector: TrainProjectorConfig,
 ) -> Methods:
     """What makes the models of every method and seed: {method: {seed: TaskModel}}.
 
-    The projector is of the same run and knows its parameters and its teacher: models of another run are refused.
+    The projector is of the same run and knows what made it: models of other parameters, of another teacher, or of
+    other images or tasks, of which some that are judged now may have been trained on, are refused.
     """
-    _check_same_run(projector, source_weights, train_projector)
+    _check_same_run(projector, source_weights, dataset_card, tasks, train_projector)
     source = Source(TransformerSpec.of(teacher), source_weights, source_statistics)
     trained = {"projected": projected_models, "static": static_models, "universal": universal_models}
     return {
@@ -59,13 +62,23 @@ def restore_methods(
     }
 
 
-def _check_same_run(projector: Projector, source_weights: dict[str, Tensor], config: TrainProjectorConfig) -> None:
-    placement = {"ray"}
-    trained = TrainProjectorConfig.model_validate(projector.provenance["parameters"])
+def _check_same_run(
+    projector: Projector,
+    source_weights: dict[str, Tensor],
+    dataset_card: dict[str, Any],
+    tasks: pd.DataFrame,
+    config: TrainProjectorConfig,
+) -> None:
+    placement, made = {"ray"}, projector.provenance
+    trained = TrainProjectorConfig.model_validate(made["parameters"])
     if trained.model_dump(exclude=placement) != config.model_dump(exclude=placement):
         changed = "other parameters than train_projector has now"
-    elif projector.provenance["teacher_sha256"] != tensors_sha256(source_weights):
+    elif made["teacher_sha256"] != tensors_sha256(source_weights):
         changed = "another teacher than extract_teacher has left"
+    elif made["dataset_sha256"] != dataset_card["sha256"]:
+        changed = "other images, or another split of them, than split_tasks has left"
+    elif made.get("train_tasks_sha256") != tasks_sha256(class_ids_of(tasks, "train")):
+        changed = "other tasks than split_tasks has left"
     else:
         return
     raise InputError(

@@ -21,6 +21,8 @@ def create_pipeline() -> Pipeline:
                     "source_weights",
                     "source_statistics",
                     "projector",
+                    "dataset_card",
+                    "tasks",
                     "params:train_projector",
                 ],
                 outputs="methods",

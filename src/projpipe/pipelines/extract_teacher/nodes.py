@@ -55,6 +55,7 @@ def train_teacher(
         "params": sum(parameter.numel() for parameter in model.parameters()),
         "metric": learned.metric.name,
         "score": score,
+        "dataset_sha256": dataset_card["sha256"],
         "data": {key: dataset_card[key] for key in ("name", "mean", "std", "image_size", "channels", "classes")},
         "training": config.model_dump(mode="json", include={"seed", "training", "augmentation"}),
         "versions": package_versions(),

@@ -30,7 +30,9 @@ def sample_tasks(raw_images: RawImages, config: SplitTasksConfig) -> tuple[pd.Da
     """
     classes = Classes(raw_images.classes, raw_images.groups)
     held_out = hold_out(classes, config.held_out_classes, config.seed)
-    return task_table(sampling.sample_tasks(classes, held_out, config.tasks, config.seed), classes), list(held_out)
+    tasks = sampling.sample_tasks(classes, held_out, config.tasks, config.seed)
+    sampling.check_known(tasks, classes)
+    return task_table(tasks, classes), list(held_out)
 
 
 def split_images(

@@ -11,7 +11,7 @@ from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_folder import Projector
 from projpipe.training.distributed import train_method
 from projpipe.training.methods import restore
-from projpipe.training.provenance import package_versions, tensors_sha256
+from projpipe.training.provenance import package_versions, tasks_sha256, tensors_sha256
 from projpipe.training.run_inputs import RunInputs
 
 
@@ -51,19 +51,21 @@ def assemble_projector(
     seed = int(best["seed"])
     operator = restore("projected", models, seed, run_inputs.source, config).generator
     assert isinstance(operator, ProjectionOperator)
-    held_out = [dataset_card["classes"][class_id] for class_id in dataset_card["held_out_classes"]]
+    trained_on = {class_id for task in run_inputs.train_tasks for class_id in task}
+    new = [name for class_id, name in enumerate(dataset_card["classes"]) if class_id not in trained_on]
     kept = ("name", "classes", "groups", "inverted", "image_size", "channels")
     described = {key: dataset_card[key] for key in kept}
     return Projector(
         operator=operator,
         objective=run_inputs.objective,
-        data={**described, "held_out_classes": held_out},
+        data={**described, "held_out_classes": new},
         provenance={
             "teacher": {
                 key: teacher_card[key] for key in ("architecture", "arguments", "params", "metric", "score", "license")
             },
             "teacher_sha256": tensors_sha256(run_inputs.source.weights),
             "dataset_sha256": dataset_card["sha256"],
+            "train_tasks_sha256": tasks_sha256(run_inputs.train_tasks),
             "parameters": config.model_dump(mode="json"),
             "seed": seed,
             "validation_score": round(float(best["validation_score"]), 6),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from projpipe.training.batches import Batch
     from projpipe.transformer.spec import TransformerSpec
 
+logger = logging.getLogger(__name__)
 
 CARD = CardText(
     purpose="tells {} apart",
@@ -70,11 +72,24 @@ class Classification:
     def fit(
         cls, config: ExtractTeacherConfig, images: Images, rows: np.ndarray, card: Mapping[str, Any]
     ) -> Classification:
-        """Takes the normalisation of the data set's card, or that which pretrained weights were trained with."""
-        mean, std = card["mean"], card["std"]
-        if config.weights == "pretrained":
-            mean, std = published_normalisation(config.architecture, card["channels"])
-        return cls(mean, std, (card["channels"], *card["image_size"]))
+        """Takes the normalisation of the config, else that of published weights or of the data set's card.
+
+        Raises:
+            InputError: the config has it for another number of channels.
+        """
+        mean, std, channels = card["mean"], card["std"], card["channels"]
+        if config.normalisation is not None:
+            mean, std = list(config.normalisation.mean), list(config.normalisation.std)
+            if not len(mean) == len(std) == channels:
+                raise InputError(
+                    f"extract_teacher.normalisation: {len(mean)} means and {len(std)} deviations are not one for each "
+                    f"of the images' {channels} channels; give as many"
+                )
+        elif config.weights == "pretrained":
+            mean, std = published_normalisation(config.architecture, channels)
+        elif config.weights != "random":
+            logger.info("images are normalised with mean and deviation of the train split: %s, %s", mean, std)
+        return cls(mean, std, (channels, *card["image_size"]))
 
     def to_json(self) -> dict[str, Any]:
         return {

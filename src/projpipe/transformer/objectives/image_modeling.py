@@ -111,6 +111,8 @@ class ImageModeling:
                 "extract_teacher.weights: timm has no pretrained models of images as tokens; set it to 'random' or "
                 "give the path of a safetensors checkpoint"
             )
+        if config.normalisation is not None:
+            raise InputError("extract_teacher.normalisation: images become tokens in image_modeling; leave it out")
         if given := [name for name in OWN_ARGUMENTS if config.arguments.get(name) is not None]:
             raise InputError(
                 f"extract_teacher.arguments.{given[0]}: the tokens decide this in image_modeling; leave it out"
