@@ -84,7 +84,8 @@ def driver(
     inputs = replace(run_inputs, config=config)
     folder = tmp_path / inputs.stage(tmp_path, "projected", deciding(config, config.learning_rates.projected))
     command = [sys.executable, "-c", DRIVER, str(folder), config.model_dump_json()]
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    elsewhere = {**os.environ, "RAY_ADDRESS": "127.0.0.1:1"}  # `address: null` starts a cluster all the same
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, env=elsewhere)
     deadline = time.monotonic() + 120
     try:
         while len(steps_of(folder)) < 5:
