@@ -70,6 +70,15 @@ def test_what_does_not_fit_is_refused_before_the_teacher_is_trained(
     assert not (project / "data").exists()
 
 
+def test_more_sampled_tasks_than_will_be_held_out_are_refused_before_the_teacher_is_trained(project: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"sampled_tasks: 99 is more than the 4 held-out tasks of split_tasks"),
+        KedroSession.create(project, env="smoke", runtime_params={"compare_methods": {"sampled_tasks": 99}}) as session,
+    ):
+        session.run(pipeline_names=["split_tasks", "extract_teacher", "compare_methods"])
+    assert not (project / "data").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "wrong"),
     [

@@ -1,10 +1,14 @@
-"""The one exception that projpipe raises for input a person can mend."""
+"""What projpipe raises for input that a person can mend."""
 
 from collections.abc import Iterator
 
 
 class InputError(ValueError):
     """Bad input: the message names the value, the place it came from, and the mend."""
+
+
+class DivergenceError(InputError):
+    """A loss that is no number any more: the learning rate is too high for what is trained."""
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -250,9 +250,7 @@ def test_a_part_that_fails_is_named_when_the_others_have_ended(
     run_inputs: RunInputs, tmp_path: Path, settings: Any
 ) -> None:
     parts = plan(compared({"method": "static", "learning_rate": 1e30}, {"method": "universal"}, seeds=[0]), settings())
-    with pytest.raises(
-        InputError, match=r"^compare_methods\.tables \('small'\)\.methods \('static'\): the loss is nan"
-    ):
+    with pytest.raises(InputError, match=r"^compare_methods\..* \('static'\), seed 0: the loss is"):
         run_comparison(parts, run_inputs, JUDGED, SAMPLED, tmp_path)
     assert [path.name for path in tmp_path.rglob("*.json") if path.name != "inputs.json"] == [parts[1].file()]
 

@@ -209,6 +209,8 @@ def test_a_worker_whose_loss_is_no_number_ends_the_run_with_one_line(
     steep = replace(run_inputs, config=settings(learning_rates={"static": 1e30}))
     with pytest.raises(InputError, match=r"^train_projector \(static\): the loss is nan in step \d+; lower .* 1e\+30$"):
         distributed.train_method("static", steep, tmp_path)
+    (folder,) = tmp_path.iterdir()
+    assert steps_of(folder) == [0], "it was tried again"
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])

@@ -25,7 +25,7 @@ def test_a_task_of_one_class_is_refused_where_classes_are_told_apart(objective: 
 
 
 def test_a_teacher_of_other_images_is_refused() -> None:
-    with pytest.raises(InputError, match="teacher: it was made from other images, or another split .* extract_teacher"):
+    with pytest.raises(InputError, match="teacher: its card does not say .* split_tasks has left; make it anew"):
         gather_run_inputs(
             images=np.zeros((1, 8, 8, 1), np.uint8),
             index=pd.DataFrame(),

@@ -220,6 +220,12 @@ def test_pretrained_weights_are_fitted_to_the_data(monkeypatch: pytest.MonkeyPat
     assert model.pretrained_cfg["license"] == "apache-2.0"
     save_file(model.state_dict(), tmp_path / "kept.safetensors")
     assert load_file(tmp_path / "kept.safetensors").keys() == published.keys()
+    untrained = {"weights": "pretrained", "training": {**SETTINGS["training"], "epochs": 0}}
+    with pytest.raises(InputError, match=r"training\.epochs: with 0 the head, of 5 outputs"):
+        make(**untrained)
+    of_imagenet = {**CARD, "classes": [str(i) for i in range(1000)]}
+    published |= {name: torch.ones(1000, *published[name].shape[1:]) for name in ("head.weight", "head.bias")}
+    assert (make(card=of_imagenet, **untrained).head.weight == 1).all()
 
 
 @pytest.mark.parametrize("arguments", [{}, {"mlp_ratio": 2.0, "class_token": False, "global_pool": "avg"}])

@@ -71,8 +71,8 @@ class Augmentation(Config):
 class Normalisation(Config):
     """Mean and deviation of images in 0..1, one value a channel."""
 
-    mean: Annotated[tuple[float, ...], Field(min_length=1)]
-    std: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+    mean: Annotated[tuple[Annotated[float, Field(ge=0.0, le=1.0)], ...], Field(min_length=1)]
+    std: Annotated[tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...], Field(min_length=1)]
 
 
 class TeacherTraining(Config):

@@ -87,7 +87,7 @@ def check_known(tasks: Sequence[Task], classes: Classes) -> None:
         raise InputError(
             f"split_tasks.tasks: {len(unknown)} classes ({names}{', ...' * (len(unknown) > 3)}) are in tasks of kind "
             "validation or new_combination but in none of kind train, so that they would not be known; raise "
-            "counts.train"
+            "counts.train, or add a train task that has them"
         )
 
 

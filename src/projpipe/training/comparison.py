@@ -19,10 +19,10 @@ from pydantic import ValidationError
 from projpipe.atomic import write_atomically
 from projpipe.config import ComparedMethod, CompareMethodsConfig, ComparisonTable, RayConfig, TrainProjectorConfig
 from projpipe.config.base import describe_problem
-from projpipe.errors import InputError
+from projpipe.errors import DivergenceError, InputError
 from projpipe.metric import Metric
 from projpipe.training.controls import CONTROLS
-from projpipe.training.distributed import connect, refused
+from projpipe.training.distributed import connect, result_of
 from projpipe.training.part import PER_TASK, PRUNED_ONLY, Judged, Part, pruned_shape, train_part
 from projpipe.training.progress import followed_progress, last_progress
 from projpipe.training.run_inputs import RunInputs
@@ -170,11 +170,12 @@ def _train_on_ray(
             (ready,), _ = ray.wait(list(running))
             part = running.pop(ready)
             try:
-                outcome = ray.get(ready)
-            except ray.exceptions.RayError as error:
-                failed.append(refused([error], part.place) or error)
+                outcome = result_of(ready)
+            except (InputError, ray.exceptions.RayError) as error:
                 (folder / part.progress_file()).unlink(missing_ok=True)
-                logger.error("%s, seed %d: failed; the other parts go on", part.place, part.seed)
+                named = f"{part.place}, seed {part.seed}: {error}"
+                failed.append(InputError(named) if isinstance(error, DivergenceError) else error)
+                logger.error("%s; the other parts go on", named)
                 continue
             with write_atomically(folder / part.file()) as temporary:
                 temporary.write_text(json.dumps(outcome))
@@ -191,7 +192,7 @@ def _train_on_ray(
                 metric.named(best),
             )
     if failed:
-        raise failed[0]
+        raise min(failed, key=lambda error: not isinstance(error, InputError))
 
 
 def steps_done(folder: Path, parts: Sequence[Part]) -> tuple[int, str] | None:

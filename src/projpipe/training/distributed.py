@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,14 @@ from torch import Tensor
 
 from projpipe.atomic import write_atomically
 from projpipe.config import RayConfig, TrainProjectorConfig
-from projpipe.errors import InputError
+from projpipe.errors import DivergenceError, InputError
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
 from projpipe.training.methods import build
 from projpipe.training.progress import followed_progress, last_progress, note_progress
 from projpipe.training.run_inputs import RunInputs, deciding, load_staged
 from projpipe.training.session import Place, train_seeds
 
-RESULT, HISTORY, PROGRESS = "result.safetensors", "history.json", "progress.jsonl"
+RESULT, HISTORY, PROGRESS, REFUSED = "result.safetensors", "history.json", "progress.jsonl", "refused.txt"
 SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's list of checkpoints that are whole
 SECONDS_TO_ANSWER = 3
 logger = logging.getLogger(__name__)
@@ -79,11 +79,11 @@ def _check_checkpoints(folder: Path) -> None:
         raise InputError(
             f"{folder / SNAPSHOT}: cannot be read ({error}); delete the folder {folder}, and the run starts anew"
         ) from error
-    listed = {result["checkpoint_dir_name"] for result in snapshot["checkpoint_results"]}
-    for checkpoint in sorted(folder.glob("checkpoint_*/")):
-        if checkpoint.name in listed:
-            read_checkpoint(checkpoint, folder.name, run_folder=folder)
-        else:
+    listed = [result["checkpoint_dir_name"] for result in snapshot["checkpoint_results"]]
+    for name in listed:
+        read_checkpoint(folder / name, folder.name, run_folder=folder)
+    for checkpoint in folder.glob("checkpoint_*/"):
+        if checkpoint.name not in listed:
             shutil.rmtree(checkpoint)
 
 
@@ -163,13 +163,16 @@ def place_workers(config: RayConfig, has: Mapping[str, float]) -> RayConfig:
     return config
 
 
-def refused(errors: Iterable[BaseException], place: str) -> InputError | None:
-    """The error that a person can mend among those that Ray hands on from workers, at its place; None if there is none.
+def result_of(reference: Any) -> Any:
+    """What a Ray task returned; what a person can mend is raised as the task raised it."""
+    import ray
 
-    Ray Train wraps what a worker raised, and a task's error has what was raised as its `cause`.
-    """
-    raised = (getattr(error, "_base_exc", getattr(error, "cause", error)) for error in errors)
-    return next((InputError(f"{place}: {error}") for error in raised if isinstance(error, InputError)), None)
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, InputError):
+            raise error.cause from None
+        raise
 
 
 def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) -> None:
@@ -203,12 +206,13 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
         done = seeds.index(row["seed"]) * steps + row["step"]
         return done, f"seed {row['seed']}  step {row['step']}/{steps}  {row['score']}"
 
+    (folder / REFUSED).unlink(missing_ok=True)  # of an earlier run
     with followed_progress(f"train {method}", len(seeds) * steps, "starting workers", look):
         try:
             result = trainer.fit()
         except WorkerGroupError as error:
-            if mendable := refused(error.worker_failures.values(), f"train_projector ({method})"):
-                raise mendable from error
+            if (folder / REFUSED).exists():
+                raise InputError((folder / REFUSED).read_text()) from error
             raise
     assert result.checkpoint is not None  # a run that ends has saved its models
     with result.checkpoint.as_directory() as checkpoint:
@@ -220,11 +224,26 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
 
 
 def _worker(settings: dict[str, Any]) -> None:
-    """One Ray Train worker."""
+    """One Ray Train worker; what a person can mend is left in the run's folder, for the driver to say.
+
+    Ray starts workers anew whatever ended them: they are not to come to the same end again.
+    """
+    method, folder = settings["method"], Path(settings["folder"])
+    if (left := folder / REFUSED).exists():
+        raise InputError(left.read_text())
+    try:
+        _train(method, folder, TrainProjectorConfig(**settings["config"]))
+    except InputError as error:
+        place = f"train_projector ({method}): " if isinstance(error, DivergenceError) else ""
+        with write_atomically(folder / REFUSED) as temporary:
+            temporary.write_text(f"{place}{error}")
+        raise
+
+
+def _train(method: str, folder: Path, config: TrainProjectorConfig) -> None:
     import ray.train
     import ray.train.torch
 
-    folder, config = Path(settings["folder"]), TrainProjectorConfig(**settings["config"])
     context = ray.train.get_context()
     rank = context.get_world_rank()
     torch.set_num_threads(config.ray.cpus_per_worker)
@@ -250,6 +269,5 @@ def _worker(settings: dict[str, Any]) -> None:
         # Buffers hold the frozen source, the same everywhere: DDP would send it anew at every step.
         wrap=partial(ray.train.torch.prepare_model, parallel_strategy_kwargs={"broadcast_buffers": False}),
     )
-    method = settings["method"]
     make, rate = partial(build, method, source, config), getattr(config.learning_rates, method)
     train_seeds(make, data, config, rate, place, resume, save, progress)

@@ -52,8 +52,8 @@ def gather_run_inputs(
     """
     if teacher_card.get("dataset_sha256") != dataset_card["sha256"]:
         raise InputError(
-            "teacher: it was made from other images, or another split of them, than split_tasks has left; make it anew "
-            "with `kedro run --pipelines extract_teacher`, in the same environment"
+            "teacher: its card does not say that it was made from the images, and the split of them, that split_tasks "
+            "has left; make it anew with `kedro run --pipelines extract_teacher`, in the same environment"
         )
     learned = objective_from_json(objective)
     check_tasks(learned, tasks)

@@ -13,7 +13,7 @@ from torch.func import functional_call
 from torch.nn.parallel import DistributedDataParallel
 
 from projpipe.config import OptimisationConfig
-from projpipe.errors import InputError
+from projpipe.errors import DivergenceError
 from projpipe.training.batches import Batch, LabelledImages, pad_tasks
 from projpipe.training.methods import TaskModel
 from projpipe.training.precision import computing_in
@@ -86,7 +86,7 @@ class Trainer:
         """One step on one batch; returns the loss.
 
         Raises:
-            InputError: the loss is no number any more.
+            DivergenceError: the loss is no number any more.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * one_cycle(self.step, self.config.steps, self.config.warmup_fraction)
@@ -107,7 +107,7 @@ class Trainer:
         state = self.plain.state_dict()
         torch._foreach_lerp_(list(self.average.values()), [state[name] for name in self.average], 1 - decay)
         if not math.isfinite(loss := total.item()):
-            raise InputError(f"the loss is {loss} in step {self.step}; lower the learning rate, {self.rate:g}")
+            raise DivergenceError(f"the loss is {loss} in step {self.step}; lower the learning rate, {self.rate:g}")
         return loss
 
     def _loss(self, batch: Batch, share: float) -> Tensor:

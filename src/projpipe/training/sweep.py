@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from projpipe.config import StudentConfig, StudentSpace, SweepStudentsConfig, TrainProjectorConfig
-from projpipe.errors import InputError
+from projpipe.errors import DivergenceError, InputError
 from projpipe.metric import Metric
-from projpipe.training.distributed import connect, refused
+from projpipe.training.distributed import connect, result_of
 from projpipe.training.methods import build
 from projpipe.training.run_inputs import RunInputs, deciding, load_staged
 from projpipe.training.session import Place, train_seeds
@@ -66,13 +67,8 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
         settings = inputs.config.model_dump(mode="json")
         device = torch.device("cuda" if use_gpu else "cpu")
         trials = [train.remote(str(folder), settings, student.model_dump(), device) for _, student in asked]
-        for number, ((trial, student), result) in enumerate(zip(asked, trials, strict=True), start=done + 1):
-            try:
-                score = ray.get(result)
-            except ray.exceptions.RayTaskError as error:
-                if mendable := refused([error], f"sweep_students, trial {number}, {student}"):
-                    raise mendable from error
-                raise
+        scores = [result_of(trial) for trial in trials]
+        for number, ((trial, student), score) in enumerate(zip(asked, scores, strict=True), start=done + 1):
             params = inputs.source.spec.student(**student.model_dump()).deployed_params(num_classes)
             trial.set_user_attr("student", student.model_dump())
             study.tell(trial, [score, params])
@@ -194,13 +190,14 @@ def make_sampler(name: str, seed: int, trials: int) -> optuna.samplers.BaseSampl
 
 
 def _train_trial(folder: str, settings: dict[str, Any], student: dict[str, Any], device: torch.device) -> float:
-    """Train a projector for one student size, and return its best validation score."""
+    """Train a projector for one student size, and return its best validation score, were it to diverge afterwards."""
     config = TrainProjectorConfig(**{**settings, "student": student})
     torch.set_num_threads(1)
     data, source = load_staged(Path(folder))
     rows: list[dict[str, Any]] = []
     make, rate = partial(build, "projected", source, config), config.learning_rates.projected
-    train_seeds(make, data, config, rate, Place(device=device), None, lambda *_: None, rows.append)
+    with suppress(DivergenceError):
+        train_seeds(make, data, config, rate, Place(device=device), None, lambda *_: None, rows.append)
     return [row["validation_score"] for row in rows if row["kept"]][-1]
 
 
