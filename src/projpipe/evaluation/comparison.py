@@ -106,12 +106,12 @@ def _method(own: Sequence[tuple[Part, Mapping[str, Any]]]) -> dict[str, Any]:
 
 def _break_even(first: Part, own: Sequence[tuple[Part, Mapping[str, Any]]]) -> dict[str, Any] | None:
     """Of a projector that stands first, against the distilled row that does best; None where there are not both."""
+    if first.method != "projected":
+        return None
     by_row: dict[str, list[Mapping[str, Any]]] = {}
     for part, outcome in own:
         by_row.setdefault(part.name, []).append(outcome)
     distilled = dict.fromkeys(part.name for part, _ in own if part.method == "distilled")
-    if first.method != "projected":
-        return None
     found = [break_even(by_row[first.name], by_row[name]) for name in distilled]
     # The least that reaches the projector's score; where none does, the most that was tried.
     return min(

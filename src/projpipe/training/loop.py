@@ -96,9 +96,9 @@ class Trainer:
         parts = batch.split(self.config.accumulate)
         for part in parts:
             with self._gradients_kept_here() if part is not parts[-1] else nullcontext():
-                lost = self._loss(part, share=len(part.labels) / len(batch.labels))
-                lost.backward()
-            total += lost.detach()
+                loss = self._loss(part, share=len(part.labels) / len(batch.labels))
+                loss.backward()
+            total += loss.detach()
         nn.utils.clip_grad_norm_(self.plain.parameters(), self.config.gradient_clip)
         self.optimizer.step()
         self.step += 1
@@ -106,9 +106,9 @@ class Trainer:
         decay = min(self.config.ema_decay, self.step / (self.step + 10))
         state = self.plain.state_dict()
         torch._foreach_lerp_(list(self.average.values()), [state[name] for name in self.average], 1 - decay)
-        if not math.isfinite(loss := total.item()):
-            raise DivergenceError(f"the loss is {loss} in step {self.step}; lower the learning rate, {self.rate:g}")
-        return loss
+        if not math.isfinite(reached := total.item()):
+            raise DivergenceError(f"the loss is {reached} in step {self.step}; lower the learning rate, {self.rate:g}")
+        return reached
 
     def _loss(self, batch: Batch, share: float) -> Tensor:
         """The loss of the tasks of a batch times `share`, and that of the source where the batch has images for it."""
