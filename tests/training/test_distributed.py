@@ -153,6 +153,38 @@ def test_more_workers_than_the_cluster_holds_are_refused_at_once(
         distributed.train_method("static", crowd, tmp_path)
 
 
+JOIN = "import ray, sys; ray.init(sys.argv[1], logging_level='ERROR'); print('joined')"
+
+
+def test_a_process_without_the_token_is_refused_by_the_cluster_of_a_run() -> None:
+    distributed.connect(RayConfig())
+    import ray
+
+    address, token = ray.get_runtime_context().gcs_address, os.environ["RAY_AUTH_TOKEN"]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+
+    def join(**auth: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", JOIN, address]
+        settings = plain | {"RAY_NUM_REDIS_GET_RETRIES": "1"} | auth
+        return subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
+
+    assert "joined" in join(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token).stdout
+    for stranger in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * len(token)}):
+        ended = join(**stranger)
+        assert ended.returncode != 0
+        assert "joined" not in ended.stdout
+        assert "ConnectionError" in ended.stderr
+
+
+def test_no_cluster_is_started_where_ray_was_imported_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    ray.shutdown()
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    with pytest.raises(InputError, match=r"a cluster started here would be open to others; set RAY_AUTH_MODE=token"):
+        distributed.connect(RayConfig())
+
+
 @pytest.mark.parametrize(
     ("asked", "gpus", "used"), [(None, 0, False), (None, 1, False), (None, 2, True), (False, 2, False)]
 )

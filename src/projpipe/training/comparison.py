@@ -154,9 +154,9 @@ def _train_on_ray(
     folder: Path, parts: Sequence[Part], judged: Judged, sampled: list[list[int]], metric: Metric, config: RayConfig
 ) -> None:
     """Train parts as Ray tasks and write the outcome of each as soon as it is there; raises when all have ended."""
-    import ray
-
     use_gpu = bool(connect(config).use_gpu)
+    import ray  # not before: it is connected with a token
+
     device = torch.device("cuda" if use_gpu else "cpu")
     train = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(train_part)
     for part in parts:

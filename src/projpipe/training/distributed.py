@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Mapping
 from functools import partial
@@ -102,7 +104,7 @@ def connect(config: RayConfig) -> RayConfig:
     # A worker that reports waits until it is polled, every two seconds unless told otherwise.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
     if config.address is None:
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a cluster of this process's own, on the loopback device
+        _ask_for_a_token()
     import ray
 
     if not ray.is_initialized():
@@ -119,6 +121,23 @@ def connect(config: RayConfig) -> RayConfig:
         except (ConnectionError, ValueError) as error:
             raise _no_cluster(config.address, error) from error
     return place_workers(config, ray.cluster_resources())
+
+
+def _ask_for_a_token() -> None:
+    """Have the cluster that is started here take nobody without this process's token.
+
+    Ray's ports are open on every interface: whoever reaches them runs code.
+
+    Raises:
+        InputError: Ray is imported already, and without a token; it looks only once.
+    """
+    if "ray" in sys.modules and os.environ.get("RAY_AUTH_MODE") != "token":
+        raise InputError(
+            "train_projector.ray.address: ray was imported before, without a token, so that a cluster started here "
+            "would be open to others; set RAY_AUTH_MODE=token in the environment, or import ray later"
+        )
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def find_cluster(address: str | None) -> None:

@@ -47,8 +47,6 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
     Raises:
         InputError: a size of the space is no smaller than the teacher, or the cluster has no room.
     """
-    import ray
-
     check_space(config.space, inputs.source.spec)
     metric = inputs.objective.metric
     decided_by = deciding(inputs.config, inputs.config.learning_rates.projected)
@@ -59,6 +57,8 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
     num_classes = int(median(len(task) for task in inputs.validation_tasks))
     while (done := len(finished := _finished(study))) < count:
         use_gpu = bool(connect(inputs.config.ray).use_gpu)
+        import ray  # not before: it is connected with a token
+
         at_once = config.trials_at_once or int(ray.cluster_resources().get("GPU" if use_gpu else "CPU", 1))
         study.sampler = make_sampler(config.sampler, config.seed + done, config.trials)
         tried = [StudentConfig(**trial.user_attrs["student"]) for trial in finished]
