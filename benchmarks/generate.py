@@ -21,14 +21,14 @@ import timm
 import torch
 
 from projpipe import load_projector
+from projpipe.objectives import Classification
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
+from projpipe.teacher.activations import activation_statistics
 from projpipe.transformer.canonical import canonical_weights
-from projpipe.transformer.objectives import Classification
 from projpipe.transformer.spec import TransformerSpec
-from projpipe.transformer.statistics import activation_statistics
 
 CLASSES = [f"class {number}" for number in range(1000)]
 

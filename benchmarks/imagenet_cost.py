@@ -21,18 +21,18 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from projpipe.config import ExtractTeacherConfig, OptimisationConfig, SplitTasksConfig, TrainProjectorConfig
+from projpipe.experiments.trial import flops_per_step
 from projpipe.images.streamed import StreamedImages
+from projpipe.methods.task_model import build
+from projpipe.objectives import Classification
 from projpipe.projection.source import Source
 from projpipe.settings import CONFIG_LOADER_ARGS
+from projpipe.teacher.activations import activation_statistics
 from projpipe.training.batches import LabelledImages
-from projpipe.training.loop import TrainingData
-from projpipe.training.methods import build
-from projpipe.training.part import flops_per_step
-from projpipe.training.reading import Chunks, read_ahead
+from projpipe.training.prefetch import Chunks, read_ahead
+from projpipe.training.trainer import TrainingData
 from projpipe.transformer.canonical import canonical_weights
-from projpipe.transformer.objectives import Classification
 from projpipe.transformer.spec import TransformerSpec
-from projpipe.transformer.statistics import activation_statistics
 from projpipe.transformer.timm_folder import create_vit
 
 IMAGES, CLASSES = 1_281_167, 1000

@@ -20,12 +20,12 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
 
 from projpipe.config import StudentConfig
+from projpipe.experiments.trial import flops_per_step
+from projpipe.methods.task_model import build
 from projpipe.training.batches import Batch, draw_batch
 from projpipe.training.gather import DATASETS, gather_run_inputs
-from projpipe.training.loop import Trainer
-from projpipe.training.methods import build
-from projpipe.training.part import flops_per_step
 from projpipe.training.run_inputs import RunInputs, load_staged
+from projpipe.training.trainer import Trainer
 
 METHODS = ("universal", "static", "projected")
 WARM_UP = 5  # steps whose time is left out

@@ -10,11 +10,11 @@ import torch
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
+from projpipe.teacher.activations import activation_statistics
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.export import export_student
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.spec import TransformerSpec
-from projpipe.transformer.statistics import activation_statistics
 
 SCRIPT = Path(__file__).parents[1] / "docs/architectures.py"
 PLAIN = (

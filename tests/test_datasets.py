@@ -14,11 +14,11 @@ from PIL import Image
 from projpipe import datasets
 from projpipe.datasets import DamagedFileError
 from projpipe.images.streamed import StreamedImages
+from projpipe.objectives import Classification
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
-from projpipe.transformer.objectives import Classification
 
 TABLE = pd.DataFrame({"task_id": [0, 1], "class_ids": [[0, 1], [2, 5, 7]], "name": ["a", "ä"]})
 TENSORS = {"b": torch.arange(6.0).view(2, 3).T, "a": torch.tensor([1, 2])}

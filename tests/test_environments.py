@@ -8,12 +8,12 @@ import pytest
 from kedro.config import OmegaConfigLoader
 
 from projpipe import config
+from projpipe.experiments.plan import check_parts, plan
+from projpipe.experiments.sweep import check_space
+from projpipe.objectives import OBJECTIVES, make_objective
 from projpipe.settings import CONFIG_LOADER_ARGS
-from projpipe.training.comparison import check_parts, plan
-from projpipe.training.sweep import check_space
-from projpipe.transformer.objectives import OBJECTIVES, make_objective
+from projpipe.teacher.create import create_teacher
 from projpipe.transformer.spec import TransformerSpec
-from projpipe.transformer.teacher import create_teacher
 
 CONF = Path(__file__).parents[1] / "conf"
 ENVIRONMENTS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "local")

@@ -113,8 +113,8 @@ class InputHooks:
 
 def _check_sizes(catalog: CatalogProtocol, sweep: bool) -> None:
     """Refuse students that are not smaller than the teacher, which would otherwise be trained first."""
-    from projpipe.training.sweep import check_space
-    from projpipe.transformer.teacher import planned_spec
+    from projpipe.experiments.sweep import check_space
+    from projpipe.teacher.create import planned_spec
 
     teacher = planned_spec(catalog.load("params:extract_teacher"))
     student = catalog.load("params:train_projector").student
@@ -125,7 +125,7 @@ def _check_sizes(catalog: CatalogProtocol, sweep: bool) -> None:
 
 def _check_tasks(catalog: CatalogProtocol) -> None:
     """Refuse to draw tasks of fewer classes than the objective is for."""
-    from projpipe.transformer.objectives import OBJECTIVES
+    from projpipe.objectives import OBJECTIVES
 
     objective = OBJECTIVES[catalog.load("params:extract_teacher").objective.name]
     for position, draw in enumerate(catalog.load("params:split_tasks").tasks):
@@ -139,9 +139,9 @@ def _check_tasks(catalog: CatalogProtocol) -> None:
 
 def _check_comparison(catalog: CatalogProtocol) -> None:
     """Refuse a comparison that cannot be, for which the teacher would otherwise be trained first."""
-    from projpipe.training.comparison import check_parts, check_sampled, plan
-    from projpipe.transformer.objectives import OBJECTIVES
-    from projpipe.transformer.teacher import planned_spec
+    from projpipe.experiments.plan import check_parts, check_sampled, plan
+    from projpipe.objectives import OBJECTIVES
+    from projpipe.teacher.create import planned_spec
 
     teacher = catalog.load("params:extract_teacher")
     comparison = catalog.load("params:compare_methods")
@@ -154,7 +154,7 @@ def _check_machine(config: RayConfig) -> None:
     """Refuse workers for which this machine has no room, where they are to run on it."""
     from torch.cuda import device_count
 
-    from projpipe.training.distributed import place_workers
+    from projpipe.training.cluster import place_workers
 
     if config.address is None:
         place_workers(config, {"CPU": os.cpu_count() or 1, "GPU": device_count()})

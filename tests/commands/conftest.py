@@ -9,11 +9,11 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from projpipe.commands.main import main
+from projpipe.objectives import Classification
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
-from projpipe.transformer.objectives import Classification
 
 CLASSES = [
     "Sneaker",

@@ -13,8 +13,8 @@ import torch
 from click.testing import Result
 
 from projpipe.commands.task_list import parse_names
+from projpipe.manifest import MANIFEST
 from projpipe.projection.projector_folder import TENSORS, Projector
-from projpipe.sealed import MANIFEST
 
 Command = Callable[..., Result]
 

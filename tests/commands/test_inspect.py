@@ -9,7 +9,7 @@ import timm
 from click.testing import Result
 
 from projpipe.evaluation.cost import deployed_cost
-from projpipe.transformer.objectives import Classification
+from projpipe.objectives import Classification
 
 Command = Callable[..., Result]
 

@@ -10,13 +10,13 @@ import torch
 from click.testing import Result
 from PIL import Image
 
+from projpipe.objectives import ImageModeling
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_folder import Projector, load_projector
 from projpipe.projection.source import Source
-from projpipe.transformer.objectives import ImageModeling
+from projpipe.students.student import load_student
 from projpipe.transformer.sampling import sample
-from projpipe.transformer.student import load_student
 
 Command = Callable[..., Result]
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from projpipe.commands.task_list import NamedTask, format_names, parse_names, read_tasks
 from projpipe.errors import InputError
+from projpipe.objectives import Classification
 from projpipe.projection.projector_folder import Projector
-from projpipe.transformer.objectives import Classification
 
 
 class knows:  # noqa: N801 - reads as a word

@@ -2,7 +2,7 @@ import pytest
 import timm
 
 from projpipe.evaluation.cost import deployed_cost
-from projpipe.transformer.objectives import Classification
+from projpipe.objectives import Classification
 
 
 @pytest.mark.parametrize("class_token", [True, False])

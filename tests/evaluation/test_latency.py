@@ -16,7 +16,7 @@ from projpipe.evaluation.latency import (
     measure_timings,
     time_to_make,
 )
-from projpipe.transformer.objectives import Classification
+from projpipe.objectives import Classification
 
 OBJECTIVE = Classification([0.3], [0.35], (1, 4, 4))
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from projpipe.errors import InputError
 from projpipe.evaluation.scores import masked_scores, task_scores
-from projpipe.transformer.objectives import Classification
+from projpipe.objectives import Classification
 
 LABELS = torch.arange(32) % 10
 

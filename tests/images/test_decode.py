@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from projpipe.images.decode import decode, pack
+from projpipe.images.decode import decode
+from projpipe.images.packing import pack
 
 Encode = Callable[..., bytes]
 

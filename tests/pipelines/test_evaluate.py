@@ -17,17 +17,17 @@ from projpipe import schemas
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.evaluation.metrics import TEACHER_SEED
+from projpipe.methods.controls import CONTROLS
+from projpipe.methods.task_model import build
+from projpipe.objectives import Classification
 from projpipe.pipelines.evaluate import create_pipeline, nodes
 from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
 from projpipe.reporting.figures import pareto_figure
-from projpipe.training.controls import CONTROLS
-from projpipe.training.methods import build
+from projpipe.teacher.activations import activation_statistics
 from projpipe.training.provenance import tasks_sha256, tensors_sha256
 from projpipe.transformer.canonical import canonical_weights
-from projpipe.transformer.objectives import Classification
 from projpipe.transformer.spec import TransformerSpec
-from projpipe.transformer.statistics import activation_statistics
 
 SEEDS = (0, 3)
 OBJECTIVE = Classification([0.4], [0.3], (1, 8, 8))

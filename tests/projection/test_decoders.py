@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from projpipe.baselines.universal import UniversalModel
+from projpipe.methods.universal_model import UniversalModel
+from projpipe.objectives import ImageModeling
 from projpipe.projection import initialisation
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
@@ -12,7 +13,6 @@ from projpipe.projection.source import Source
 from projpipe.transformer.class_weights import told
 from projpipe.transformer.export import export_student
 from projpipe.transformer.forward import forward_students
-from projpipe.transformer.objectives import ImageModeling
 
 CLASSES = torch.tensor([[0, 1], [3, 0]])
 MASK = torch.tensor([[True, True], [True, False]])

@@ -8,10 +8,10 @@ from projpipe.projection import initialisation
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source, merge_blocks
+from projpipe.teacher.activations import activation_statistics
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.spec import TransformerSpec
-from projpipe.transformer.statistics import activation_statistics
 
 CLASSES = torch.tensor([[0, 1, 2], [7, 8, 9]])
 MASK = torch.ones(2, 3, dtype=torch.bool)

@@ -16,14 +16,14 @@ from timm.models.vision_transformer import VisionTransformer
 
 from projpipe import load_projector
 from projpipe.errors import InputError
+from projpipe.manifest import MANIFEST, sealed
+from projpipe.objectives import Classification
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_folder import KIND, TENSORS, Projector
 from projpipe.projection.source import Source
-from projpipe.sealed import MANIFEST, sealed
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.forward import forward_students
-from projpipe.transformer.objectives import Classification
 
 CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 CONDITIONINGS = {

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from projpipe.training.batches import draw_batch, pad_tasks
-from projpipe.training.loop import TrainingData
 from projpipe.training.run_inputs import RunInputs, load_staged
+from projpipe.training.trainer import TrainingData
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from projpipe.errors import InputError
+from projpipe.objectives import Classification, ImageModeling
+from projpipe.objectives.tokens import Tokens
 from projpipe.training.gather import check_tasks, gather_run_inputs
-from projpipe.transformer.objectives import Classification, ImageModeling
-from projpipe.transformer.objectives.tokens import Tokens
 
 
 def tasks(*class_ids: list[int]) -> pd.DataFrame:

@@ -12,9 +12,9 @@ import torch
 
 import projpipe
 from projpipe.errors import InputError
+from projpipe.objectives import Classification
 from projpipe.projection.source import Source
 from projpipe.training.run_inputs import IMAGES, RunInputs, deciding, load_staged, source_code_digest
-from projpipe.transformer.objectives import Classification
 from projpipe.transformer.spec import TransformerSpec
 
 
@@ -187,7 +187,11 @@ def test_code_that_trains_is_part_of_the_name_and_code_that_reports_is_not(packa
         return source_code_digest()
 
     assert source_code_digest() == digest_of_next_run()
-    for path, changes in (("reporting/table.py", False), ("training/loop.py", True), ("projection/factors.py", True)):
+    for path, changes in (
+        ("reporting/table.py", False),
+        ("training/trainer.py", True),
+        ("projection/factors.py", True),
+    ):
         before = digest_of_next_run()
         edit(package / path)
         assert (digest_of_next_run() != before) == changes, path
@@ -195,14 +199,14 @@ def test_code_that_trains_is_part_of_the_name_and_code_that_reports_is_not(packa
 
 def test_code_that_is_edited_while_a_run_goes_on_does_not_rename_it(package: Path) -> None:
     before = source_code_digest()
-    edit(package / "training/loop.py")
+    edit(package / "training/trainer.py")
     assert source_code_digest() == before
 
 
 def test_a_worker_with_other_code_is_refused(run_inputs: RunInputs, package: Path, tmp_path: Path) -> None:
     folder = tmp_path / run_inputs.stage(tmp_path, "static", {})
     load_staged(folder)
-    edit(package / "training/loop.py")
+    edit(package / "training/trainer.py")
     source_code_digest.cache_clear()  # as in a worker that starts now
     with pytest.raises(InputError, match="not that of the process that started this run; leave it as it is"):
         load_staged(folder)

@@ -4,14 +4,14 @@ import pytest
 import timm
 import torch
 
-from projpipe.baselines.universal import UniversalModel
+from projpipe.methods.task_model import TaskModel
+from projpipe.methods.universal_model import UniversalModel
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
-from projpipe.training.methods import TaskModel
+from projpipe.teacher.activations import activation_statistics
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.spec import TransformerSpec
-from projpipe.transformer.statistics import activation_statistics
 
 LAYOUTS = [
     {},

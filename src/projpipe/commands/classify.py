@@ -12,8 +12,8 @@ from torch import Tensor
 
 from projpipe.errors import InputError
 from projpipe.images.pictures import read_picture
-from projpipe.transformer.objectives import Classification
-from projpipe.transformer.student import Student, load_student
+from projpipe.objectives import Classification
+from projpipe.students.student import Student, load_student
 
 BATCH_SIZE = 64
 

@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from projpipe.commands.task_list import NamedTask
     from projpipe.projection.projector_folder import Projector
-    from projpipe.transformer.student import Student
+    from projpipe.students.student import Student
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -90,6 +90,6 @@ def _generate_all(projector: Projector, tasks: list[NamedTask], out: Path, onnx:
 def _write(student: Student, folder: Path, onnx: bool) -> None:
     student.save(folder)
     if onnx:
-        from projpipe.transformer.onnx_file import write_onnx
+        from projpipe.students.onnx_file import write_onnx
 
         write_onnx(student.to_timm(), folder / "model.onnx")

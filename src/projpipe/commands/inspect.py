@@ -19,8 +19,8 @@ SHOWN_NAMES = 12
 def inspect(folder: Path, as_json: bool) -> None:
     """Say what FOLDER, a projector or a model, can do, how large it is and what made it."""
     from projpipe.commands.output import show
+    from projpipe.manifest import kind_of
     from projpipe.projection.projector_folder import KIND, TENSORS
-    from projpipe.sealed import kind_of
 
     of_a_projector = kind_of(folder) == KIND or (folder / TENSORS).exists()
     found = _projector(folder) if of_a_projector else _model(folder)
@@ -54,7 +54,7 @@ def _projector(folder: Path) -> dict[str, Any]:
 
 
 def _model(folder: Path) -> dict[str, Any]:
-    from projpipe.transformer.student import load_student
+    from projpipe.students.student import load_student
 
     student = load_student(folder)
     spec, num_classes = student.spec, len(student.classes)

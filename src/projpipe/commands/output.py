@@ -13,7 +13,7 @@ import click
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
-from projpipe.sealed import MANIFEST, kind_of
+from projpipe.manifest import MANIFEST, kind_of
 
 LISTING = "models.csv"
 COLUMNS = ["folder", "name", "classes"]

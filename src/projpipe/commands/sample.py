@@ -31,7 +31,7 @@ def sample(model: Path, out: Path, count: int, seed: int, temperature: float, to
     """
     from projpipe.commands.output import output
     from projpipe.errors import InputError
-    from projpipe.transformer.student import load_student
+    from projpipe.students.student import load_student
 
     if out.suffix and not _is_sheet(out):
         mend = f"end it in .png, or leave {out.suffix} out for a folder"

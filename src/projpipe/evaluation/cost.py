@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from projpipe.transformer.objectives import Objective
+from projpipe.objectives import Objective
 
 
 class Cost(TypedDict):

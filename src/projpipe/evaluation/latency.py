@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from projpipe.config import LatencyConfig
+from projpipe.objectives import Objective
 from projpipe.transformer.canonical import canonical_weights
-from projpipe.transformer.objectives import Objective
 from projpipe.transformer.sampling import sample
 from projpipe.transformer.spec import TransformerSpec
 

@@ -12,8 +12,8 @@ from projpipe.errors import InputError
 from projpipe.evaluation.bootstrap import mean_with_interval
 from projpipe.evaluation.cost import Cost
 from projpipe.metric import Metric
+from projpipe.objectives import Objective
 from projpipe.tasks.task import are_coherent, class_ids_of, median_by_size
-from projpipe.transformer.objectives import Objective
 
 REPORTED_KINDS = ("new_combination", "coherent", "random", "new_class", "train")
 JUDGED_KINDS = ("new_combination", "new_class")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from projpipe.errors import InputError
-from projpipe.transformer.objectives import Objective
+from projpipe.objectives import Objective
 
 Maker = TypeVar("Maker", bound=Hashable)
 

@@ -1,4 +1,4 @@
-"""From image files to one packed array: many threads decode, each into its own row."""
+"""From the bytes of an image file to pixels, by many threads."""
 
 from __future__ import annotations
 
@@ -11,92 +11,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
-
-from projpipe.images.raw import RawImages
-
-if TYPE_CHECKING:
-    from projpipe.images.streamed import Images
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
-NAMED_IN_LOG = 20
 MAX_THREADS = 8
 AT_ONCE = 4096  # files that threads are told of in advance
 # Pillow would hand an EPS file to Ghostscript, which runs it as a program.
 NOT_READ = frozenset({"EPS"})
-
-
-def pack(
-    names: Sequence[str],
-    read: Callable[[str], bytes],
-    labels: Sequence[tuple[str, str]],
-    image_size: int,
-    grey: bool,
-    invert: bool = False,
-) -> RawImages:
-    """Decode image files into a RawImages of square images of `image_size` pixels.
-
-    `read(name)` gives the bytes of a file, from any thread; `labels` holds the (group, class name) of each file, and
-    classes are numbered in that order, sorted. `invert` swaps black and white. Files that cannot be decoded are left
-    out, and named in the log and in `unreadable`.
-
-    Raises InputError if a class is left with too few images.
-    """
-    images = np.empty((len(names), image_size, image_size, 1 if grey else 3), np.uint8)
-
-    def decode_row(row: int) -> bool:
-        try:
-            images[row] = decode(read(names[row]), (image_size, image_size), grey)
-        except Exception as error:  # noqa: BLE001 - Pillow's decoders raise nearly anything on broken bytes
-            logger.debug("%s: %s", names[row], error)
-            return False
-        return True
-
-    readable = in_threads(decode_row, range(len(names)))
-    if invert:
-        np.subtract(255, images, out=images)
-    return labelled(images, names, labels, readable, invert)
-
-
-def labelled(
-    images: Images,
-    names: Sequence[str],
-    labels: Sequence[tuple[str, str]],
-    readable: Sequence[bool],
-    inverted: bool = False,
-) -> RawImages:
-    """The RawImages of files `names`, of which some are not `readable`: these are left out, and named in the log.
-
-    Raises InputError if a class is left with too few images.
-    """
-    kinds = sorted(set(labels))
-    kept = np.flatnonzero(readable)
-    unreadable = tuple(name for name, whole in zip(names, readable, strict=True) if not whole)
-    if unreadable:
-        more = f" and {len(unreadable) - NAMED_IN_LOG} more" if len(unreadable) > NAMED_IN_LOG else ""
-        logger.warning(
-            "Skipped %d of %d images that cannot be read: %s%s",
-            len(unreadable),
-            len(names),
-            ", ".join(unreadable[:NAMED_IN_LOG]),
-            more,
-        )
-    number = {kind: class_id for class_id, kind in enumerate(kinds)}
-    class_ids = np.array([number[label] for label in labels], np.int64)
-    return RawImages(
-        images=images.take(kept, axis=0) if unreadable else images,
-        class_ids=class_ids[kept],
-        classes=tuple(name for _, name in kinds),
-        groups=tuple(group for group, _ in kinds),
-        unreadable=unreadable,
-        inverted=inverted,
-    )
 
 
 def in_threads(

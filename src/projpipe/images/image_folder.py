@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from projpipe.errors import InputError
-from projpipe.images.decode import image_extensions, pack
+from projpipe.images.decode import image_extensions
+from projpipe.images.packing import pack, stream
 from projpipe.images.raw import RawImages
-from projpipe.images.streamed import stream
 
 PLACE = "split_tasks.source.root"
 FORMS = "<class>/<image> or <group>/<class>/<image>"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from projpipe.errors import InputError
-from projpipe.images.decode import pack
+from projpipe.images.packing import pack
 from projpipe.images.raw import RawImages
 
 PLACE = "split_tasks.source.path"

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from projpipe.errors import InputError
-
-if TYPE_CHECKING:
-    from projpipe.images.streamed import Images
+from projpipe.images.streamed import Images
 
 LEAST_IMAGES = 3  # of a class: one each to train, validate and test on
 

@@ -11,14 +11,13 @@ import numpy as np
 from torch.utils.data import get_worker_info
 
 from projpipe.errors import InputError
-from projpipe.images.decode import AT_ONCE, MAX_THREADS, decode, has_header, in_threads, labelled
-from projpipe.images.raw import RawImages
+from projpipe.images.decode import AT_ONCE, MAX_THREADS, decode, in_threads
 
 
 class StreamedImages:
     """Images uint8 `[N, H, W, C]` in files, for what reads `shape`, `len` and `images[rows]` of a packed array.
 
-    What comes out is, pixel for pixel, what `decode.pack` would have packed. Several threads decode, but in a worker
+    What comes out is, pixel for pixel, what `packing.pack` would have packed. Several threads decode, but in a worker
     of a DataLoader only one: there are other workers. Only names are kept in memory, as bytes.
 
     Args:
@@ -110,20 +109,6 @@ class StreamedImages:
 
 
 Images = np.ndarray | StreamedImages  # uint8 [N, H, W, C]
-
-
-def stream(
-    root: Path, names: Sequence[str], labels: Sequence[tuple[str, str]], image_size: int, grey: bool
-) -> RawImages:
-    """List image files as a RawImages whose images stay where they are.
-
-    Arguments and classes are those of `decode.pack`. Files are opened, and left out where their beginning is not that
-    of a picture; what is broken further on is found, and named, when it is decoded.
-
-    Raises InputError if a class is left with too few images.
-    """
-    readable = in_threads(lambda name: has_header(root / name), names)
-    return labelled(StreamedImages(root, names, image_size, grey), names, labels, readable)
 
 
 def _threads() -> int:

@@ -21,14 +21,14 @@ from safetensors.torch import load_file, save
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
+from projpipe.manifest import MANIFEST, open_sealed, sealed
+from projpipe.objectives import Objective, objective_from_json
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
-from projpipe.sealed import MANIFEST, open_sealed, sealed
+from projpipe.students.student import Student
 from projpipe.transformer.forward import forward_students
-from projpipe.transformer.objectives import Objective, objective_from_json
 from projpipe.transformer.spec import TransformerSpec
-from projpipe.transformer.student import Student
 from projpipe.transformer.timm_folder import load_weights
 
 if TYPE_CHECKING:

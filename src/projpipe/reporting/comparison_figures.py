@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from projpipe.metric import METRICS, Metric
-from projpipe.reporting.comparison import compared_with_reference, row_name
+from projpipe.reporting.comparison_page import compared_with_reference, row_name
 from projpipe.reporting.figures import draw_curves
 from projpipe.reporting.looks import KIND_NAMES, QUIET, broken, curve_styles, escaped, finish
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.latency import Timings
 from projpipe.metric import METRICS, Metric
-from projpipe.reporting.comparison import NOTE, judged_on_sample, row_name
+from projpipe.reporting.comparison_page import NOTE, judged_on_sample, row_name
 from projpipe.reporting.formats import count, latencies_of
 from projpipe.reporting.looks import METHOD_NAMES
 

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from projpipe.config import TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.images.streamed import Images
+from projpipe.objectives import Objective, objective_from_json
 from projpipe.projection.source import Source
 from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of
 from projpipe.training.run_inputs import RunInputs
-from projpipe.transformer.objectives import Objective, objective_from_json
 from projpipe.transformer.spec import TransformerSpec
 
 # The names of the arguments of `gather_run_inputs` among the project's data sets.

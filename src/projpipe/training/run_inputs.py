@@ -20,10 +20,10 @@ from projpipe.config import TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.images.stored import read_images, write_images
 from projpipe.images.streamed import Images
+from projpipe.objectives import Objective, objective_from_json
 from projpipe.projection.source import Source
 from projpipe.training.batches import LabelledImages
-from projpipe.training.loop import TrainingData
-from projpipe.transformer.objectives import Objective, objective_from_json
+from projpipe.training.trainer import TrainingData
 from projpipe.transformer.spec import TransformerSpec
 
 TENSORS, SETTINGS, IMAGES = "inputs.safetensors", "inputs.json", "images"
@@ -144,7 +144,17 @@ def source_code_digest() -> str:
     It is taken once a process, so that an edit does not rename what is being made.
     """
     package = Path(projpipe.__file__).parent
-    floors = ("baselines", "images", "projection", "tasks", "training", "transformer")
+    floors = (
+        "experiments",
+        "images",
+        "methods",
+        "objectives",
+        "projection",
+        "tasks",
+        "teacher",
+        "training",
+        "transformer",
+    )
     digest = hashlib.sha256(torch.__version__.encode())
     for path in sorted(path for floor in floors for path in (package / floor).rglob("*.py")):
         digest.update(path.read_bytes())

@@ -10,22 +10,23 @@ from kedro.utils import find_kedro_project
 from torch import Tensor, nn
 
 from projpipe.config import CompareMethodsConfig, EvaluateConfig, TrainProjectorConfig
-from projpipe.evaluation.comparison import comparison_history, comparison_results, comparison_summary
+from projpipe.evaluation.comparison_tables import comparison_history, comparison_results, comparison_summary
 from projpipe.evaluation.cost import Cost, deployed_cost
 from projpipe.evaluation.latency import Latency, forward_latencies, machine, sampling_latencies
 from projpipe.evaluation.metrics import held_out_tasks, median_task
 from projpipe.evaluation.scores import masked_scores
+from projpipe.experiments.comparison import run_comparison
+from projpipe.experiments.plan import check_parts, check_sampled, plan
+from projpipe.experiments.trial import Part
+from projpipe.methods.task_model import build
 from projpipe.metric import METRICS
+from projpipe.objectives import objective_from_json
 from projpipe.reporting import comparison_figures
-from projpipe.reporting.comparison import comparison_markdown
+from projpipe.reporting.comparison_page import comparison_markdown
 from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of, sorts_of
-from projpipe.training.comparison import check_parts, check_sampled, plan, run_comparison
-from projpipe.training.methods import build
-from projpipe.training.part import Part
 from projpipe.training.provenance import command, package_versions, source_commit
 from projpipe.training.run_inputs import RunInputs
-from projpipe.transformer.objectives import objective_from_json
 
 Parts = list[Part]
 Outcomes = list[dict[str, Any]]

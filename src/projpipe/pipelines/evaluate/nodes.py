@@ -15,7 +15,10 @@ from projpipe.evaluation.latency import Timings, measure_timings
 from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics, median_task, reported_tasks
 from projpipe.evaluation.scores import images_of_task, masked_scores, task_scores
 from projpipe.images.streamed import Images
+from projpipe.methods.controls import CONTROLS, control_embeddings
+from projpipe.methods.task_model import TaskModel, restore
 from projpipe.metric import METRICS
+from projpipe.objectives import objective_from_json
 from projpipe.projection.initialisation import evenly_spaced
 from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
@@ -25,10 +28,7 @@ from projpipe.reporting.looks import METHOD_NAMES
 from projpipe.reporting.report import render_report
 from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of, sorts_of
-from projpipe.training.controls import CONTROLS, control_embeddings
-from projpipe.training.methods import TaskModel, restore
 from projpipe.training.provenance import tasks_sha256, tensors_sha256
-from projpipe.transformer.objectives import objective_from_json
 from projpipe.transformer.spec import TransformerSpec
 
 EXAMPLES = 16  # images a task

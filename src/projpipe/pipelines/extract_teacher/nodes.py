@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from projpipe.config import ExtractTeacherConfig
 from projpipe.images.streamed import Images
-from projpipe.training import teacher as training
-from projpipe.training import teacher_logits
+from projpipe.objectives import make_objective, objective_from_json
+from projpipe.teacher import logits as teacher_logits
+from projpipe.teacher import train as training
+from projpipe.teacher.activations import activation_statistics
+from projpipe.teacher.create import create_teacher
+from projpipe.teacher.logits import rows_of
+from projpipe.training.prefetch import Chunks, read_ahead
 from projpipe.training.provenance import package_versions
-from projpipe.training.reading import Chunks, read_ahead
-from projpipe.training.teacher_logits import rows_of
 from projpipe.transformer.canonical import canonical_weights
-from projpipe.transformer.objectives import make_objective, objective_from_json
-from projpipe.transformer.statistics import activation_statistics
-from projpipe.transformer.teacher import create_teacher
 
 STATISTICS_IMAGES, STATISTICS_BATCH = 2048, 256
 

@@ -9,9 +9,9 @@ from kedro.utils import find_kedro_project
 from projpipe.config import SplitTasksConfig
 from projpipe.images.index import build_index, describe
 from projpipe.images.raw import RawImages
-from projpipe.images.source import read_source
+from projpipe.images.sources import read_source
 from projpipe.images.streamed import Images
-from projpipe.tasks import sampling
+from projpipe.tasks import draw
 from projpipe.tasks.classes import Classes, hold_out
 from projpipe.tasks.task import task_table
 
@@ -30,8 +30,8 @@ def sample_tasks(raw_images: RawImages, config: SplitTasksConfig) -> tuple[pd.Da
     """
     classes = Classes(raw_images.classes, raw_images.groups)
     held_out = hold_out(classes, config.held_out_classes, config.seed)
-    tasks = sampling.sample_tasks(classes, held_out, config.tasks, config.seed)
-    sampling.check_known(tasks, classes)
+    tasks = draw.sample_tasks(classes, held_out, config.tasks, config.seed)
+    draw.check_known(tasks, classes)
     return task_table(tasks, classes), list(held_out)
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 from plotly.graph_objects import Figure
 
 from projpipe.config import SweepStudentsConfig
+from projpipe.experiments.sweep import run_sweep
 from projpipe.reporting.figures import pareto_figure
 from projpipe.training.run_inputs import RunInputs
-from projpipe.training.sweep import run_sweep
 
 
 def sweep(sweep_inputs: RunInputs, config: SweepStudentsConfig, run_store: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

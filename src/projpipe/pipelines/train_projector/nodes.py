@@ -7,11 +7,11 @@ import pandas as pd
 from torch import Tensor
 
 from projpipe.config import TrainProjectorConfig
+from projpipe.methods.task_model import restore
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_folder import Projector
-from projpipe.training.distributed import train_method
-from projpipe.training.methods import restore
 from projpipe.training.provenance import package_versions, tasks_sha256, tensors_sha256
+from projpipe.training.ray_train import train_method
 from projpipe.training.run_inputs import RunInputs
 
 

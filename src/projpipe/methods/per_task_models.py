@@ -1,0 +1,81 @@
+"""Models that share nothing: one for each of some tasks, what people train today.
+
+They are trained side by side, as batched products, by the loop that trains everything else. Where they start decides
+what they are: at random or with weights selected from the teacher, with or without distillation, or as what pruning
+left of the teacher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from projpipe.errors import InputError
+from projpipe.methods.starts import random_start
+from projpipe.transformer.canonical import Weights, module_key
+from projpipe.transformer.class_weights import MASKED
+from projpipe.transformer.spec import TransformerSpec
+
+
+class PerTaskModels(nn.Module):
+    """A Transformer of its own for each of `T` tasks.
+
+    Args:
+        spec: the shape of each.
+        tasks: their class ids.
+        start: canonical weights to start from, with a leading axis `T`; the classifiers' rows `[T, K, d]` are in the
+            order of each task's classes, and filled up.
+    """
+
+    def __init__(self, spec: TransformerSpec, tasks: Sequence[Sequence[int]], start: Weights) -> None:
+        super().__init__()
+        self.spec = spec
+        self.tasks = [list(task) for task in tasks]
+        self.weights = nn.ParameterDict(
+            {module_key(name): nn.Parameter(tensor.clone()) for name, tensor in start.items()}
+        )
+
+    def forward(self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None) -> Weights:
+        """The weights for `T` of the tasks, classes `[T, K]` with their `mask`; canonical, with a leading axis `T`.
+
+        `familiar` is there for the loop that trains all models; these know no other classes.
+
+        Raises:
+            InputError: a task has no model here.
+        """
+        asked = [row[kept].tolist() for row, kept in zip(classes, mask, strict=True)]
+        if unknown := [task for task in asked if task not in self.tasks]:
+            raise InputError(f"classes: there is no model for the task {unknown[0]}; ask for one of {self.tasks}")
+        models = [self.tasks.index(task) for task in asked]
+        weights = {name.replace("_", "."): tensor[models] for name, tensor in self.weights.items()}
+        most = classes.shape[1]
+        weights["head.weight"] = weights["head.weight"][:, :most]
+        weights["head.bias"] = weights["head.bias"][:, :most].masked_fill(~mask, MASKED)
+        return weights
+
+
+def random_starts(spec: TransformerSpec, tasks: Sequence[Sequence[int]], seed: int) -> Weights:
+    """A random start for each task, with a leading axis `T`; classifiers start small."""
+    generator = torch.Generator().manual_seed(seed)
+    most = max(map(len, tasks))
+    starts = []
+    for _ in tasks:
+        rows = torch.randn(most, spec.embed_dim, generator=generator) * spec.embed_dim**-0.5
+        starts.append({**random_start(spec, generator), "head.weight": rows, "head.bias": torch.zeros(most)})
+    return stacked(starts)
+
+
+def stacked(starts: Sequence[Weights]) -> Weights:
+    """Weights of several tasks as one, with a leading axis `T`; classifiers are filled up with zeros."""
+    most = max(len(start["head.bias"]) for start in starts)
+
+    def filled(name: str, tensor: Tensor) -> Tensor:
+        if not name.startswith("head"):
+            return tensor
+        missing = most - len(tensor)
+        return F.pad(tensor, (0, 0, 0, missing) if tensor.ndim == 2 else (0, missing))
+
+    return {name: torch.stack([filled(name, start[name]) for start in starts]) for name in starts[0]}

@@ -1,0 +1,93 @@
+"""The universal conditional model: one small Transformer for all tasks, told which task it is on.
+
+It knows the task by a task token and by FiLM (Perez et al., 2018, arXiv 1709.07871): a gain and a shift, both linear
+in the task embedding, after every LayerNorm. Both are folded into the weights that read them, so that it shares the
+forward pass and the export of the projected models, and its size: only the task token is one token more.
+Its classifier rows (in a decoder its class embeddings, of which every token gets the mean of the task's) are a learned
+map of the class features plus, for classes seen in training, a row of their own; where its weights are selected from
+the source's, the source's own selected rows besides.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from projpipe.methods.starts import random_start, selected_start
+from projpipe.projection.source import Source
+from projpipe.projection.task_encoder import TaskEncoder, reset_linears
+from projpipe.transformer.canonical import Weights, module_key
+from projpipe.transformer.class_weights import class_weights, own_rows
+from projpipe.transformer.spec import TransformerSpec
+
+_NORMS = {"q": 0, "k": 0, "v": 0, "fc1": 1}  # which of a block's two normalisations a linear map reads
+
+
+class UniversalModel(nn.Module):
+    """A student-sized Transformer with weights of its own, conditioned on the task.
+
+    Args:
+        source: gives the class features of the task encoder, and nothing else if it starts at random.
+        student: its shape.
+        task_embed_dim: width of the task embedding.
+        seed: fixes the start.
+        selected: start with weights selected from the source's; else at random.
+    """
+
+    selected_rows: Tensor
+    selected_bias: Tensor
+
+    def __init__(
+        self, source: Source, student: TransformerSpec, task_embed_dim: int, seed: int, selected: bool = False
+    ) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.spec = student
+        width, depth = student.embed_dim, student.depth
+        start = selected_start(source, student) if selected else random_start(student, generator)
+        self.classes = class_weights(student)
+        shapes = self.classes.own_shapes(source.num_classes, width)
+        # Rows that were selected hold for every class, new ones too; those that are learned start at zero.
+        given = {name: start.pop(name, torch.zeros(shape)) for name, shape in shapes.items()}
+        self.register_buffer("selected_rows", given[self.classes.table])
+        self.register_buffer("selected_bias", given.get("head.bias", torch.zeros(source.num_classes)))
+        self.weights = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in start.items()})
+
+        self.encoder = TaskEncoder(source.class_table, task_embed_dim)
+        self.class_rows = nn.Linear(source.spec.embed_dim, width)
+        self.task_token = nn.Linear(task_embed_dim, width)
+        reset_linears(self, generator)
+        if selected:
+            nn.init.zeros_(self.class_rows.weight)
+            nn.init.zeros_(self.class_rows.bias)
+        self.own = nn.ParameterDict({module_key(name): nn.Parameter(torch.zeros(shapes[name])) for name in shapes})
+        self.film = nn.Linear(task_embed_dim, (2 * depth + 1) * 2 * width)
+        nn.init.zeros_(self.film.weight)
+        nn.init.zeros_(self.film.bias)
+
+    def forward(self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None) -> Weights:
+        """The weights for `T` tasks of classes `[T, K]`, `mask` `[T, K]`; canonical, with a leading axis `T`.
+
+        Classes whose `familiar` `[T, K]` is False are taken for new ones; None for none.
+        """
+        task = self.encoder(classes, mask)
+        tasks, depth, width = len(task), self.spec.depth, self.spec.embed_dim
+        gain, shift = self.film(task).view(tasks, 2 * depth + 1, 2, width).unbind(2)
+
+        weights = {
+            name.replace("_", "."): tensor[None].expand(tasks, *tensor.shape) for name, tensor in self.weights.items()
+        }
+        weights["prefix"] = torch.cat([weights["prefix"], self.task_token(task)[:, None]], dim=1)
+        for name, norm in _NORMS.items():
+            site = slice(norm, 2 * depth, 2)
+            plain = weights[f"{name}.weight"]
+            weights[f"{name}.weight"] = plain * (1 + gain[:, site, None])
+            weights[f"{name}.bias"] = weights[f"{name}.bias"] + (plain @ shift[:, site, :, None]).squeeze(-1)
+
+        mapped = self.class_rows(self.encoder.features[classes]) / width**0.5
+        own = {key.replace("_", "."): own_rows(table, classes, familiar) for key, table in self.own.items()}
+        self.classes.place(weights, self.selected_rows[classes] + mapped, own, self.selected_bias[classes], mask)
+        head = weights["head.weight"]
+        weights["head.weight"] = head * (1 + gain[:, -1:])
+        weights["head.bias"] = weights["head.bias"] + (head @ shift[:, -1, :, None]).squeeze(-1)
+        return weights

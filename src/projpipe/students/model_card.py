@@ -1,0 +1,88 @@
+"""The model card: what a small model is, where it came from, and how to use it, as Markdown."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from projpipe.metric import METRICS
+from projpipe.objectives import Objective
+from projpipe.objectives.card_text import CardText
+from projpipe.transformer.spec import TransformerSpec
+
+
+def model_card(
+    spec: TransformerSpec, classes: Sequence[str], objective: Objective, provenance: Mapping[str, Any]
+) -> str:
+    """The card of a model with these classes; of a classifier in the order of its logits.
+
+    Args:
+        provenance: `teacher` (architecture, arguments, params, metric, score, license), `dataset`, `held_out_classes`
+            (those of the model's), `validation_score`, `versions`; what is not known is left out.
+    """
+    card = objective.card
+    counted = f"{len(classes)} class{'es' * (len(classes) > 1)}"
+    facts = (f"| {name} | {value} |" for name, value in _facts(spec, classes, card, provenance))
+    about = (
+        f"A small Vision Transformer that {card.purpose.format(counted)}. "
+        "[projpipe](https://arxiv.org/abs/2506.05641) made it in one shot from a large one's weights, without data and "
+        "without fine-tuning."
+    )
+    blocks = [
+        "\n".join(_front_matter(card, provenance)),
+        f"# {counted} of {_text(provenance.get('dataset') or 'images')}",
+        about,
+        "\n".join(["| | |", "| --- | --- |", *facts]),
+        *_cautions(card, provenance),
+        f"## {card.heading_of_classes}",
+        "\n".join(f"{place}. {_text(name)}" for place, name in enumerate(classes, start=1)),
+        card.use,
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _front_matter(card: CardText, provenance: Mapping[str, Any]) -> Iterator[str]:
+    yield "---"
+    yield "library_name: timm"
+    yield f"pipeline_tag: {card.pipeline_tag}"
+    yield f"tags:\n- {card.pipeline_tag}\n- timm\n- projpipe"
+    if license_name := provenance.get("teacher", {}).get("license"):
+        yield f"license: {json.dumps(license_name)}"
+    yield "---"
+
+
+def _facts(
+    spec: TransformerSpec, classes: Sequence[str], card: CardText, provenance: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    teacher = provenance.get("teacher", {})
+    params = spec.deployed_params(len(classes))
+    fewer = f", {100 * (1 - params / teacher['params']):.1f} % fewer than its teacher" if "params" in teacher else ""
+    yield "parameters", f"{params:,}{fewer}"
+    yield "multiply-accumulates an image", f"{spec.deployed_macs(len(classes)):,}"
+    yield "size", spec.describe_size()
+    yield "images", f"{spec.describe_images()}, in patches of {spec.patch_size} x {spec.patch_size}"
+    if teacher:
+        arguments = f" with {json.dumps(teacher['arguments'])}" if teacher.get("arguments") else ""
+        yield "teacher", _text(f"timm's {teacher['architecture']}{arguments}")
+        yield "licence of the teacher's weights", _text(teacher.get("license") or "not known")
+    metric = METRICS[teacher["metric"]] if "metric" in teacher else None
+    if metric and "test" in teacher.get("score", {}):
+        yield f"{metric.title} of the teacher on test images, {card.of_teacher}", metric.value(teacher["score"]["test"])
+    if metric and "validation_score" in provenance:
+        score = metric.value(provenance["validation_score"])
+        yield f"mean {metric.title} of the projector's models on validation tasks", score
+    if "versions" in provenance:
+        yield "made with", ", ".join(f"{name} {number}" for name, number in provenance["versions"].items())
+
+
+def _cautions(card: CardText, provenance: Mapping[str, Any]) -> Iterator[str]:
+    if new := provenance.get("held_out_classes"):
+        yield f"No training task of the projector had {', '.join(map(_text, new))}: less is to be expected there."
+    yield card.caution
+
+
+def _text(name: str) -> str:
+    """Free text on one line, with Markdown's marks and HTML in it escaped."""
+    return re.sub(r"([\\`*_\[\]<>&|~$#])", r"\\\1", " ".join(name.split()))

@@ -1,0 +1,149 @@
+"""A small model out of a projector, and its folder.
+
+The folder is what `timm.create_model("local-dir:FOLDER", pretrained=True)` loads and the Hugging Face hub takes for a
+timm model: `config.json` (architecture, class names, normalisation), `model.safetensors` and `README.md` (the model
+card). Besides, `manifest.json` says what made the model and holds checksums. Writing and reading it takes no timm.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from projpipe.atomic import write_atomically
+from projpipe.errors import InputError
+from projpipe.manifest import MANIFEST, open_sealed, sealed
+from projpipe.objectives import ImageModeling, Objective, objective_from_json
+from projpipe.students.model_card import model_card
+from projpipe.transformer.canonical import Weights
+from projpipe.transformer.export import ARCHITECTURE, export_student, from_timm_state, timm_arguments, timm_state
+from projpipe.transformer.forward import forward_students
+from projpipe.transformer.sampling import sample
+from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.timm_folder import CONFIG, WEIGHTS
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
+
+KIND, CARD = "model", "README.md"
+
+
+@dataclass(frozen=True)
+class Student:
+    """A small Vision Transformer for one task.
+
+    Args:
+        spec: its shape.
+        weights: canonical weights, without an axis of tasks.
+        classes: names of its classes; a classifier's in the order of its logits.
+        objective: what it does with images, and how it reads them; where the projector was trained on images with black
+            and white swapped, it swaps them too.
+        provenance: what made it: `teacher`, `dataset`, `held_out_classes` and more, as JSON values.
+    """
+
+    spec: TransformerSpec
+    weights: Weights
+    classes: Sequence[str]
+    objective: Objective
+    provenance: dict[str, Any]
+
+    @torch.inference_mode()
+    def logits(self, images: Tensor) -> Tensor:
+        """Encoded images `[N, ...]` to logits `[N, ...]`, as the timm model computes them."""
+        weights = {name: tensor[None] for name, tensor in self.weights.items()}
+        return forward_students(self.spec, weights, images[None])[0]
+
+    def sample(self, count: int, seed: int = 0, temperature: float = 1.0, top_k: int | None = None) -> np.ndarray:
+        """Draw images of its classes: uint8 `[count, H, W, 1]`; for image models.
+
+        Args:
+            seed: fixes the draw.
+            temperature: below 1 what is likely becomes likelier.
+            top_k: only so many of the likeliest symbols are drawn from; None for all.
+
+        Raises:
+            InputError: it is a classifier, or a value is out of range.
+        """
+        if not isinstance(self.objective, ImageModeling):
+            raise InputError(
+                "this model tells classes apart and draws no images; use one of an image_modeling projector"
+            )
+        return self.objective.decode(sample(self.spec, self.weights, count, seed, temperature, top_k))
+
+    def to_timm(self) -> VisionTransformer:
+        """The model as timm's, in eval mode; a classifier's `pretrained_cfg` holds `label_names`, `mean` and `std`."""
+        return export_student(self.spec, self.weights, **self.objective.timm_settings(self.classes))
+
+    def save(self, folder: Path | str) -> None:
+        """Write the model's folder, whole or not at all; what was there is replaced."""
+        state = {name: tensor.contiguous() for name, tensor in timm_state(self.spec, self.weights).items()}
+        config = json.dumps(self._timm_config(), indent=2, ensure_ascii=False) + "\n"
+        files = {CONFIG: config.encode(), WEIGHTS: save(state, metadata={"format": "pt"})}
+        described = {
+            "spec": self.spec.to_json(),
+            "classes": list(self.classes),
+            "objective": self.objective.to_json(),
+            "provenance": self.provenance,
+        }
+        card = model_card(self.spec, self.classes, self.objective, self.provenance)
+        files |= {MANIFEST: sealed(KIND, described, files), CARD: card.encode()}
+        with write_atomically(Path(folder)) as temporary:
+            temporary.mkdir()
+            for name, content in files.items():
+                (temporary / name).write_bytes(content)
+
+    def _timm_config(self) -> dict[str, Any]:
+        """What timm itself writes for this model; a test holds the two to each other."""
+        spec, num_classes = self.spec, len(self.weights["head.bias"])
+        size = [spec.in_chans, *spec.image_size]
+        return {
+            "architecture": ARCHITECTURE,
+            "num_classes": num_classes,
+            "num_features": spec.embed_dim,
+            "global_pool": spec.pool,
+            "model_args": {
+                "in_chans": spec.in_chans,
+                "num_classes": num_classes,
+                **timm_arguments(spec, len(self.weights["prefix"])),
+            },
+            "pretrained_cfg": {
+                "interpolation": "bicubic",
+                "first_conv": "patch_embed.proj",
+                "classifier": "head",
+                "input_size": size,
+                "fixed_input_size": True,
+                "num_classes": num_classes,
+                "crop_pct": 1.0,
+                "crop_mode": "center",
+                "pool_size": None,
+                **self.objective.timm_settings(self.classes),
+                "custom_load": False,
+            },
+        }
+
+
+def load_student(folder: Path | str) -> Student:
+    """Read a model's folder.
+
+    Raises:
+        InputError: the folder is no model of projpipe, or a file of it is missing, truncated or changed.
+    """
+    folder = Path(folder)
+    mend = "make it again with `projpipe generate`, or fetch it again"
+    manifest = open_sealed(folder, KIND, [CONFIG, WEIGHTS], mend)
+    try:
+        spec = TransformerSpec.from_json(manifest["spec"])
+        weights = from_timm_state(spec, load_file(folder / WEIGHTS))
+        objective = objective_from_json(manifest["objective"])
+        return Student(spec, weights, manifest["classes"], objective, manifest["provenance"])
+    except (KeyError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
+        raise InputError(f"{folder / MANIFEST} does not describe {WEIGHTS}: {error}; {mend}") from error

@@ -1,0 +1,121 @@
+"""A Ray cluster: one of this process's own, or one that is there already."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from projpipe.config import RayConfig
+from projpipe.errors import InputError
+
+SECONDS_TO_ANSWER = 3
+
+
+def connect(config: RayConfig) -> RayConfig:
+    """Join the cluster of the config, or start one on this machine; once a process.
+
+    Returns:
+        The config with `use_gpu` decided.
+
+    Raises:
+        InputError: no cluster answers, or it has no room for the workers.
+    """
+    # Read by Ray when it is imported, here for the first time.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+    # A worker that reports waits until it is polled, every two seconds unless told otherwise.
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
+    if config.address is None:
+        _ask_for_a_token()
+    import ray
+
+    if not ray.is_initialized():
+        find_cluster(config.address)
+        where: dict[str, Any] = {"_node_ip_address": "127.0.0.1"} if config.address is None else {}
+        try:
+            ray.init(
+                config.address or "local",  # else that of $RAY_ADDRESS, or of the last `ray start`
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+                **where,
+            )
+        except (ConnectionError, ValueError) as error:
+            raise _no_cluster(config.address, error) from error
+    return place_workers(config, ray.cluster_resources())
+
+
+def _ask_for_a_token() -> None:
+    """Have the cluster that is started here take nobody without this process's token.
+
+    Ray's ports are open on every interface: whoever reaches them runs code.
+
+    Raises:
+        InputError: Ray is imported already, and without a token; it looks only once.
+    """
+    if "ray" in sys.modules and os.environ.get("RAY_AUTH_MODE") != "token":
+        raise InputError(
+            "train_projector.ray.address: ray was imported before, without a token, so that a cluster started here "
+            "would be open to others; set RAY_AUTH_MODE=token in the environment, or import ray later"
+        )
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def find_cluster(address: str | None) -> None:
+    """Refuse an address at which nothing listens: Ray would wait there for minutes.
+
+    Raises:
+        InputError: names the address and what went wrong.
+    """
+    host, _, port = (address or "").rpartition("://")[2].partition(":")
+    if port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER).close()
+        except OSError as error:
+            raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str | None, error: Exception) -> InputError:
+    return InputError(
+        f"train_projector.ray.address: no Ray cluster answers at {address!r} ({error}); start one with "
+        "`ray start --head`, or set it to null for one on this machine"
+    )
+
+
+def place_workers(config: RayConfig, has: Mapping[str, float]) -> RayConfig:
+    """Decide on GPUs where the config does not, by what a cluster has of each resource.
+
+    Raises:
+        InputError: there are fewer CPUs or GPUs than the workers ask for, and Ray would wait for ever; names both.
+    """
+    if config.use_gpu is None:
+        config = config.model_copy(update={"use_gpu": has.get("GPU", 0) >= config.num_workers})
+    asked = (
+        ("CPU", config.num_workers * config.cpus_per_worker, "lower num_workers or cpus_per_worker"),
+        ("GPU", config.num_workers * bool(config.use_gpu), "lower num_workers or set use_gpu to false"),
+    )
+    for kind, amount, mend in asked:
+        if amount > has.get(kind, 0):
+            raise InputError(
+                f"train_projector.ray: {config.num_workers} workers ask for {amount} {kind}s, the cluster has "
+                f"{has.get(kind, 0):g}; {mend}"
+            )
+    return config
+
+
+def result_of(reference: Any) -> Any:
+    """What a Ray task returned; what a person can mend is raised as the task raised it."""
+    import ray
+
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, InputError):
+            raise error.cause from None
+        raise

@@ -1,0 +1,182 @@
+"""Training on Ray: workers, checkpoints, and what happens when one of them dies."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from projpipe.atomic import write_atomically
+from projpipe.config import TrainProjectorConfig
+from projpipe.errors import DivergenceError, InputError
+from projpipe.methods.task_model import build
+from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
+from projpipe.training.cluster import connect
+from projpipe.training.progress import followed_progress, last_progress, note_progress
+from projpipe.training.run_inputs import RunInputs, deciding, load_staged
+from projpipe.training.seeds import Place, train_seeds
+
+RESULT, HISTORY, PROGRESS, REFUSED = "result.safetensors", "history.json", "progress.jsonl", "refused.txt"
+SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's list of checkpoints that are whole
+logger = logging.getLogger(__name__)
+
+
+def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """Train one method with every seed on Ray, or read its result where this very run is finished already.
+
+    Args:
+        method: `projected`, `static` or `universal`.
+        runs: folder for the run's inputs, checkpoints and result. All workers must see it: on a cluster of several
+            machines it lies on shared storage.
+
+    Returns:
+        Tensors named `<seed>.<parameter>`, and the rows of the history.
+
+    Raises:
+        InputError: the student is not smaller than its source, the cluster cannot place the workers, or a stored
+            result or checkpoint is damaged.
+    """
+    config = inputs.config
+    build(method, inputs.source, config, config.seeds[0])  # refuses before work starts
+    rate = getattr(config.learning_rates, method)
+    name = inputs.stage(runs, method, deciding(config, rate))
+    folder = runs / name
+    if not (folder / RESULT).exists():
+        config = config.model_copy(update={"ray": connect(config.ray)})
+        _check_checkpoints(folder)
+        fit_run(method, name, folder.resolve(), config)
+    else:
+        logger.info("%s: taken from the finished run %s", method, name)
+    try:
+        return load_file(folder / RESULT), json.loads((folder / HISTORY).read_text())
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(f"run {folder}: its result cannot be read ({error}); delete this folder") from error
+
+
+def _check_checkpoints(folder: Path) -> None:
+    """Refuse a damaged checkpoint here: a worker that met it would end the run with Ray's own errors.
+
+    Ray copies a checkpoint before it lists it, and goes on from the last one in its list: what a stop has left half
+    copied is not in there, and is removed.
+    """
+    try:
+        snapshot = json.loads((folder / SNAPSHOT).read_text())
+    except FileNotFoundError:
+        snapshot = {"checkpoint_results": []}
+    except ValueError as error:
+        raise InputError(
+            f"{folder / SNAPSHOT}: cannot be read ({error}); delete the folder {folder}, and the run starts anew"
+        ) from error
+    listed = [result["checkpoint_dir_name"] for result in snapshot["checkpoint_results"]]
+    for name in listed:
+        read_checkpoint(folder / name, folder.name, run_folder=folder)
+    for checkpoint in folder.glob("checkpoint_*/"):
+        if checkpoint.name not in listed:
+            shutil.rmtree(checkpoint)
+
+
+def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) -> None:
+    """Run Ray Train under the run's name, which resumes what a killed run left, and store the result."""
+    import ray.train
+    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.v2.api.exceptions import WorkerGroupError
+
+    placement = config.ray
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"method": method, "folder": str(folder), "config": config.model_dump(mode="json")},
+        torch_config=TorchConfig(backend="nccl" if placement.use_gpu else "gloo"),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=placement.num_workers,
+            use_gpu=bool(placement.use_gpu),
+            resources_per_worker={"CPU": placement.cpus_per_worker, **({"GPU": 1} if placement.use_gpu else {})},
+        ),
+        run_config=ray.train.RunConfig(
+            name=name,
+            storage_path=str(folder.parent),
+            failure_config=ray.train.FailureConfig(max_failures=placement.max_failures),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
+        ),
+    )
+    seeds, steps = config.seeds, config.optimisation.steps
+
+    def look() -> tuple[int, str] | None:
+        if (row := last_progress(folder / PROGRESS)) is None:
+            return None
+        done = seeds.index(row["seed"]) * steps + row["step"]
+        return done, f"seed {row['seed']}  step {row['step']}/{steps}  {row['score']}"
+
+    (folder / REFUSED).unlink(missing_ok=True)  # of an earlier run
+    with followed_progress(f"train {method}", len(seeds) * steps, "starting workers", look):
+        try:
+            result = trainer.fit()
+        except WorkerGroupError as error:
+            if (folder / REFUSED).exists():
+                raise InputError((folder / REFUSED).read_text()) from error
+            raise
+    assert result.checkpoint is not None  # a run that ends has saved its models
+    with result.checkpoint.as_directory() as checkpoint:
+        state, tensors = read_checkpoint(Path(checkpoint), name)
+    with write_atomically(folder / HISTORY) as temporary:
+        temporary.write_text(json.dumps(state["history"]))
+    with write_atomically(folder / RESULT) as temporary:
+        save_file({name.removeprefix("finished."): tensor for name, tensor in tensors.items()}, temporary)
+
+
+def _worker(settings: dict[str, Any]) -> None:
+    """One Ray Train worker; what a person can mend is left in the run's folder, for the driver to say.
+
+    Ray starts workers anew whatever ended them: they are not to come to the same end again.
+    """
+    method, folder = settings["method"], Path(settings["folder"])
+    if (left := folder / REFUSED).exists():
+        raise InputError(left.read_text())
+    try:
+        _train(method, folder, TrainProjectorConfig(**settings["config"]))
+    except InputError as error:
+        place = f"train_projector ({method}): " if isinstance(error, DivergenceError) else ""
+        with write_atomically(folder / REFUSED) as temporary:
+            temporary.write_text(f"{place}{error}")
+        raise
+
+
+def _train(method: str, folder: Path, config: TrainProjectorConfig) -> None:
+    import ray.train
+    import ray.train.torch
+
+    context = ray.train.get_context()
+    rank = context.get_world_rank()
+    torch.set_num_threads(config.ray.cpus_per_worker)
+
+    def save(state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        with tempfile.TemporaryDirectory() as temporary:
+            if rank == 0:
+                write_checkpoint(Path(temporary), folder.name, state, tensors)
+            checkpoint = ray.train.Checkpoint.from_directory(temporary) if rank == 0 else None
+            ray.train.report({"seed": state["seed"], "step": state["step"]}, checkpoint=checkpoint)
+
+    latest = ray.train.get_checkpoint()
+    resume = None
+    if latest is not None:
+        with latest.as_directory() as stored:
+            resume = read_checkpoint(Path(stored), folder.name)
+    data, source = load_staged(folder)
+    progress = partial(note_progress, folder / PROGRESS, metric=data.objective.metric)
+    place = Place(
+        rank=rank,
+        workers=context.get_world_size(),
+        device=ray.train.torch.get_device(),
+        # Buffers hold the frozen source, the same everywhere: DDP would send it anew at every step.
+        wrap=partial(ray.train.torch.prepare_model, parallel_strategy_kwargs={"broadcast_buffers": False}),
+    )
+    make, rate = partial(build, method, source, config), getattr(config.learning_rates, method)
+    train_seeds(make, data, config, rate, place, resume, save, progress)

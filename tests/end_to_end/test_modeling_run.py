@@ -1,0 +1,86 @@
+"""Image modelling as a user types it: `kedro run --env smoke_modeling`, and what can be done with what it leaves."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from projpipe import load_projector
+from projpipe.objectives import objective_from_json
+
+
+@pytest.fixture(scope="module")
+def ran(make_project: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The data of a project in which everything has run, and what the terminal showed."""
+    project = make_project(tmp_path_factory.mktemp("modeling"))
+    everything = "split_tasks,extract_teacher,train_projector,sweep_students,evaluate,compare_methods"
+    ended = subprocess.run(
+        [sys.executable, "-m", "kedro", "run", "--env", "smoke_modeling", "--pipelines", everything],
+        cwd=project,
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return project / "data/smoke_modeling", ended.stdout
+
+
+@pytest.fixture(scope="module")
+def data(ran: tuple[Path, str]) -> Path:
+    return ran[0]
+
+
+def test_models_are_judged_in_bits_and_fewer_are_better(data: Path) -> None:
+    metrics = json.loads((data / "08_reporting/metrics.json").read_text())
+    results = pd.read_parquet(data / "08_reporting/results.parquet")
+    assert (metrics["objective"], metrics["metric"]) == ("image_modeling", "bits_per_token")
+    assert metrics["higher_is_better"] is False
+    assert results["score"].between(0, np.log2(12) + 1).all()
+    assert results["num_classes"].isin([1, 2]).all()
+    assert {"teacher", "projected", "static", "universal", "shuffled"} <= set(results["method"])
+    for method, by_kind in metrics["results"].items():
+        expected = results[(results["method"] == method) & (results["kind"] == "new_combination")]["score"].mean()
+        assert by_kind["new_combination"]["mean"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_training_brings_the_bits_down_and_keeps_the_fewest(data: Path) -> None:
+    history = pd.read_parquet(data / "07_model_output/projected_history.parquet").sort_values("step")
+    scores = history["validation_score"].to_numpy()
+    assert scores[-1] < scores[0] - 0.05
+    assert history.loc[history["kept"], "validation_score"].iloc[-1] == scores.min()
+    assert history["source_score"].notna().all()  # the source was tuned, and measured
+
+
+def test_the_projector_draws_images_in_the_symbols_of_its_teacher(data: Path) -> None:
+    projector = load_projector(data / "06_models/projector")
+    objective = objective_from_json(json.loads((data / "05_model_input/objective.json").read_text()))
+    assert projector.objective == objective
+    drawn = projector.student(["3"]).sample(5, seed=1)
+    assert drawn.shape == (5, 8, 8, 1)
+    assert np.array_equal(drawn, projector.student(["3"]).sample(5, seed=1))
+    assert not np.array_equal(drawn, projector.student(["4"]).sample(5, seed=1))
+
+
+def test_the_report_says_bits_shows_drawn_images_and_how_long_drawing_takes(ran: tuple[Path, str]) -> None:
+    data, shown = ran
+    page = (data / "08_reporting/report.html").read_text()
+    timings = json.loads((data / "08_reporting/timings.json").read_text())
+    assert "bits per token" in page
+    assert "images that the models drew" in page
+    assert timings["sampling"]["projected"]["median_ms"] > 0
+    assert "digits: bits per token" in shown
+    examples = json.loads((data / "08_reporting/examples.json").read_text())
+    assert len(examples["data"]) == 4 * 4  # tasks by what is shown of each
+
+
+def test_a_comparison_is_in_bits_too(data: Path) -> None:
+    page = (data / "08_reporting/comparison/comparison.md").read_text()
+    assert "Bits per token, fewer are better" in page
+    assert "sampling one image" in page

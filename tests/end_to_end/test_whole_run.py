@@ -1,0 +1,205 @@
+"""The whole of it as a user types it: `kedro run --env smoke`, what it leaves, and what can be done with it."""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import timm
+import torch
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.io import DataCatalog, MemoryDataset
+from nbclient import NotebookClient
+
+from projpipe import load_projector
+from projpipe.datasets import FolderDataset
+from projpipe.methods.controls import CONTROLS
+from projpipe.schemas import METHODS
+
+ROOT = Path(__file__).parents[2]
+# What no two runs share, see dvc.yaml: figures of time.
+OF_THE_CLOCK = {"timings.json", "report.html"}
+
+
+def kedro(project: Path, *arguments: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-m", "kedro", "run", "--env", "smoke", *arguments],
+        cwd=project,
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout + ended.stderr
+
+
+def files(project: Path) -> dict[str, str]:
+    """Hash of every output by its path, but for the working files of runs."""
+    data = project / "data/smoke"
+    paths = [path for path in data.rglob("*") if path.is_file() and "runs" not in path.relative_to(data).parts]
+    return {str(path.relative_to(data)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+@pytest.fixture(scope="module")
+def ran(make_project: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A project in which everything has run, and what the terminal showed."""
+    project = make_project(tmp_path_factory.mktemp("whole"))
+    return project, kedro(project)
+
+
+@pytest.fixture(scope="module")
+def project(ran: tuple[Path, str]) -> Path:
+    return ran[0]
+
+
+@pytest.fixture(scope="module")
+def catalog(project: Path) -> DataCatalog:
+    with KedroSession.create(project, env="smoke") as session:
+        return session.load_context().catalog
+
+
+@pytest.fixture(scope="module")
+def metrics(catalog: DataCatalog) -> dict[str, Any]:
+    return catalog.load("metrics")
+
+
+def test_it_ends_with_a_table_of_all_methods_and_the_path_of_the_report(ran: tuple[Path, str]) -> None:
+    project, shown = ran
+    closing = shown[shown.index("digits: accuracy in %") :].splitlines()
+    assert [line.split()[0] for line in closing if "x)" not in line and "k" in line][:2] == ["Teacher", "Projected"]
+    assert closing[-1] == f"Report: {project / 'data/smoke/08_reporting/report.html'}"
+    assert "Traceback" not in shown
+
+
+def test_it_shows_which_node_runs_and_how_far_training_is(ran: tuple[Path, str]) -> None:
+    _, shown = ran
+    for node in pipelines["__default__"].nodes:
+        assert node.name in shown
+    for method in METHODS:
+        assert f"train {method}" in shown
+    assert "trial 2 of 2" in shown
+
+
+def test_everything_of_the_catalog_is_there_and_can_be_read(catalog: DataCatalog) -> None:
+    for name in sorted(pipelines["__default__"].all_outputs()):
+        if not isinstance(catalog[name], MemoryDataset | FolderDataset):
+            assert catalog.load(name) is not None, name
+
+
+def test_nothing_half_written_is_left(project: Path) -> None:
+    assert not [path for path in (project / "data").rglob(".*") if path.name != ".validate_storage_marker"]
+
+
+def test_metrics_have_the_form_that_all_data_sets_share(metrics: dict[str, Any]) -> None:
+    assert metrics["dataset"] == "digits"
+    assert (metrics["objective"], metrics["metric"], metrics["higher_is_better"]) == (
+        "classification",
+        "accuracy",
+        True,
+    )
+    assert metrics["student"].keys() == {"params", "macs", "embed_dim", "depth", "num_heads", "mlp_ratio"}
+    for size in ("params", "macs"):
+        share = metrics["student"][size] / metrics["teacher"][size]
+        assert metrics["reduction"][size] == pytest.approx(1 - share, abs=1e-6)
+    assert metrics["results"].keys() == {"teacher", *METHODS, *CONTROLS}
+    for by_kind in metrics["results"].values():
+        assert by_kind.keys() == {"new_combination", "new_class", "train"}
+        assert {kind: cell["tasks"] for kind, cell in by_kind.items()} == {
+            "new_combination": 3,
+            "new_class": 1,
+            "train": 2,
+        }
+        for cell in by_kind.values():
+            low, high = cell["ci95"]
+            assert 0 <= low <= cell["mean"] <= high <= 1
+
+
+def test_the_projector_makes_the_models_that_were_judged(
+    project: Path, catalog: DataCatalog, metrics: dict[str, Any]
+) -> None:
+    projector = load_projector(project / "data/smoke/06_models/projector")
+    seed = projector.provenance["seed"]  # noqa: F841 - used in the query below
+    card, tasks, results = (catalog.load(name) for name in ("dataset_card", "tasks", "results"))
+    images, index = catalog.load("images"), catalog.load("index")
+    judged = results.query("method == 'projected' and kind == 'new_combination' and seed == @seed")
+    for row in judged.itertuples():
+        class_ids = list(tasks.set_index("task_id")["class_ids"][row.task_id])
+        student = projector.generate(classes=[card["classes"][class_id] for class_id in class_ids])
+        rows = index.query("split == 'test' and class_id in @class_ids")
+        pixels = torch.tensor(images[rows["image_id"]]).permute(0, 3, 1, 2) / 255
+        with torch.inference_mode():
+            answers = student((pixels - card["mean"][0]) / card["std"][0]).argmax(1)
+        right = [class_ids[answer] == class_id for answer, class_id in zip(answers, rows["class_id"], strict=True)]
+        assert sum(right) / len(right) == pytest.approx(row.score)
+    assert sum(p.numel() for p in student.parameters()) < 0.5 * metrics["teacher"]["params"]
+
+
+def test_the_teacher_is_a_folder_that_timm_reads(project: Path, catalog: DataCatalog) -> None:
+    card = catalog.load("teacher_card")
+    teacher = timm.create_model(f"local-dir:{project / 'data/smoke/06_models/teacher'}", pretrained=True)
+    assert sum(p.numel() for p in teacher.parameters()) == card["params"]
+    assert card["score"]["test"] > 0.3
+
+
+def test_what_learns_has_learned(catalog: DataCatalog) -> None:
+    for method in METHODS:
+        history = catalog.load(f"{method}_history").sort_values("step")
+        assert list(history["step"]) == [0, 20, 40]
+        assert math.isnan(history["loss"].iloc[0])
+        assert history["loss"].iloc[-1] < history["loss"].iloc[1]
+
+
+def test_the_same_inputs_give_the_same_bytes_whether_runs_are_kept_or_made_again(project: Path) -> None:
+    before = files(project)
+    kept = kedro(project)
+    assert "taken from the finished run" in kept
+    assert {name for name, digest in files(project).items() if before[name] != digest} == {
+        f"08_reporting/{name}" for name in OF_THE_CLOCK
+    }
+
+    shutil.rmtree(project / "data/smoke")
+    kedro(project)
+    again = files(project)
+    assert again.keys() == before.keys()
+    assert {Path(name).name for name, digest in again.items() if before[name] != digest} == OF_THE_CLOCK
+
+
+def test_a_comparison_ends_with_a_page_of_all_methods_and_trains_nothing_twice(project: Path) -> None:
+    assert "0 of 9 parts are finished" in kedro(project, "--pipelines", "compare_methods")
+    folder = project / "data/smoke/08_reporting/comparison"
+    summary = json.loads((folder / "comparison.json").read_text())["tables"]["smoke"]
+    rows = {"projected", "static", "universal", "universal_selected", "scratch", "distilled", "pruned", "pruned_only"}
+    assert summary["results"].keys() == {"teacher", *CONTROLS, *rows, "tuned source", "uniform start"}
+    assert summary["methods"]["tuned source"]["source_score"].keys() == {"before", "after"}
+    assert summary["break_even"]["projector_flops"] > summary["break_even"]["flops_to_make"]
+    page = (folder / "comparison.md").read_text()
+    assert all(text in page for text in ("Universal conditional", "tuned source", "Break-even", "kedro run"))
+
+    before = files(project)
+    assert "9 of 9 parts are finished" in kedro(project, "--pipelines", "compare_methods")
+    changed = {Path(name).name for name, digest in files(project).items() if before[name] != digest}
+    assert changed <= {"comparison.md", "timings.json"}  # the page shows rounded times, which may come out the same
+
+
+def test_the_tour_runs_and_ends_with_a_model_that_timm_alone_reads(project: Path) -> None:
+    notebook = nbformat.read(ROOT / "notebooks/01_tour.ipynb", as_version=4)
+    place = next(cell for cell in notebook.cells if cell.source.endswith('DATA = Path("../data")'))
+    place.source = place.source.replace("../data", str(project / "data/smoke"))
+    # What the notebook sees of projpipe must not need what trains a projector.
+    notebook.cells.append(
+        nbformat.v4.new_code_cell(
+            "import json, sys; json.dumps(sorted({'kedro', 'ray', 'dvc', 'optuna'} & sys.modules.keys()))"
+        )
+    )
+    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}).execute()
+    assert json.loads(eval(notebook.cells[-1].outputs[0]["data"]["text/plain"])) == []  # noqa: S307 - a literal

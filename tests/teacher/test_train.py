@@ -1,0 +1,228 @@
+"""A teacher is trained on its train split alone, and a run that was stopped ends where it would have ended."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from timm.models.vision_transformer import VisionTransformer
+
+from projpipe.config import ExtractTeacherConfig
+from projpipe.errors import InputError
+from projpipe.images.normalisation import normalise
+from projpipe.objectives import Classification
+from projpipe.teacher import train as training
+from projpipe.teacher.create import create_teacher
+from projpipe.training.checkpoint import TENSORS
+
+CPU = torch.device("cpu")
+CARD: dict[str, Any] = {
+    "image_size": [8, 8],
+    "channels": 1,
+    "classes": list("0123456789"),
+    "mean": [0.3],
+    "std": [0.35],
+    "sha256": "digits",
+}
+OBJECTIVE = Classification(CARD["mean"], CARD["std"], (1, 8, 8))
+SETTINGS: dict[str, Any] = {
+    "seed": 0,
+    "objective": {"name": "classification"},
+    "architecture": "vit_tiny_patch16_224",
+    # With dropout, whose draws a resumed run must repeat.
+    "arguments": {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 3, "proj_drop_rate": 0.1},
+    "weights": "random",
+    "training": {"epochs": 4, "batch_size": 32, "learning_rate": 0.003, "weight_decay": 0.05, "label_smoothing": 0.1},
+    "augmentation": {"copies": 2, "rotation": 10.0, "translation": 0.05, "scale": 0.1, "shear": 0.0},
+}
+
+
+def settings(**changes: Any) -> ExtractTeacherConfig:
+    """The small settings; changes of `training` are added to them."""
+    return ExtractTeacherConfig(**{**SETTINGS, "training": {**SETTINGS["training"], **changes}})
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return (load_digits().images * 15).astype(np.uint8)[:300, :, :, None]
+
+
+@pytest.fixture(scope="module")
+def index() -> pd.DataFrame:
+    splits = np.random.default_rng(0).permutation(["train"] * 200 + ["validation"] * 60 + ["test"] * 40)
+    return pd.DataFrame({"image_id": np.arange(300), "class_id": load_digits().target[:300], "split": splits})
+
+
+@pytest.fixture(scope="module")
+def start() -> VisionTransformer:
+    return create_teacher(settings(), OBJECTIVE, CARD, Path())
+
+
+def train(
+    start: VisionTransformer,
+    images: np.ndarray,
+    index: pd.DataFrame,
+    runs: Path,
+    config: ExtractTeacherConfig | None = None,
+) -> tuple[VisionTransformer, list[dict[str, float]]]:
+    model = copy.deepcopy(start)
+    return model, training.train_teacher(model, images, index, CARD, OBJECTIVE, config or settings(), CPU, runs)
+
+
+def stop_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> list[str]:
+    """Interrupt a run when it validates the n-th time, 0 for never; returns the list that validations are noted in."""
+    measure, measured = training.measure, []
+
+    def measure_or_stop(*arguments: Any) -> float:
+        measured.append(arguments[-1])
+        if len(measured) == epoch:
+            raise KeyboardInterrupt
+        return measure(*arguments)
+
+    monkeypatch.setattr(training, "measure", measure_or_stop)
+    return measured
+
+
+def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    return all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in one.state_dict().items())
+
+
+def test_training_lowers_the_loss_and_is_not_done_again(
+    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings(epochs=12, learning_rate=0.01)
+    model, history = train(start, images, index, tmp_path, config)
+    assert [row["epoch"] for row in history] == list(range(1, 13))
+    assert history[-1]["loss"] < 0.7 * history[0]["loss"]
+    assert history[-1]["validation_score"] > max(0.5, history[0]["validation_score"])
+    assert not model.training
+    measured = stop_in_epoch(monkeypatch, 0)
+    again, told = train(start, images, index, tmp_path, config)
+    assert measured == []
+    assert told == history
+    assert same(again, model)
+    assert not again.training
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_stopped_run_ends_bit_for_bit_like_one_that_was_never_stopped(
+    epoch: int,
+    start: VisionTransformer,
+    images: np.ndarray,
+    index: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole, history = train(start, images, index, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, epoch)
+        with pytest.raises(KeyboardInterrupt):
+            train(start, images, index, tmp_path)
+    torch.manual_seed(99)  # as another process would have
+    measured = stop_in_epoch(monkeypatch, 0)
+    resumed, again = train(start, images, index, tmp_path)
+    assert len(measured) == 4 - (epoch - 1)
+    assert again == history
+    assert same(resumed, whole)
+
+
+def test_a_run_with_another_setting_does_not_go_on_from_it(
+    start: VisionTransformer,
+    images: np.ndarray,
+    index: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            train(start, images, index, tmp_path)
+    left = list(tmp_path.iterdir())
+    assert len(left) == 1
+    other = settings(label_smoothing=0.0)
+    model, _ = train(start, images, index, tmp_path, other)
+    assert same(model, train(start, images, index, tmp_path / "elsewhere", other)[0])
+    assert left[0].exists()
+
+
+def test_images_and_labels_of_other_splits_change_nothing(
+    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
+) -> None:
+    kept = index["split"] == "train"
+    others = np.where(kept.to_numpy()[:, None, None, None], images, 255 - images)
+    relabelled = index.assign(class_id=index["class_id"].where(kept, 0))
+    config = settings(epochs=2)
+    model, _ = train(start, images, index, tmp_path, config)
+    assert same(model, train(start, others, relabelled, tmp_path / "others", config)[0])
+    assert not same(model, start)
+
+
+def test_no_epochs_leave_the_weights_as_they_are(
+    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
+) -> None:
+    model, history = train(start, images, index, tmp_path, settings(epochs=0))
+    assert history == []
+    assert same(model, start)
+
+
+def test_a_loss_that_is_no_number_is_refused(
+    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
+) -> None:
+    message = r"extract_teacher\.training\.learning_rate: with 1e\+30 the loss is nan in epoch 1; lower it"
+    with pytest.raises(InputError, match=message):
+        train(start, images, index, tmp_path, settings(learning_rate=1e30))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_accuracy_is_the_share_of_images_of_the_split_put_in_the_right_class(
+    split: str, start: VisionTransformer, images: np.ndarray, index: pd.DataFrame
+) -> None:
+    model = copy.deepcopy(start)
+    right = []
+    with torch.no_grad():
+        for image_id, class_id, own in index[["image_id", "class_id", "split"]].itertuples(index=False):
+            if own == split:
+                logits = model(normalise(images[image_id : image_id + 1], CARD["mean"], CARD["std"]))
+                right.append(int(logits.argmax()) == class_id)
+    found = training.measure(model.train(), images, index, OBJECTIVE, CPU, split)
+    assert found == pytest.approx(sum(right) / len(right))
+    assert not model.training
+
+
+def test_weight_decay_is_for_matrices_alone(
+    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
+) -> None:
+    """One step with a learning rate too small to learn anything, and a decay that halves what it is for."""
+    rate = 1e-6
+    config = settings(epochs=1, batch_size=len(images), learning_rate=rate, weight_decay=0.5 / rate)
+    for name, tensor in train(start, images, index, tmp_path, config)[0].state_dict().items():
+        decays = name.endswith("weight") and tensor.ndim > 1  # neither normalisations nor tokens and positions
+        before = start.state_dict()[name]
+        torch.testing.assert_close(tensor, before * (0.5 if decays else 1.0), atol=2 * rate, rtol=1e-4)
+
+
+def test_training_draws_no_number_from_torchs_own_generator(
+    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
+) -> None:
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    train(start, images, index, tmp_path, settings(epochs=1))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_damaged_checkpoint_is_named_with_the_mend(
+    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            train(start, images, index, tmp_path)
+    file = next(tmp_path.iterdir()) / TENSORS
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(InputError, match=rf"checkpoint {file.parent}: cannot be read .*; delete the folder"):
+        train(start, images, index, tmp_path)

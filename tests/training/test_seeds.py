@@ -1,0 +1,124 @@
+"""A run that is stopped and resumed ends where it would have ended."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from projpipe.methods.per_task_models import PerTaskModels, random_starts
+from projpipe.methods.task_model import TaskModel, build
+from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
+from projpipe.training.run_inputs import RunInputs, load_staged
+from projpipe.training.seeds import Place, train_seeds
+from projpipe.training.trainer import Trainer
+
+
+def train(inputs: RunInputs, folder: Path, method: str, resume: Any = None) -> list[Any]:
+    """All checkpoints of a run, the finished one last."""
+    data, source = load_staged(folder / inputs.stage(folder, method, {}))
+    data = replace(data, test=None)  # nothing of a training run may look at it
+    make = partial(build, method, source, inputs.config)
+    saved: list[Any] = []
+
+    def save(state: dict, tensors: dict) -> None:
+        saved.append((dict(state), {name: tensor.clone() for name, tensor in tensors.items()}))
+
+    train_seeds(make, data, inputs.config, 0.002, Place(), resume, save, lambda row: None)
+    return saved
+
+
+@pytest.mark.parametrize("method", ["projected", "static", "universal", "universal_selected"])
+def test_a_resumed_run_ends_bit_for_bit_like_one_that_was_never_stopped(
+    method: str, run_inputs: RunInputs, tmp_path: Path
+) -> None:
+    whole = train(run_inputs, tmp_path, method)
+    assert [(state["seed"], state["step"]) for state, _ in whole] == [(0, 4), (0, 8), (1, 0), (1, 4), (1, 8), (2, 0)]
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    write_checkpoint(folder, "run", *whole[3])
+    resumed = train(run_inputs, tmp_path, method, read_checkpoint(folder, "run"))
+    assert len(resumed) == 2
+    assert resumed[-1][0] == whole[-1][0]
+    assert resumed[-1][1].keys() == whole[-1][1].keys()
+    assert all(torch.equal(tensor, whole[-1][1][name]) for name, tensor in resumed[-1][1].items())
+
+
+def test_a_run_that_reads_ahead_ends_bit_for_bit_like_one_that_does_not(
+    run_inputs: RunInputs, tmp_path: Path, settings
+) -> None:
+    whole = train(run_inputs, tmp_path, "projected")
+    ahead = replace(run_inputs, config=settings(ray={"loading_workers": 2}))
+    _, resumed = train(ahead, tmp_path, "projected", whole[3])
+    assert resumed[0] == whole[-1][0]
+    assert all(torch.equal(tensor, whole[-1][1][name]) for name, tensor in resumed[1].items())
+
+
+def test_a_tuned_source_is_resumed_too_and_keeps_its_accuracy(run_inputs: RunInputs, tmp_path: Path, settings) -> None:
+    inputs = replace(run_inputs, config=settings(source="tuned"))
+    whole = train(inputs, tmp_path, "projected")
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    write_checkpoint(folder, "run", *whole[3])
+    resumed = train(inputs, tmp_path, "projected", read_checkpoint(folder, "run"))
+    assert resumed[-1][0] == whole[-1][0]
+    assert all(torch.equal(tensor, whole[-1][1][name]) for name, tensor in resumed[-1][1].items())
+
+    weights = whole[-1][1]["finished.0.generator.tuned_weights.fc1_weight"]
+    assert not torch.equal(weights, run_inputs.source.weights["fc1.weight"])
+    history = whole[-1][0]["history"]
+    assert all(isinstance(row["source_score"], float) for row in history)
+
+
+def test_a_model_that_cost_its_source_too_much_is_not_kept(
+    run_inputs: RunInputs, tmp_path: Path, settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoilt = iter([0.9, 0.8949, 0.5])
+    monkeypatch.setattr(Trainer, "_judge_source", lambda *_: next(spoilt))
+    config = settings(seeds=[0], source="tuned", optimisation={"steps": 60, "validate_every": 30})
+    inputs = RunInputs(**{**vars(run_inputs), "config": config})
+    state, tensors = train(inputs, tmp_path, "projected")[-1]
+    assert [row["kept"] for row in state["history"]] == [True, False, False]
+    assert state["history"][-1]["validation_score"] > state["history"][0]["validation_score"]
+    start = run_inputs.source.weights["fc1.weight"]
+    assert torch.equal(tensors["finished.0.generator.tuned_weights.fc1_weight"], start)
+
+
+def test_training_lowers_the_loss_and_keeps_one_model_a_seed(run_inputs: RunInputs, tmp_path: Path, settings) -> None:
+    longer = settings(seeds=[3], optimisation={"steps": 60, "validate_every": 30})
+    inputs = RunInputs(**{**vars(run_inputs), "config": longer})
+    state, tensors = train(inputs, tmp_path, "projected")[-1]
+    history = state["history"]
+    assert [row["step"] for row in history] == [0, 30, 60]
+    assert history[-1]["validation_score"] > history[0]["validation_score"]
+    assert all(name.startswith("finished.3.") for name in tensors)
+
+
+TASKS = [[0, 1], [2, 3, 4]]
+
+
+def best_score(make: Any, inputs: RunInputs, folder: Path, rate: float) -> float:
+    data, _ = load_staged(folder / inputs.stage(folder, "test", {}))
+    data = replace(data, train_tasks=TASKS, validation_tasks=TASKS)
+    rows: list[dict[str, Any]] = []
+    train_seeds(make, data, inputs.config, rate, Place(), None, lambda *_: None, rows.append)
+    return max(row["validation_score"] for row in rows)
+
+
+def test_the_universal_model_reaches_on_few_tasks_what_models_of_their_own_reach(
+    run_inputs: RunInputs, tmp_path: Path, settings: Any
+) -> None:
+    schedule = {"steps": 200, "validate_every": 50, "images_per_task": 32, "distillation_weight": 0.0}
+    config = settings(seeds=[0], optimisation=schedule)
+    inputs = replace(run_inputs, config=config)
+    source, spec = inputs.source, inputs.source.spec.student(**config.student.model_dump())
+
+    def own(seed: int) -> TaskModel:
+        return TaskModel(PerTaskModels(spec, TASKS, random_starts(spec, TASKS, seed)))
+
+    alone = best_score(own, inputs, tmp_path, 0.01)
+    together = best_score(partial(build, "universal", source, config), inputs, tmp_path, 0.01)
+    assert alone > 0.85, "the models of their own have learned nothing to compare with"
+    assert together > alone - 0.05
