@@ -9,7 +9,7 @@ from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source, merge_blocks
 from projpipe.teacher.activations import activation_statistics
-from projpipe.transformer.canonical import canonical_weights
+from projpipe.transformer.canonical import canonical_name, canonical_weights
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.spec import TransformerSpec
 
@@ -45,7 +45,7 @@ def test_free_weights_are_inert_at_the_start_and_alive_after_a_step(
     torch.testing.assert_close(logits(projected_only, images), logits(operator, images))
 
     logits(operator, images).square().mean().backward()
-    assert {key.replace("_", ".") for key in operator.free} == set(student.weight_shapes(10)) - {"k.bias"}
+    assert {canonical_name(key) for key in operator.free} == set(student.weight_shapes(10)) - {"k.bias"}
     for key, tensor in operator.free.items():
         assert tensor.grad.abs().max() > 0, key
 
@@ -127,10 +127,11 @@ def test_an_embedding_that_is_given_takes_the_place_of_the_tasks_own(
 def test_what_is_computed_beforehand_changes_no_student(conditioning: Conditioning, source: Source) -> None:
     operator = alive(source, conditioning)
     before = operator(CLASSES, MASK)
-    operator.precompute()
-    assert bool(operator.products) != conditioning.units
+    products = operator.precompute()
+    assert bool(products.to_tensors()) != conditioning.units
     templates_alone = not (conditioning.rank or conditioning.gates or conditioning.units)
-    assert ("q.weight" in operator.products) == templates_alone
+    assert ("q.weight" in products.mixtures) == templates_alone
+    assert ("q" in products.inner) == (not templates_alone and not conditioning.units)
     for name, tensor in operator(CLASSES, MASK).items():
         torch.testing.assert_close(tensor, before[name], atol=1e-5, rtol=1e-5, msg=name)
 
@@ -138,8 +139,8 @@ def test_what_is_computed_beforehand_changes_no_student(conditioning: Conditioni
 def test_a_static_projection_is_computed_beforehand_as_a_whole(source: Source, static: Conditioning) -> None:
     operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), static, seed=0)
     before = operator(CLASSES, MASK)
-    operator.precompute()
-    assert {f"{name}.weight" for name in ("q", "k", "v", "out", "fc1", "fc2")} < operator.products.keys()
+    products = operator.precompute()
+    assert {f"{name}.weight" for name in ("q", "k", "v", "out", "fc1", "fc2")} < products.mixtures.keys()
     for name, tensor in operator(CLASSES, MASK).items():
         torch.testing.assert_close(tensor, before[name], atol=1e-5, rtol=1e-5, msg=name)
 
@@ -148,12 +149,12 @@ def test_what_was_computed_beforehand_is_void_once_it_learns_or_is_loaded(source
     terms = Conditioning(templates=2, rank=0, gates=True, units=False, task_embed_dim=8)
     operator = alive(source, terms).eval()
     operator.precompute()
-    assert operator.double().products["q"].dtype == torch.float64
+    assert operator.double().products.inner["q"].dtype == torch.float64
     operator.train()
-    assert not operator.products
+    assert operator.products is None
     operator.precompute()
     operator.load_state_dict(operator.state_dict())
-    assert not operator.products
+    assert operator.products is None
 
 
 @pytest.mark.parametrize("start", ["principal", "random", "uniform"])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from projpipe.errors import InputError
 from projpipe.methods.starts import random_start
-from projpipe.transformer.canonical import Weights, module_key
+from projpipe.transformer.canonical import Weights, canonical_name, module_key
 from projpipe.transformer.class_weights import MASKED
 from projpipe.transformer.spec import TransformerSpec
 
@@ -50,7 +50,7 @@ class PerTaskModels(nn.Module):
         if unknown := [task for task in asked if task not in self.tasks]:
             raise InputError(f"classes: there is no model for the task {unknown[0]}; ask for one of {self.tasks}")
         models = [self.tasks.index(task) for task in asked]
-        weights = {name.replace("_", "."): tensor[models] for name, tensor in self.weights.items()}
+        weights = {canonical_name(name): tensor[models] for name, tensor in self.weights.items()}
         most = classes.shape[1]
         weights["head.weight"] = weights["head.weight"][:, :most]
         weights["head.bias"] = weights["head.bias"][:, :most].masked_fill(~mask, MASKED)

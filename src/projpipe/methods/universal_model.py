@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from projpipe.methods.starts import random_start, selected_start
 from projpipe.projection.source import Source
 from projpipe.projection.task_encoder import TaskEncoder, reset_linears
-from projpipe.transformer.canonical import Weights, module_key
+from projpipe.transformer.canonical import Weights, canonical_name, module_key
 from projpipe.transformer.class_weights import class_weights, own_rows
 from projpipe.transformer.spec import TransformerSpec
 
@@ -75,7 +75,7 @@ class UniversalModel(nn.Module):
         gain, shift = self.film(task).view(tasks, 2 * depth + 1, 2, width).unbind(2)
 
         weights = {
-            name.replace("_", "."): tensor[None].expand(tasks, *tensor.shape) for name, tensor in self.weights.items()
+            canonical_name(name): tensor[None].expand(tasks, *tensor.shape) for name, tensor in self.weights.items()
         }
         weights["prefix"] = torch.cat([weights["prefix"], self.task_token(task)[:, None]], dim=1)
         for name, norm in _NORMS.items():
@@ -85,7 +85,7 @@ class UniversalModel(nn.Module):
             weights[f"{name}.bias"] = weights[f"{name}.bias"] + (plain @ shift[:, site, :, None]).squeeze(-1)
 
         mapped = self.class_rows(self.encoder.features[classes]) / width**0.5
-        own = {key.replace("_", "."): own_rows(table, classes, familiar) for key, table in self.own.items()}
+        own = {canonical_name(key): own_rows(table, classes, familiar) for key, table in self.own.items()}
         self.classes.place(weights, self.selected_rows[classes] + mapped, own, self.selected_bias[classes], mask)
         head = weights["head.weight"]
         weights["head.weight"] = head * (1 + gain[:, -1:])

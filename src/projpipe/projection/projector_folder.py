@@ -25,6 +25,7 @@ from projpipe.manifest import MANIFEST, open_sealed, sealed
 from projpipe.objectives import Objective, objective_from_json
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
+from projpipe.projection.products import Products
 from projpipe.projection.source import Source
 from projpipe.students.student import Student
 from projpipe.transformer.forward import forward_students
@@ -183,8 +184,8 @@ class Projector:
         # A tuned source is the source of the folder: there it is frozen.
         state = {name: tensor for name, tensor in self.operator.state_dict().items() if "tuned_weights" not in name}
         operator = {f"operator.{name}": tensor for name, tensor in state.items()}
-        self.operator.precompute()
-        products = {f"products.{name}": tensor for name, tensor in self.operator.products.items()}
+        kept = self.operator.precompute()
+        products = {f"products.{name}": tensor for name, tensor in kept.to_tensors().items()}
         tensors = {**source, **statistics, **operator, **products}
         content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
         described = {
@@ -238,7 +239,7 @@ def _assemble(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Pro
             source, student, conditioning, 0, "uniform", free_weights=manifest["free_weights"]
         )
     load_weights(operator, part("operator."))
-    operator.products = part("products.")
+    operator.products = Products.from_tensors(part("products."))
     data = manifest["data"]
     if len(set(data["classes"])) != source.num_classes:
         raise ValueError(f"{len(set(data['classes']))} names of classes for {source.num_classes}")

@@ -12,6 +12,7 @@ from projpipe.transformer.canonical import Weights
 from projpipe.transformer.class_weights import class_weights
 from projpipe.transformer.spec import TransformerSpec
 
+_WHOLE = ("patch.weight", "patch.bias", "prefix", "pos", "head.weight", "head.bias", "condition.weight")
 _SIDE_BY_SIDE = ("q.weight", "k.weight", "v.weight", "q.bias", "k.bias", "v.bias", "fc1.weight", "fc1.bias")
 _WRITING = ("out.weight", "fc2.weight")
 _SUMMED = ("out.bias", "fc2.bias")
@@ -69,4 +70,29 @@ def merge_blocks(weights: Weights, groups: list[range]) -> Weights:
         **{name: side_by_side(weights[name], groups, dim=0) for name in _SIDE_BY_SIDE},
         **{name: side_by_side(weights[name], groups, dim=1) for name in _WRITING},
         **{name: torch.stack([weights[name][list(group)].sum(0) for group in groups]) for name in _SUMMED},
+    }
+
+
+def merged_weights(weights: Weights, groups: list[range]) -> Weights:
+    """All weights of a source as `project` reads them: the blocks of each group merged, all else as it is.
+
+    Where the source normalises its tokens before the first block, what makes the tokens is centred, and scaled by that
+    normalisation's gain.
+    """
+    whole = {name: weights[name] for name in _WHOLE if name in weights}
+    if "pre.weight" in weights:
+        whole |= {name: weights[name] for name in ("pre.weight", "pre.bias")} | _before_the_norm(weights)
+    return {**whole, **merge_blocks(weights, groups)}
+
+
+def _before_the_norm(weights: Weights) -> Weights:
+    """What makes the tokens, as the normalisation before the blocks centres it and scales its coordinates."""
+    gain = weights["pre.weight"]
+
+    def centred(tokens: Tensor) -> Tensor:
+        return (tokens - tokens.mean(-1, keepdim=True)) * gain
+
+    return {
+        "patch.weight": centred(weights["patch.weight"].mT).mT,
+        **{name: centred(weights[name]) for name in ("patch.bias", "prefix", "pos")},
     }

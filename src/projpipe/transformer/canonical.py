@@ -36,6 +36,11 @@ def module_key(name: str) -> str:
     return name.replace(".", "_")
 
 
+def canonical_name(key: str) -> str:
+    """The canonical name of a parameter or buffer; the inverse of `module_key`."""
+    return key.replace("_", ".")
+
+
 @torch.no_grad()
 def canonical_weights(model: VisionTransformer) -> Weights:
     """Fold a timm VisionTransformer into canonical weights (float32, on the CPU).
