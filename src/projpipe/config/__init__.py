@@ -32,7 +32,6 @@ from projpipe.config.split_tasks import (
 from projpipe.config.sweep_students import StudentSpace, SweepStudentsConfig
 from projpipe.config.train_projector import (
     ConditioningConfig,
-    LearningRates,
     OptimisationConfig,
     RayConfig,
     StudentConfig,
@@ -57,7 +56,6 @@ __all__ = [
     "ImageModelingConfig",
     "ImageSource",
     "LatencyConfig",
-    "LearningRates",
     "OmniglotSource",
     "OptimisationConfig",
     "PatchTokens",

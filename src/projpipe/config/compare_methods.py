@@ -1,6 +1,6 @@
 """Parameters of the pipeline `compare_methods`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
@@ -14,16 +14,15 @@ def _without_seeds(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 Changes = Annotated[dict[str, Any], AfterValidator(_without_seeds)]
-Method = Literal["projected", "static", "universal", "universal_selected", "scratch", "distilled", "pruned"]
 
 
 class ComparedMethod(Config):
     """One row of a comparison. `changes` are parameters of `train_projector`, nested as there.
 
-    `learning_rate` is needed where `train_projector` has none for the method.
+    `method` is one of `methods.registry`, which says so where it is not, before anything runs. `learning_rate` is needed where `train_projector` has none for the method.
     """
 
-    method: Method
+    method: str
     name: str = ""
     learning_rate: PositiveFloat | None = None
     changes: Changes = Field(default_factory=dict)

@@ -65,14 +65,6 @@ class OptimisationConfig(Config):
     checkpoint_every: PositiveInt
 
 
-class LearningRates(Config):
-    """Peak learning rate of each method, chosen on validation tasks."""
-
-    projected: PositiveFloat
-    static: PositiveFloat
-    universal: PositiveFloat
-
-
 class RayConfig(Config):
     """Where training runs. `address: null` starts a cluster on this machine; `auto` or a host joins one.
 
@@ -88,7 +80,11 @@ class RayConfig(Config):
 
 
 class TrainProjectorConfig(Config):
-    """Parameters of the pipeline `train_projector`."""
+    """Parameters of the pipeline `train_projector`.
+
+    `learning_rates` are at the peak of the schedule, one for each method that is trained, chosen on validation tasks;
+    `methods.registry` says which there are.
+    """
 
     seeds: Seeds
     student: StudentConfig
@@ -97,7 +93,7 @@ class TrainProjectorConfig(Config):
     free_weights: Annotated[bool, Field(description="adds learned weights, the same for all tasks")]
     conditioning: ConditioningConfig
     optimisation: OptimisationConfig
-    learning_rates: LearningRates
+    learning_rates: dict[str, PositiveFloat]
     ray: RayConfig
 
     @model_validator(mode="after")

@@ -11,7 +11,8 @@ import pandas as pd
 from projpipe.evaluation.break_even import break_even
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.metrics import TEACHER_SEED, reduction, summarise
-from projpipe.experiments.trial import PER_TASK, Part
+from projpipe.experiments.outcome import Outcome
+from projpipe.experiments.trial import Trial
 from projpipe.metric import Metric
 
 Outcomes = Sequence[Mapping[str, Any]]

@@ -11,26 +11,29 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from projpipe.atomic import write_atomically
 from projpipe.config import RayConfig
 from projpipe.errors import DivergenceError, InputError
-from projpipe.experiments.trial import Judged, Part, pruned_shape, train_part
+from projpipe.experiments.outcome import Outcome
+from projpipe.experiments.trial import JudgedTasks, Trial, run_trial
+from projpipe.methods.registry import METHODS
 from projpipe.metric import Metric
 from projpipe.training.cluster import connect, result_of
+from projpipe.training.history import last_kept
 from projpipe.training.progress import followed_progress, last_progress
 from projpipe.training.run_inputs import RunInputs
+from projpipe.transformer.spec import TransformerSpec
 
 logger = logging.getLogger(__name__)
 
 
 def run_comparison(
-    parts: Sequence[Part], inputs: RunInputs, judged: Judged, sampled: list[list[int]], runs: Path
-) -> list[dict[str, Any]]:
-    """Train and judge all parts that are not finished, as many at once as there are CPUs or GPUs.
+    trials: Sequence[Trial], inputs: RunInputs, judged: JudgedTasks, sampled: list[list[int]], runs: Path
+) -> list[Outcome]:
+    """Run all trials that are not finished, as many at once as there are CPUs or GPUs.
 
     Args:
         judged: the held-out tasks.
@@ -38,76 +41,88 @@ def run_comparison(
         runs: folder for inputs and outcomes, which all workers must see.
 
     Returns:
-        The outcome of every part, in order, see `train_part`.
+        The outcome of every trial, in order.
 
     Raises:
         InputError: a student is smaller than pruning can make the teacher, or the cluster has no room.
     """
-    for part in parts:
-        if part.method == "pruned":
-            pruned_shape(part, inputs.source.spec, sampled)
+    for trial in trials:
+        _refuse(trial, inputs.source.spec, sampled)
     name = inputs.stage(runs, "comparison", {"judged": judged, "sampled": sampled})
     folder = (runs / name).resolve()
-    missing = {part.file(): part for part in parts if not (folder / part.file()).exists()}
-    logger.info("%d of %d parts are finished", len(parts) - len(missing), len(parts))
+    missing = {trial.file(): trial for trial in trials if not (folder / trial.file()).exists()}
+    logger.info("%d of %d trials are finished", len(trials) - len(missing), len(trials))
     if missing:
         _train_on_ray(folder, list(missing.values()), judged, sampled, inputs.objective.metric, inputs.config.ray)
-    return [json.loads((folder / part.file()).read_text()) for part in parts]
+    return [Outcome.from_json(json.loads((folder / trial.file()).read_text())) for trial in trials]
+
+
+def _refuse(trial: Trial, source: TransformerSpec, sampled: list[list[int]]) -> None:
+    """Refuse a trial whose method cannot make such a student of such a teacher."""
+    try:
+        METHODS[trial.method].refuse(source, source.student(**trial.config.student.model_dump()), sampled)
+    except InputError as error:
+        raise InputError(f"{trial.place}: {error}") from error
 
 
 def _train_on_ray(
-    folder: Path, parts: Sequence[Part], judged: Judged, sampled: list[list[int]], metric: Metric, config: RayConfig
+    folder: Path,
+    trials: Sequence[Trial],
+    judged: JudgedTasks,
+    sampled: list[list[int]],
+    metric: Metric,
+    config: RayConfig,
 ) -> None:
-    """Train parts as Ray tasks and write the outcome of each as soon as it is there; raises when all have ended."""
+    """Train trials as Ray tasks and write the outcome of each as soon as it is there; raises when all have ended."""
     use_gpu = bool(connect(config).use_gpu)
     import ray  # not before: it is connected with a token
 
     device = torch.device("cuda" if use_gpu else "cpu")
-    train = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(train_part)
-    for part in parts:
-        (folder / part.progress_file()).unlink(missing_ok=True)  # of a run that was stopped
-    running = {train.remote(folder, part, judged, sampled, device): part for part in parts}
-    steps = sum(part.config.optimisation.steps for part in parts)
+    train = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(run_trial)
+    for trial in trials:
+        (folder / trial.progress_file()).unlink(missing_ok=True)  # of a run that was stopped
+    running = {train.remote(folder, trial, judged, sampled, device): trial for trial in trials}
+    steps = sum(trial.config.optimisation.steps for trial in trials)
     done = 0
     failed: list[Exception] = []
-    with followed_progress("train and judge", steps, "starting workers", partial(steps_done, folder, parts)):
+    with followed_progress("train and judge", steps, "starting workers", partial(steps_done, folder, trials)):
         while running:
             (ready,), _ = ray.wait(list(running))
-            part = running.pop(ready)
+            trial = running.pop(ready)
             try:
                 outcome = result_of(ready)
             except (InputError, ray.exceptions.RayError) as error:
-                (folder / part.progress_file()).unlink(missing_ok=True)
-                named = f"{part.place}, seed {part.seed}: {error}"
+                (folder / trial.progress_file()).unlink(missing_ok=True)
+                named = f"{trial.place}, seed {trial.seed}: {error}"
                 failed.append(InputError(named) if isinstance(error, DivergenceError) else error)
-                logger.error("%s; the other parts go on", named)
+                logger.error("%s; the other trials go on", named)
                 continue
-            with write_atomically(folder / part.file()) as temporary:
-                temporary.write_text(json.dumps(outcome))
-            (folder / part.progress_file()).unlink(missing_ok=True)
+            with write_atomically(folder / trial.file()) as temporary:
+                temporary.write_text(json.dumps(outcome.to_json()))
+            (folder / trial.progress_file()).unlink(missing_ok=True)
             done += 1
-            best = [row["validation_score"] for row in outcome["history"] if row["kept"]][-1]
+            best = last_kept(outcome.history).validation_score
             logger.info(
                 "%d of %d: %s, %s, seed %d: %s on validation tasks",
                 done,
-                len(parts),
-                part.table,
-                part.name,
-                part.seed,
+                len(trials),
+                trial.table,
+                trial.row,
+                trial.seed,
                 metric.named(best),
             )
     if failed:
         raise min(failed, key=lambda error: not isinstance(error, InputError))
 
 
-def steps_done(folder: Path, parts: Sequence[Part]) -> tuple[int, str] | None:
-    """How many steps of all parts are done, and how many parts are at work; None where all are still to start."""
+def steps_done(folder: Path, trials: Sequence[Trial]) -> tuple[int, str] | None:
+    """How many steps of all trials are done, and how many trials are at work; None where all are still to start."""
     done = at_work = 0
-    for part in parts:
-        if (folder / part.file()).exists():
-            done += part.config.optimisation.steps
-        elif row := last_progress(folder / part.progress_file()):
-            done += row["step"]
+    for trial in trials:
+        if (folder / trial.file()).exists():
+            done += trial.config.optimisation.steps
+        elif reached := last_progress(folder / trial.progress_file()):
+            done += reached.step
             at_work += 1
-    steps = sum(part.config.optimisation.steps for part in parts)
+    steps = sum(trial.config.optimisation.steps for trial in trials)
     return (done, f"step {done:,}/{steps:,}  {at_work} at work") if at_work or done else None

@@ -10,30 +10,35 @@ from pydantic import ValidationError
 from projpipe.config import ComparedMethod, CompareMethodsConfig, ComparisonTable, TrainProjectorConfig
 from projpipe.config.base import describe_problem
 from projpipe.errors import InputError
-from projpipe.experiments.trial import PER_TASK, PRUNED_ONLY, Part
+from projpipe.experiments.trial import Trial
+from projpipe.methods import registry
 from projpipe.methods.controls import CONTROLS
 from projpipe.objectives import Objective
 from projpipe.transformer.spec import TransformerSpec
 
-RESERVED = {"teacher", PRUNED_ONLY, *CONTROLS}
 
 
-def check_parts(parts: Sequence[Part], teacher: TransformerSpec, objective: Objective | type[Objective]) -> None:
+def check_parts(parts: Sequence[Trial], teacher: TransformerSpec, objective: Objective | type[Objective]) -> None:
     """Refuse what does not fit a teacher, which may not be trained yet.
 
     Raises:
         InputError: a student is not smaller than the teacher, or a method is not there for the objective, with the
             table and the row; or no row is of a model for all tasks.
     """
-    if all(part.method in PER_TASK for part in parts):
+    if all(registry.METHODS[part.method].per_task for part in parts):
         raise InputError(
             "compare_methods.tables: every row trains a model for each task; add one for all tasks, such as projected, "
             "to set them against"
         )
     for part in parts:
         teacher.student(**part.config.student.model_dump(), place=part.place)
-        if part.method in PER_TASK and not objective.per_task:
+        if registry.METHODS[part.method].per_task and not objective.per_task:
             raise InputError(f"{part.place}: {part.method} is not there for {objective.name}; leave it out")
+
+
+def reserved_names() -> set[str]:
+    """Names of rows that are added to a table, which no row may be given."""
+    return {"teacher", *registry.start_rows(), *CONTROLS}
 
 
 def check_sampled(count: int, held_out: int) -> None:
@@ -49,14 +54,14 @@ def check_sampled(count: int, held_out: int) -> None:
         )
 
 
-def plan(config: CompareMethodsConfig, base: TrainProjectorConfig) -> list[Part]:
+def plan(config: CompareMethodsConfig, base: TrainProjectorConfig) -> list[Trial]:
     """All parts of a comparison, table by table.
 
     Raises:
         InputError: a change is no parameter of `train_projector` or out of range, a learning rate is missing, a name
             stands there twice or is taken, or controls are asked of what does not look at the task.
     """
-    parts: list[Part] = []
+    parts: list[Trial] = []
     tables = [table.name for table in config.tables]
     if repeated := {name for name in tables if tables.count(name) > 1}:
         raise InputError(f"compare_methods.tables: {min(repeated)!r} stands there twice; give one of them another name")
@@ -67,18 +72,19 @@ def plan(config: CompareMethodsConfig, base: TrainProjectorConfig) -> list[Part]
         names = [method.name or method.method for method in table.methods]
         if repeated := {name for name in names if names.count(name) > 1}:
             raise InputError(f"{place}.methods: {min(repeated)!r} stands there twice; give one of them another name")
-        if taken := RESERVED & set(names):
+        if taken := reserved_names() & set(names):
             raise InputError(f"{place}.methods: {min(taken)!r} is the name of a row that is added; give another one")
         for position, (name, method) in enumerate(zip(names, table.methods, strict=True)):
             resolved = _resolve(base, table, method, f"{place}.methods ({name!r})")
-            rate = method.learning_rate or getattr(resolved.learning_rates, method.method, None)
+            registry.find(method.method, f"{place}.methods ({name!r})")
+            rate = method.learning_rate or resolved.learning_rates.get(method.method)
             if rate is None:
                 raise InputError(f"{place}.methods ({name!r}): {method.method} has no learning_rate; give it one")
             controls = table.controls and position == 0
             if controls and method.method != "projected":
                 raise InputError(f"{place}.controls: {name!r} does not look at the task; put a projected row first")
             parts += [
-                Part(table.name, name, method.method, resolved.model_copy(update={"seeds": (seed,)}), rate, controls)
+                Trial(table.name, name, method.method, resolved.model_copy(update={"seeds": (seed,)}), rate, controls)
                 for seed in table.seeds
             ]
     return parts

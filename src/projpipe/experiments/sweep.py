@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -15,11 +14,14 @@ import torch
 
 from projpipe.config import StudentConfig, StudentSpace, SweepStudentsConfig, TrainProjectorConfig
 from projpipe.errors import DivergenceError, InputError
-from projpipe.methods.task_model import build
+from projpipe.methods.method import Ingredients
+from projpipe.methods.models import build
+from projpipe.methods.task_model import TaskModel
 from projpipe.metric import Metric
 from projpipe.training.cluster import connect, result_of
+from projpipe.training.history import HistoryRow, last_kept
 from projpipe.training.run_inputs import RunInputs, deciding, load_staged
-from projpipe.training.seeds import Place, train_seeds
+from projpipe.training.seeds import Worker, train_seeds
 from projpipe.transformer.spec import TransformerSpec
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
     """
     check_space(config.space, inputs.source.spec)
     metric = inputs.objective.metric
-    decided_by = deciding(inputs.config, inputs.config.learning_rates.projected)
+    decided_by = deciding(inputs.config, inputs.config.learning_rates["projected"])
     name = inputs.stage(runs, "sweep", decided_by | {"sweep": config.model_dump(mode="json", exclude={"trials"})})
     folder = (runs / name).resolve()
     study = _open_study(name, folder, metric)
@@ -194,11 +196,15 @@ def _train_trial(folder: str, settings: dict[str, Any], student: dict[str, Any],
     config = TrainProjectorConfig(**{**settings, "student": student})
     torch.set_num_threads(1)
     data, source = load_staged(Path(folder))
-    rows: list[dict[str, Any]] = []
-    make, rate = partial(build, "projected", source, config), config.learning_rates.projected
+    history: list[HistoryRow] = []
+
+    def make(seed: int) -> TaskModel:
+        return build("projected", Ingredients(source, config, seed))
+
     with suppress(DivergenceError):
-        train_seeds(make, data, config, rate, Place(device=device), None, lambda *_: None, rows.append)
-    return [row["validation_score"] for row in rows if row["kept"]][-1]
+        rate = config.learning_rates["projected"]
+        train_seeds(make, data, config, rate, Worker(device=device), None, lambda _: None, history.append)
+    return last_kept(history).validation_score
 
 
 def _dominates(one: dict[str, Any], other: dict[str, Any], metric: Metric) -> bool:

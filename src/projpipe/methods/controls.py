@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-CONTROLS = ("shuffled", "mean", "random")
-Task = Sequence[int]
+from projpipe.methods.method import Look, Task
+
+
+@dataclass(frozen=True)
+class Control:
+    """A way to tell the projector something else than its task: how it is called and drawn, and what it is told."""
+
+    look: Look
+    told: str
+
+
+CONTROLS = {
+    "shuffled": Control(Look("Projected, another task's embedding", "#56b4e9", "circle-open"), "another task's embedding"),
+    "mean": Control(
+        Look("Projected, mean embedding", "#009e73", "square-open"), "the mean embedding of the training tasks"
+    ),
+    "random": Control(Look("Projected, random embedding", "#d55e00", "diamond-open"), "a random embedding"),
+}
 
 
 def control_embeddings(

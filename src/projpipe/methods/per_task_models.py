@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from projpipe.errors import InputError
 from projpipe.methods.starts import random_start
+from projpipe.projection.parameter_groups import ParameterGroup, matrices_decay
 from projpipe.transformer.canonical import Weights, canonical_name, module_key
 from projpipe.transformer.class_weights import MASKED
 from projpipe.transformer.spec import TransformerSpec
@@ -37,6 +38,10 @@ class PerTaskModels(nn.Module):
         self.weights = nn.ParameterDict(
             {module_key(name): nn.Parameter(tensor.clone()) for name, tensor in start.items()}
         )
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """All matrices decay."""
+        return matrices_decay(self.named_parameters())
 
     def forward(self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None) -> Weights:
         """The weights for `T` of the tasks, classes `[T, K]` with their `mask`; canonical, with a leading axis `T`.

@@ -1,21 +1,16 @@
-"""The methods that are compared: one interface from a set of classes to a student's weights and its logits."""
+"""One interface to all methods: from a set of classes to the weights of a student, and from images to its logits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from projpipe.config import TrainProjectorConfig
-from projpipe.errors import InputError
-from projpipe.methods.per_task_models import PerTaskModels
-from projpipe.methods.universal_model import UniversalModel
-from projpipe.projection.factors import Conditioning
+from projpipe.methods.method import WeightGenerator
 from projpipe.projection.operator import ProjectionOperator
-from projpipe.projection.source import Source
+from projpipe.projection.parameter_groups import ParameterGroup
 from projpipe.transformer.class_weights import told
 from projpipe.transformer.export import export_student
 from projpipe.transformer.forward import forward_students
@@ -31,7 +26,7 @@ class TaskModel(nn.Module):
         generator: maps class ids `[T, K]` and their mask `[T, K]` to canonical weights with a leading axis `T`.
     """
 
-    def __init__(self, generator: ProjectionOperator | UniversalModel | PerTaskModels) -> None:
+    def __init__(self, generator: WeightGenerator) -> None:
         super().__init__()
         self.generator = generator
 
@@ -51,19 +46,42 @@ class TaskModel(nn.Module):
         is to be taken for a new one. Second come the source's own logits for `source_images`, where there are any; the
         two in one call is what data-parallel training asks for.
         """
-        instead = {} if embedding is None else {"embedding": embedding}
-        logits = forward_students(self.generator.spec, self.generator(classes, mask, familiar, **instead), images)
+        weights = (
+            self.generator(classes, mask, familiar)
+            if embedding is None
+            else self.projector(classes, mask, familiar, embedding)
+        )
+        logits = forward_students(self.generator.spec, weights, images)
         source_logits = None
         if source_images is not None and source_labels is not None:
             source_logits = self.source_logits(source_images, source_labels)
         return logits, source_logits
 
+    @property
+    def projector(self) -> ProjectionOperator:
+        """The operator that makes the weights; there is none where they are not projected.
+
+        Raises:
+            TypeError: they are not.
+        """
+        if not isinstance(self.generator, ProjectionOperator):
+            raise TypeError(f"{type(self.generator).__name__} projects nothing")
+        return self.generator
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """All parameters, by how they learn."""
+        return self.generator.parameter_groups()
+
+    def precompute(self) -> None:
+        """Multiply what no task changes once, where there is something: for a model that learns no more."""
+        if isinstance(self.generator, ProjectionOperator):
+            self.generator.precompute()
+
     @torch.no_grad()
     def embed(self, classes: Sequence[int]) -> Tensor:
         """The projector's embedding `[D]` of a task."""
-        assert isinstance(self.generator, ProjectionOperator)
         ids = torch.tensor([list(classes)], device=next(self.parameters()).device)
-        return self.generator.embed(ids, torch.ones_like(ids, dtype=torch.bool))[0]
+        return self.projector.embed(ids, torch.ones_like(ids, dtype=torch.bool))[0]
 
     @property
     def tunes_source(self) -> bool:
@@ -75,8 +93,7 @@ class TaskModel(nn.Module):
 
         A classifier's are of all classes; a decoder is told each image's class.
         """
-        assert isinstance(self.generator, ProjectionOperator)
-        spec, weights = self.generator.source.spec, self.generator.source_weights()
+        spec, weights = self.projector.source.spec, self.projector.source_weights()
         if not spec.symbols:
             return forward_students(spec, {name: tensor[None] for name, tensor in weights.items()}, images[None])[0]
         of_images = told(spec, weights, labels[:, None], torch.ones_like(labels[:, None], dtype=torch.bool))
@@ -90,56 +107,9 @@ class TaskModel(nn.Module):
         """
         device = next(self.parameters()).device
         ids = torch.tensor([list(classes)], device=device)
-        instead = {} if embedding is None else {"embedding": embedding[None].to(device)}
-        weights = self.generator(ids, torch.ones_like(ids, dtype=torch.bool), **instead)
+        mask = torch.ones_like(ids, dtype=torch.bool)
+        if embedding is None:
+            weights = self.generator(ids, mask)
+        else:
+            weights = self.projector(ids, mask, embedding=embedding[None].to(device))
         return export_student(self.generator.spec, {name: value[0].cpu() for name, value in weights.items()})
-
-
-def build(method: str, source: Source, config: TrainProjectorConfig, seed: int) -> TaskModel:
-    """A method at its start.
-
-    Args:
-        method: `projected`, `static` (the same projection without conditioning), `universal` or `universal_selected`
-            (started with weights selected from the source's).
-
-    Raises:
-        InputError: the student is not smaller than its source.
-    """
-    spec = source.spec.student(**config.student.model_dump(), place="train_projector.student")
-    terms = Conditioning(**config.conditioning.model_dump())
-    if method in ("universal", "universal_selected"):
-        return TaskModel(UniversalModel(source, spec, terms.task_embed_dim, seed, method == "universal_selected"))
-    if method == "static":
-        terms = replace(terms, templates=0, rank=0, gates=False)
-    tuned, free = config.source == "tuned", config.free_weights
-    return TaskModel(ProjectionOperator(source, spec, terms, seed, config.start, tuned, free))
-
-
-def restore(
-    method: str, models: dict[str, Tensor], seed: int, source: Source, config: TrainProjectorConfig
-) -> TaskModel:
-    """A trained method from stored tensors, whose names start with the seed they were trained with.
-
-    Raises:
-        InputError: the tensors hold no such seed or do not fit the student; they come from another run.
-    """
-    prefix = f"{seed}."
-    state = {name.removeprefix(prefix): value for name, value in models.items() if name.startswith(prefix)}
-    model = build(method, source, config, seed)
-    problem = "no tensors" if not state else _misfit(model, state)
-    if problem:
-        raise InputError(
-            f"{method}_models, seed {seed}: {problem}; it was trained with other parameters. "
-            "Run `kedro run --pipelines train_projector`"
-        )
-    model.load_state_dict(state)
-    if isinstance(model.generator, ProjectionOperator):
-        model.generator.precompute()
-    return model.eval()
-
-
-def _misfit(model: nn.Module, state: dict[str, Tensor]) -> str | None:
-    expected = {name: value.shape for name, value in model.state_dict().items()}
-    found = {name: value.shape for name, value in state.items()}
-    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-    return f"tensor {wrong[0]} does not fit the student" if wrong else None

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from projpipe.methods.starts import random_start, selected_start
+from projpipe.projection.parameter_groups import ParameterGroup, matrices_decay, nothing_decays
 from projpipe.projection.source import Source
 from projpipe.projection.task_encoder import TaskEncoder, reset_linears
 from projpipe.transformer.canonical import Weights, canonical_name, module_key
@@ -64,6 +65,12 @@ class UniversalModel(nn.Module):
         self.film = nn.Linear(task_embed_dim, (2 * depth + 1) * 2 * width)
         nn.init.zeros_(self.film.weight)
         nn.init.zeros_(self.film.bias)
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """All matrices decay, but for those of the task encoder."""
+        of_encoder = [f"encoder.{name}" for name, _ in self.encoder.named_parameters()]
+        others = [(name, parameter) for name, parameter in self.named_parameters() if name not in of_encoder]
+        return nothing_decays(self.encoder.parameters()) + matrices_decay(others)
 
     def forward(self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None) -> Weights:
         """The weights for `T` tasks of classes `[T, K]`, `mask` `[T, K]`; canonical, with a leading axis `T`.

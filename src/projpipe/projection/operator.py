@@ -57,7 +57,7 @@ class ProjectionOperator(nn.Module):
         self.classes = class_weights(student)
         self.own_shapes = self.classes.own_shapes(source.num_classes, student.embed_dim)
         self.products: Products | None = None  # see `precompute`; what is trained, or loaded, makes them void
-        self.register_load_state_dict_post_hook(lambda *_: self._forget_products())
+        self.register_load_state_dict_post_hook(lambda module, _: module._forget_products())
         self.tuned_weights = nn.ParameterDict()
         if tuned:
             self.tuned_weights.update({module_key(name): nn.Parameter(t.clone()) for name, t in source.weights.items()})

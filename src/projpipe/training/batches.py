@@ -50,6 +50,12 @@ class LabelledImages:
         """All rows that show a class."""
         return self.rows_by_class[self.starts[class_id] : self.starts[class_id] + self.counts[class_id]]
 
+    def examples(self, task: Sequence[int], per_class: int) -> tuple[Tensor, Tensor]:
+        """Encoded images `[n, ...]` of a task, at most so many of each class, and their places `[n]` among its classes."""
+        rows = [self.rows_of_class(class_id)[:per_class] for class_id in task]
+        places = torch.arange(len(task)).repeat_interleave(torch.tensor(list(map(len, rows))))
+        return self.read(torch.cat(rows)), places
+
     def pick(self, class_ids: Tensor, places: Tensor) -> Tensor:
         """For every class id the row at a place between 0 (its first image) and 1 (beyond its last)."""
         return self.rows_by_class[self.starts[class_ids] + (places * self.counts[class_ids]).long()]
@@ -58,6 +64,22 @@ class LabelledImages:
         """Encoded images `[n, ...]` of these rows, seen as the stored `views` `[n]`."""
         affine = None if views is None or self.affine is None else self.affine[views, rows]
         return self.objective.encode(self.images[self.image_ids[rows.numpy()]], affine)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run learns from (the train split and tasks), what it chooses by (validation), what it is judged on."""
+
+    train: LabelledImages
+    validation: LabelledImages
+    test: LabelledImages
+    train_tasks: Sequence[Sequence[int]]
+    validation_tasks: Sequence[Sequence[int]]
+
+    @property
+    def objective(self) -> Objective:
+        """What models learn."""
+        return self.train.objective
 
 
 def pad_tasks(tasks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

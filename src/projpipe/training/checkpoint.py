@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,17 @@ from torch import Tensor
 
 from projpipe.errors import InputError
 
+JSON = dict[str, Any]
 TENSORS, STATE = "tensors.safetensors", "state.json"
 
 
-def write_checkpoint(folder: Path, run: str, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+def write_checkpoint(folder: Path, run: str, state: JSON, tensors: Mapping[str, Tensor]) -> None:
     """Write a checkpoint of the run `run` into a folder that nobody reads yet."""
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, folder / TENSORS)
     (folder / STATE).write_text(json.dumps({"run": run, **state}))
 
 
-def read_checkpoint(folder: Path, run: str, run_folder: Path | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_checkpoint(folder: Path, run: str, run_folder: Path | None = None) -> tuple[JSON, dict[str, Tensor]]:
     """Read back what `write_checkpoint` wrote.
 
     `run_folder` is what to delete if the checkpoint is damaged; None for `folder`.

@@ -7,10 +7,11 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from projpipe.metric import Metric
+from projpipe.training.history import HistoryRow
 
 LINES_IN_A_LOG = 5
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -60,16 +61,25 @@ def followed_progress(title: str, total: int, note: str, look: Callable[[], tupl
             thread.join()
 
 
-def note_progress(path: Path, row: dict[str, Any], metric: Metric) -> None:
-    """Add a row of a history to a file that `last_progress` reads elsewhere."""
+@dataclass(frozen=True)
+class Reached:
+    """How far a run is: the seed, its step, and the last score on the validation tasks, in words."""
+
+    seed: int
+    step: int
+    score: str
+
+
+def note_progress(path: Path, row: HistoryRow, metric: Metric) -> None:
+    """Add to a file, which `last_progress` reads elsewhere, how far a run is."""
     with path.open("a") as file:
-        file.write(json.dumps({**row, "score": metric.named(row["validation_score"])}) + "\n")
+        file.write(json.dumps(vars(Reached(row.seed, row.step, metric.named(row.validation_score)))) + "\n")
 
 
-def last_progress(path: Path) -> dict[str, Any] | None:
-    """The last row that was noted whole, with the score in words as `score`."""
+def last_progress(path: Path) -> Reached | None:
+    """What was noted last, and whole."""
     try:
         lines = path.read_text().split("\n")[:-1]  # the last may be half written
-        return json.loads(lines[-1]) if lines else None
+        return Reached(**json.loads(lines[-1])) if lines else None
     except (OSError, ValueError):  # not there yet, or shared storage is behind
         return None

@@ -18,23 +18,28 @@ from torch import Tensor
 from projpipe.atomic import write_atomically
 from projpipe.config import TrainProjectorConfig
 from projpipe.errors import DivergenceError, InputError
-from projpipe.methods.task_model import build
+from projpipe.methods.method import Ingredients
+from projpipe.methods.models import build
+from projpipe.methods.task_model import TaskModel
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
 from projpipe.training.cluster import connect
+from projpipe.training.history import HistoryRow
 from projpipe.training.progress import followed_progress, last_progress, note_progress
 from projpipe.training.run_inputs import RunInputs, deciding, load_staged
-from projpipe.training.seeds import Place, train_seeds
+from projpipe.training.seeds import FINISHED, Worker, train_seeds
+from projpipe.training.state import Checkpoint, TrainingState
+from projpipe.training.trainer import starting_with
 
 RESULT, HISTORY, PROGRESS, REFUSED = "result.safetensors", "history.json", "progress.jsonl", "refused.txt"
 SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's list of checkpoints that are whole
 logger = logging.getLogger(__name__)
 
 
-def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, Tensor], list[HistoryRow]]:
     """Train one method with every seed on Ray, or read its result where this very run is finished already.
 
     Args:
-        method: `projected`, `static` or `universal`.
+        method: its name.
         runs: folder for the run's inputs, checkpoints and result. All workers must see it: on a cluster of several
             machines it lies on shared storage.
 
@@ -46,8 +51,8 @@ def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, 
             result or checkpoint is damaged.
     """
     config = inputs.config
-    build(method, inputs.source, config, config.seeds[0])  # refuses before work starts
-    rate = getattr(config.learning_rates, method)
+    build(method, Ingredients(inputs.source, config, config.seeds[0]))  # refuses before work starts
+    rate = config.learning_rates[method]
     name = inputs.stage(runs, method, deciding(config, rate))
     folder = runs / name
     if not (folder / RESULT).exists():
@@ -57,7 +62,8 @@ def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, 
     else:
         logger.info("%s: taken from the finished run %s", method, name)
     try:
-        return load_file(folder / RESULT), json.loads((folder / HISTORY).read_text())
+        history = [HistoryRow.from_json(row) for row in json.loads((folder / HISTORY).read_text())]
+        return load_file(folder / RESULT), history
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"run {folder}: its result cannot be read ({error}); delete this folder") from error
 
@@ -112,8 +118,8 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
     def look() -> tuple[int, str] | None:
         if (row := last_progress(folder / PROGRESS)) is None:
             return None
-        done = seeds.index(row["seed"]) * steps + row["step"]
-        return done, f"seed {row['seed']}  step {row['step']}/{steps}  {row['score']}"
+        done = seeds.index(row.seed) * steps + row.step
+        return done, f"seed {row.seed}  step {row.step}/{steps}  {row.score}"
 
     (folder / REFUSED).unlink(missing_ok=True)  # of an earlier run
     with followed_progress(f"train {method}", len(seeds) * steps, "starting workers", look):
@@ -129,7 +135,7 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
     with write_atomically(folder / HISTORY) as temporary:
         temporary.write_text(json.dumps(state["history"]))
     with write_atomically(folder / RESULT) as temporary:
-        save_file({name.removeprefix("finished."): tensor for name, tensor in tensors.items()}, temporary)
+        save_file(starting_with(FINISHED, tensors), temporary)
 
 
 def _worker(settings: dict[str, Any]) -> None:
@@ -157,26 +163,31 @@ def _train(method: str, folder: Path, config: TrainProjectorConfig) -> None:
     rank = context.get_world_rank()
     torch.set_num_threads(config.ray.cpus_per_worker)
 
-    def save(state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    def save(reached: Checkpoint) -> None:
+        state = reached.state
         with tempfile.TemporaryDirectory() as temporary:
             if rank == 0:
-                write_checkpoint(Path(temporary), folder.name, state, tensors)
+                write_checkpoint(Path(temporary), folder.name, state.to_json(), reached.tensors)
             checkpoint = ray.train.Checkpoint.from_directory(temporary) if rank == 0 else None
-            ray.train.report({"seed": state["seed"], "step": state["step"]}, checkpoint=checkpoint)
+            ray.train.report({"seed": state.seed, "step": state.step}, checkpoint=checkpoint)
 
     latest = ray.train.get_checkpoint()
     resume = None
     if latest is not None:
         with latest.as_directory() as stored:
-            resume = read_checkpoint(Path(stored), folder.name)
+            state, tensors = read_checkpoint(Path(stored), folder.name)
+            resume = Checkpoint(TrainingState.from_json(state), tensors)
     data, source = load_staged(folder)
     progress = partial(note_progress, folder / PROGRESS, metric=data.objective.metric)
-    place = Place(
+    worker = Worker(
         rank=rank,
         workers=context.get_world_size(),
         device=ray.train.torch.get_device(),
         # Buffers hold the frozen source, the same everywhere: DDP would send it anew at every step.
         wrap=partial(ray.train.torch.prepare_model, parallel_strategy_kwargs={"broadcast_buffers": False}),
     )
-    make, rate = partial(build, method, source, config), getattr(config.learning_rates, method)
-    train_seeds(make, data, config, rate, place, resume, save, progress)
+
+    def make(seed: int) -> TaskModel:
+        return build(method, Ingredients(source, config, seed))
+
+    train_seeds(make, data, config, config.learning_rates[method], worker, resume, save, progress)

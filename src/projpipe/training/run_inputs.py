@@ -22,8 +22,7 @@ from projpipe.images.stored import read_images, write_images
 from projpipe.images.streamed import Images
 from projpipe.objectives import Objective, objective_from_json
 from projpipe.projection.source import Source
-from projpipe.training.batches import LabelledImages
-from projpipe.training.trainer import TrainingData
+from projpipe.training.batches import LabelledImages, TrainingData
 from projpipe.transformer.spec import TransformerSpec
 
 TENSORS, SETTINGS, IMAGES = "inputs.safetensors", "inputs.json", "images"

@@ -1,5 +1,6 @@
 """Nodes that train the projector and the two models it is compared with."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,32 +8,31 @@ import pandas as pd
 from torch import Tensor
 
 from projpipe.config import TrainProjectorConfig
-from projpipe.methods.task_model import restore
-from projpipe.projection.operator import ProjectionOperator
+from projpipe.methods.models import restore
+from projpipe.methods.registry import METHODS
 from projpipe.projection.projector_folder import Projector
 from projpipe.training.provenance import package_versions, tasks_sha256, tensors_sha256
 from projpipe.training.ray_train import train_method
 from projpipe.training.run_inputs import RunInputs
 
 
-def train_projected(run_inputs: RunInputs, run_store: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
-    """Train the task-conditioned projector on Ray, once for each seed."""
-    return _train("projected", run_inputs, run_store)
+Trained = tuple[dict[str, Tensor], pd.DataFrame]
 
 
-def train_static(run_inputs: RunInputs, run_store: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
-    """Train the static projection: the same projector without task conditioning."""
-    return _train("static", run_inputs, run_store)
+def trainer_of(method: str) -> Callable[[RunInputs, Path], Trained]:
+    """A node's function that trains a method."""
+
+    def train(run_inputs: RunInputs, run_store: Path) -> Trained:
+        return _train(method, run_inputs, run_store)
+
+    train.__name__ = f"train_{method}"
+    train.__doc__ = f"Train on Ray, once for each seed: {METHODS[method].look.title.lower()}."
+    return train
 
 
-def train_universal(run_inputs: RunInputs, run_store: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
-    """Train the universal conditional model: same size, steps, batches and distillation, told its task."""
-    return _train("universal", run_inputs, run_store)
-
-
-def _train(method: str, run_inputs: RunInputs, run_store: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
+def _train(method: str, run_inputs: RunInputs, run_store: Path) -> Trained:
     models, history = train_method(method, run_inputs, run_store)
-    rows = pd.DataFrame(history).astype({"loss": "float64", "source_score": "float64"})
+    rows = pd.DataFrame([row.to_json() for row in history]).astype({"loss": "float64", "source_score": "float64"})
     rows.insert(0, "method", method)
     return models, rows
 
@@ -49,8 +49,7 @@ def assemble_projector(
     metric = run_inputs.objective.metric
     best = history[history["kept"]].sort_values("validation_score", ascending=not metric.higher_is_better).iloc[0]
     seed = int(best["seed"])
-    operator = restore("projected", models, seed, run_inputs.source, config).generator
-    assert isinstance(operator, ProjectionOperator)
+    operator = restore("projected", models, seed, run_inputs.source, config).projector
     trained_on = {class_id for task in run_inputs.train_tasks for class_id in task}
     new = [name for class_id, name in enumerate(dataset_card["classes"]) if class_id not in trained_on]
     kept = ("name", "classes", "groups", "inverted", "image_size", "channels")

@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Pipeline, node
 
+from projpipe.methods.registry import main_methods
 from projpipe.pipelines.train_projector import nodes
 from projpipe.training.gather import DATASETS, gather_run_inputs
 
@@ -10,16 +11,12 @@ def create_pipeline() -> Pipeline:
     """Teacher and tasks in; a projector folder, and the models of every method and seed out."""
     training = [
         node(
-            func=train,
+            func=nodes.trainer_of(method),
             inputs=["run_inputs", "run_store"],
             outputs=[f"{method}_models", f"{method}_history"],
             name=f"train_{method}_node",
         )
-        for method, train in (
-            ("projected", nodes.train_projected),
-            ("static", nodes.train_static),
-            ("universal", nodes.train_universal),
-        )
+        for method in main_methods()
     ]
     return Pipeline(
         [

@@ -1,0 +1,28 @@
+"""What methods cost, in operations of matrix products; a multiply-accumulate counts as two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from projpipe.methods.task_model import TaskModel
+from projpipe.objectives.batch import Batch
+
+
+def flops_per_step(model: TaskModel, batch: Batch) -> int:
+    """Operations of the forward and the backward pass of one step on a batch."""
+    with FlopCounterMode(display=False) as counter:
+        outputs = model(**batch.inputs)
+        sum(logits.sum() for logits in outputs if logits is not None).backward()
+    model.zero_grad()
+    return counter.get_total_flops()
+
+
+def flops_to_make(model: TaskModel, task: Sequence[int], device: torch.device) -> int:
+    """Operations of making the weights of one model, for which no data is needed."""
+    ids = torch.tensor([list(task)], device=device)
+    with FlopCounterMode(display=False) as counter:
+        model.generator(ids, torch.ones_like(ids, dtype=torch.bool))
+    return counter.get_total_flops()

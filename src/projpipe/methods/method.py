@@ -1,0 +1,102 @@
+"""What a method is: one way to come to small models for tasks, and all that the project has to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+from projpipe.config import TrainProjectorConfig
+from projpipe.projection.parameter_groups import ParameterGroup
+from projpipe.projection.source import Source
+from projpipe.transformer.canonical import Weights
+from projpipe.transformer.spec import TransformerSpec
+
+Task = Sequence[int]  # class ids
+
+
+class WeightGenerator(Protocol):
+    """A torch module that makes the weights of small models, and learns to."""
+
+    spec: TransformerSpec
+
+    def __call__(self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None) -> Weights:
+        """Canonical weights with a leading axis `T` for tasks of class ids `[T, K]` with their mask `[T, K]`.
+
+        `familiar` `[T, K]` is False where a class is to be taken for one that no training task had; None for none.
+        """
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """All of its parameters, by how they learn."""
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What a method is built from.
+
+    Args:
+        source: the teacher as the projection reads it.
+        config: of the run; the student's size is in it.
+        seed: fixes what is random at the start.
+        tasks: those that a method which trains a model for each task is for.
+        examples: encoded training images `[N, ...]` of a task, at most so many of each class, and their places `[N]`
+            among its classes.
+        place: where the student's size comes from, for errors.
+    """
+
+    source: Source
+    config: TrainProjectorConfig
+    seed: int
+    tasks: Sequence[Task] = ()
+    examples: Callable[[Task, int], tuple[Tensor, Tensor]] | None = None
+    place: str = "train_projector.student"
+
+    @property
+    def student(self) -> TransformerSpec:
+        """The shape of the student.
+
+        Raises:
+            InputError: it is not smaller than its source.
+        """
+        return self.source.spec.student(**self.config.student.model_dump(), place=self.place)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a method is called and drawn: a colour of the Okabe-Ito palette, plotly's marker, and dashes of its curve."""
+
+    title: str
+    colour: str
+    marker: str
+    dash: str = "solid"
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to come to small models for tasks.
+
+    Args:
+        name: as in parameters, tables and metrics.
+        look: how people see it.
+        build: the module that makes its models' weights, at its start.
+        described: what it is, in full, as HTML for the report, by objective; empty where the report does not have it.
+        told_apart: what it is in a few words, where the report's opening sentence sets the projected model against it.
+        main: trained by the pipeline `train_projector`, and in the report of every run.
+        per_task: has a model of its own for each of the sampled tasks, and for no other.
+        distils: learns from the teacher's logits too.
+        start_row: the name and the look of a row of its models as they are before they are trained.
+        refuse: raises InputError where a student of some shape cannot be made of a source of some shape for the tasks.
+    """
+
+    name: str
+    look: Look
+    build: Callable[[Ingredients], WeightGenerator]
+    described: Mapping[str, str] = field(default_factory=dict)
+    told_apart: Mapping[str, str] = field(default_factory=dict)
+    main: bool = False
+    per_task: bool = False
+    distils: bool = True
+    start_row: tuple[str, Look] | None = None
+    refuse: Callable[[TransformerSpec, TransformerSpec, Sequence[Task]], object] = lambda source, student, tasks: None

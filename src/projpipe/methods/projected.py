@@ -1,0 +1,44 @@
+"""The method of the project: the source's weights, projected by factors that depend on the task."""
+
+from projpipe.methods.method import Ingredients, Look, Method
+from projpipe.projection.factors import Conditioning
+from projpipe.projection.operator import ProjectionOperator
+
+
+def build(given: Ingredients) -> ProjectionOperator:
+    """The operator at its start, which is the static projection."""
+    return operator(given, Conditioning(**given.config.conditioning.model_dump()))
+
+
+def operator(given: Ingredients, terms: Conditioning) -> ProjectionOperator:
+    """A projection operator whose factors depend on the task through these terms."""
+    config = given.config
+    return ProjectionOperator(
+        given.source,
+        given.student,
+        terms,
+        given.seed,
+        start=config.start,
+        tuned=config.source == "tuned",
+        free_weights=config.free_weights,
+    )
+
+
+PROJECTED = Method(
+    name="projected",
+    look=Look("Projected", "#0072b2", "circle"),
+    build=build,
+    main=True,
+    described={
+        "classification": (
+            "The method: the teacher&rsquo;s weights are mapped to a small model&rsquo;s weights by a trained "
+            "operator that looks at the task."
+        ),
+        "image_modeling": (
+            "The method: the teacher&rsquo;s weights are mapped to a small model&rsquo;s weights by a trained "
+            "operator that looks at the task. The small model is told nothing: the task is in its weights, through "
+            "the teacher&rsquo;s embeddings of the task&rsquo;s classes, whose mean is projected, and through the "
+            "factors of the projection, which depend on the task."
+        ),
+    },
+)

@@ -1,0 +1,74 @@
+"""All methods by name. A new one is a file beside this, and a line here.
+
+Parameters, table schemas, pipelines, figures and the words of the report go by what is registered.
+"""
+
+from __future__ import annotations
+
+from projpipe.errors import InputError, did_you_mean
+from projpipe.methods.distilled import DISTILLED
+from projpipe.methods.method import Look, Method
+from projpipe.methods.projected import PROJECTED
+from projpipe.methods.pruned import PRUNED
+from projpipe.methods.scratch import SCRATCH
+from projpipe.methods.static import STATIC
+from projpipe.methods.universal import UNIVERSAL
+from projpipe.methods.universal_selected import UNIVERSAL_SELECTED
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        PROJECTED,
+        STATIC,
+        UNIVERSAL,
+        UNIVERSAL_SELECTED,
+        SCRATCH,
+        DISTILLED,
+        PRUNED,
+    )
+}
+
+
+def find(name: str, place: str) -> Method:
+    """The method of a name.
+
+    Raises:
+        InputError: there is none; names the place, and the nearest.
+    """
+    if name not in METHODS:
+        hint = did_you_mean(name, METHODS, f"there are {', '.join(METHODS)}")
+        raise InputError(f"{place}: {name!r} is not a method; {hint}")
+    return METHODS[name]
+
+
+def main_methods() -> list[str]:
+    """Names of those that the pipeline `train_projector` trains, in order."""
+    return [name for name, method in METHODS.items() if method.main]
+
+
+def start_rows() -> dict[str, Look]:
+    """Rows of models that were not trained yet, by name."""
+    return dict(method.start_row for method in METHODS.values() if method.start_row is not None)
+
+
+def judged_on_sampled_tasks(row: str, method: str | None) -> bool:
+    """Whether a row of a comparison is of models that are made for single tasks, and only for the sampled ones.
+
+    Args:
+        row: its name.
+        method: that of its method; None of a row that was not trained.
+    """
+    return row in start_rows() or (method is not None and METHODS[method].per_task)
+
+
+def check_learning_rates(rates: dict[str, float]) -> None:
+    """Refuse learning rates of `train_projector` that are not one for each method that it trains.
+
+    Raises:
+        InputError: names what is missing or not known.
+    """
+    place = "train_projector.learning_rates"
+    for name in rates:
+        find(name, place)
+    if missing := [name for name in main_methods() if name not in rates]:
+        raise InputError(f"{place}: there is none for {missing[0]}; give it one")

@@ -1,0 +1,18 @@
+"""A model for each task, trained from scratch on labels alone."""
+
+from projpipe.methods.method import Ingredients, Look, Method
+from projpipe.methods.per_task_models import PerTaskModels, random_starts
+
+
+def build(given: Ingredients) -> PerTaskModels:
+    """The models at their starts, which are random."""
+    return PerTaskModels(given.student, given.tasks, random_starts(given.student, given.tasks, given.seed))
+
+
+SCRATCH = Method(
+    name="scratch",
+    look=Look("Per task, from scratch", "#56b4e9", "pentagon", "longdashdot"),
+    build=build,
+    per_task=True,
+    distils=False,
+)

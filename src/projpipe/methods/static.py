@@ -1,0 +1,38 @@
+"""The static projection: the same operator, whose factors no task changes."""
+
+from dataclasses import replace
+
+from projpipe.methods import projected
+from projpipe.methods.method import Ingredients, Look, Method
+from projpipe.projection.factors import Conditioning
+from projpipe.projection.operator import ProjectionOperator
+
+
+def build(given: Ingredients) -> ProjectionOperator:
+    """The operator at its start, all conditioning off."""
+    terms = Conditioning(**given.config.conditioning.model_dump())
+    return projected.operator(given, replace(terms, templates=0, rank=0, gates=False))
+
+
+STATIC = Method(
+    name="static",
+    look=Look("Static projection", "#e69f00", "square", "dash"),
+    build=build,
+    main=True,
+    described={
+        "classification": (
+            "The same operator without the look at the task: one small body for all tasks, with the rows of the "
+            "task&rsquo;s classes in its classifier. What <em>Projected</em> gains over it is what looking at the "
+            "task brings."
+        ),
+        "image_modeling": (
+            "The same operator with factors that do not look at the task: one small body for all tasks, with the "
+            "mean embedding of the task&rsquo;s classes in its weights. What <em>Projected</em> gains over it is "
+            "what looking at the task brings."
+        ),
+    },
+    told_apart={
+        "classification": "the same projection without a look at the task",
+        "image_modeling": "the same projection by factors that do not look at the task",
+    },
+)

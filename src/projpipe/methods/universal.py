@@ -1,0 +1,32 @@
+"""The universal conditional model: one small model for all tasks, trained from scratch and told its task."""
+
+from projpipe.methods.method import Ingredients, Look, Method
+from projpipe.methods.universal_model import UniversalModel
+
+
+def build(given: Ingredients) -> UniversalModel:
+    """The model at its start, which is random."""
+    return UniversalModel(given.source, given.student, given.config.conditioning.task_embed_dim, given.seed)
+
+
+UNIVERSAL = Method(
+    name="universal",
+    look=Look("Universal conditional", "#cc79a7", "triangle-up", "dot"),
+    build=build,
+    main=True,
+    described={
+        "classification": (
+            "One small model of the same size, trained from scratch on all tasks and told which one it is on (a "
+            "task token, and gains and shifts after each normalisation). The usual alternative."
+        ),
+        "image_modeling": (
+            "One small model of the same size, trained from scratch on all tasks and told which one it is on (the "
+            "mean of its embeddings of the task&rsquo;s classes is added to every token, a task token stands "
+            "before the first, and there are gains and shifts after each normalisation). The usual alternative."
+        ),
+    },
+    told_apart={
+        "classification": "a universal conditional model of its size",
+        "image_modeling": "a universal conditional model of its size",
+    },
+)
