@@ -8,9 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from projpipe.evaluation.break_even import break_even
+from projpipe.evaluation.break_even import BreakEven, break_even
+from projpipe.evaluation.comparison import ComparedTable, TrainedRow
 from projpipe.evaluation.cost import Cost
-from projpipe.evaluation.metrics import TEACHER_SEED, reduction, summarise
+from projpipe.evaluation.metrics import TEACHER_SEED, reduction
+from projpipe.evaluation.summary import summarise
 from projpipe.experiments.trial import PER_TASK, Part
 from projpipe.metric import Metric
 
@@ -58,19 +60,26 @@ def comparison_summary(
     metric: Metric,
     bootstrap_samples: int,
     seed: int,
-) -> dict[str, Any]:
+) -> dict[str, ComparedTable]:
     """Every table with its student, accuracies, differences, what training cost, and the break-even.
 
     Args:
         costs: {table: {"teacher", "student"}}.
     """
-    tables: dict[str, Any] = {}
+    tables: dict[str, ComparedTable] = {}
     for table, of_table in results.groupby("table", sort=False):
         own = [(part, outcome) for part, outcome in zip(parts, outcomes, strict=True) if part.table == table]
         first = own[0][0]
-        student, teacher = costs[str(table)]["student"], costs[str(table)]["teacher"]
+        size, student, teacher = first.config.student, costs[str(table)]["student"], costs[str(table)]["teacher"]
         tables[str(table)] = {
-            "student": {**first.config.student.model_dump(), **student},
+            "student": {
+                "embed_dim": size.embed_dim,
+                "depth": size.depth,
+                "num_heads": size.num_heads,
+                "mlp_ratio": size.mlp_ratio,
+                "params": student["params"],
+                "macs": student["macs"],
+            },
             "reduction": reduction(student, teacher),
             "steps": first.config.optimisation.steps,
             "seeds": sorted({part.seed for part, _ in own}),
@@ -85,7 +94,7 @@ def comparison_summary(
     return tables
 
 
-def _method(own: Sequence[tuple[Part, Mapping[str, Any]]]) -> dict[str, Any]:
+def _method(own: Sequence[tuple[Part, Mapping[str, Any]]]) -> TrainedRow:
     """One row, of a part a seed: scores are means over the seeds, costs are those of one of them."""
     part, outcome = own[0]
     histories = [outcome["history"] for _, outcome in own]
@@ -104,7 +113,7 @@ def _method(own: Sequence[tuple[Part, Mapping[str, Any]]]) -> dict[str, Any]:
     }
 
 
-def _break_even(first: Part, own: Sequence[tuple[Part, Mapping[str, Any]]]) -> dict[str, Any] | None:
+def _break_even(first: Part, own: Sequence[tuple[Part, Mapping[str, Any]]]) -> BreakEven | None:
     """Of a projector that stands first, against the distilled row that does best; None where there are not both."""
     if first.method != "projected":
         return None

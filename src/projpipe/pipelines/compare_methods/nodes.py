@@ -1,6 +1,5 @@
 """Nodes of the pipeline `compare_methods`."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,11 @@ from kedro.utils import find_kedro_project
 from torch import Tensor, nn
 
 from projpipe.config import CompareMethodsConfig, EvaluateConfig, TrainProjectorConfig
+from projpipe.evaluation.comparison import Comparison
 from projpipe.evaluation.comparison_tables import comparison_history, comparison_results, comparison_summary
 from projpipe.evaluation.cost import Cost, deployed_cost
-from projpipe.evaluation.latency import Latency, forward_latencies, machine, sampling_latencies
-from projpipe.evaluation.metrics import held_out_tasks, median_task
+from projpipe.evaluation.judged_tasks import held_out_tasks, median_task
+from projpipe.evaluation.latency import ComparisonTimings, compare_timings
 from projpipe.evaluation.scores import masked_scores
 from projpipe.experiments.comparison import run_comparison
 from projpipe.experiments.plan import check_parts, check_sampled, plan
@@ -82,12 +82,12 @@ def summarise(
     parts: Parts,
     outcomes: Outcomes,
     results: pd.DataFrame,
-    models: Mapping[str, nn.Module],
+    models: dict[str, nn.Module],
     dataset_card: dict[str, Any],
     objective: dict[str, Any],
     evaluate: EvaluateConfig,
     compare_methods: CompareMethodsConfig,
-) -> dict[str, Any]:
+) -> Comparison:
     """Every table with its student, accuracies, paired differences, training costs and break-even."""
     learned = objective_from_json(objective)
     costs: dict[str, Cost] = {name: deployed_cost(model, learned) for name, model in models.items()}
@@ -111,43 +111,24 @@ def summarise(
 
 
 def measure_latency(
-    models: Mapping[str, nn.Module], objective: dict[str, Any], evaluate: EvaluateConfig
-) -> dict[str, Any]:
+    models: dict[str, nn.Module], objective: dict[str, Any], evaluate: EvaluateConfig
+) -> ComparisonTimings:
     """Latency of the teacher and of every table's students."""
-    learned, settings = objective_from_json(objective), evaluate.latency
-    measured = {str(size): forward_latencies(models, learned, size, settings) for size in settings.batch_sizes}
-    sampling = sampling_latencies(models, learned, settings)
-    return {
-        "machine": machine(),
-        "threads": settings.threads,
-        "latency": {
-            table: {size: _against_teacher(table, of_size) for size, of_size in measured.items()}
-            for table in models
-            if table != "teacher"
-        },
-        "sampling": {table: _against_teacher(table, sampling) for table in sampling if table != "teacher"},
-    }
+    students = {table: model for table, model in models.items() if table != "teacher"}
+    return compare_timings(models["teacher"], students, objective_from_json(objective), evaluate.latency)
 
 
-def _against_teacher(table: str, measured: Mapping[str, Latency]) -> dict[str, float]:
-    return {
-        "teacher_ms": measured["teacher"]["median_ms"],
-        "student_ms": measured[table]["median_ms"],
-        "speedup": measured[table]["speedup"],
-    }
-
-
-def draw_differences(summary: dict[str, Any]) -> go.Figure:
+def draw_differences(summary: Comparison) -> go.Figure:
     """By how much the first method of each table is above the others."""
     return comparison_figures.differences_figure(summary)
 
 
-def draw_budgets(summary: dict[str, Any], history: pd.DataFrame) -> go.Figure:
+def draw_budgets(summary: Comparison, history: pd.DataFrame) -> go.Figure:
     """Learning curves of every table."""
     tables = list(history["table"].unique())
     return comparison_figures.budget_curves_figure(history, tables, METRICS[summary["metric"]])
 
 
-def write_markdown(summary: dict[str, Any], timings: dict[str, Any]) -> str:
+def write_markdown(summary: Comparison, timings: ComparisonTimings) -> str:
     """The comparison as a page of Markdown."""
     return comparison_markdown(summary, timings)
