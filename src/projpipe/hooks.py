@@ -139,14 +139,14 @@ def _check_tasks(catalog: CatalogProtocol) -> None:
 
 def _check_comparison(catalog: CatalogProtocol) -> None:
     """Refuse a comparison that cannot be, for which the teacher would otherwise be trained first."""
-    from projpipe.experiments.plan import check_parts, check_sampled, plan
+    from projpipe.experiments.plan import check_sampled, check_trials, plan
     from projpipe.objectives import OBJECTIVES
     from projpipe.teacher.create import planned_spec
 
     teacher = catalog.load("params:extract_teacher")
     comparison = catalog.load("params:compare_methods")
     parts = plan(comparison, catalog.load("params:train_projector"))
-    check_parts(parts, planned_spec(teacher), OBJECTIVES[teacher.objective.name])
+    check_trials(parts, planned_spec(teacher), OBJECTIVES[teacher.objective.name])
     check_sampled(comparison.sampled_tasks, catalog.load("params:split_tasks").held_out_tasks)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -65,8 +66,8 @@ class Metric:
         """Whether one value is better than another."""
         return one > other if self.higher_is_better else one < other
 
-    def verdict(self, interval: tuple[float, float]) -> str:
-        """What a 95 % interval of a difference says: 'better', 'worse' or 'no difference shown'.
+    def verdict(self, interval: Sequence[float]) -> str:
+        """What a 95 % interval [low, high] of a difference says: 'better', 'worse' or 'no difference shown'.
 
         One of no width is that of a single value, and shows nothing.
         """

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from projpipe.config import LatencyConfig
 from projpipe.evaluation.latency import (
     WARM_UP,
+    compare_timings,
     fixed_threads,
     forward_latencies,
     latencies,
@@ -107,3 +108,17 @@ def test_timings_cover_every_method_and_batch_size() -> None:
     assert found["sampling"] == {}  # classifiers draw no images
     assert found["num_classes"] == 2
     assert found["make_one_model_ms"].keys() == {"projected", "static"}
+
+
+def test_students_of_a_comparison_are_timed_against_the_teacher_that_is_no_table() -> None:
+    calls: list[tuple[str, int, int, bool]] = []
+    students = {"1x": Sleeper("1x", 0.002, calls), "4x": Sleeper("4x", 0.004, calls)}
+    config = LatencyConfig(batch_sizes=(1, 3), threads=1, repeats=5)
+    found = compare_timings(Sleeper("teacher", 0.008, calls), students, OBJECTIVE, config)
+
+    assert (found["threads"], found["sampling"]) == (1, {})  # classifiers draw nothing
+    assert {table: list(by_size) for table, by_size in found["latency"].items()} == {"1x": ["1", "3"], "4x": ["1", "3"]}
+    for by_size in found["latency"].values():
+        for measured in by_size.values():
+            assert measured["speedup"] == pytest.approx(measured["teacher_ms"] / measured["student_ms"], rel=0.01)
+    assert found["latency"]["1x"]["3"]["student_ms"] < found["latency"]["4x"]["3"]["student_ms"]

@@ -1,51 +1,34 @@
 import json
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from projpipe.config import StudentConfig
-from projpipe.errors import InputError
-from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics, median_task, reported_tasks, summarise
-from projpipe.metric import ACCURACY, BITS_PER_PIXEL
+from projpipe.evaluation.metrics import TEACHER_SEED, Metrics, build_metrics
 from projpipe.objectives import Classification
 
 STUDENT = StudentConfig(embed_dim=24, depth=2, num_heads=4, mlp_ratio=2.0)
 COSTS = {"teacher": {"params": 1000, "macs": 5000}, "projected": {"params": 90, "macs": 1000}}
 
 
-def table(scores: dict[tuple[str, int], list[float]]) -> pd.DataFrame:
-    """Tasks 0 and 1 are new combinations, task 2 has new classes."""
-    return pd.DataFrame(
-        [
-            {"method": method, "seed": seed, "task_id": task, "kind": kind, "strategy": "random", "score": score}
-            for (method, seed), row in scores.items()
-            for task, (kind, score) in enumerate(
-                zip(["new_combination", "new_combination", "new_class"], row, strict=True)
-            )
-        ]
-    ).sample(frac=1, random_state=0)
-
-
 @pytest.fixture
-def metrics(objective: Classification) -> dict[str, Any]:
-    results = table(
-        {
-            ("teacher", TEACHER_SEED): [0.9, 0.9, 0.8],
-            ("projected", 0): [0.8, 0.9, 0.6],
-            ("projected", 1): [0.9, 1.0, 0.8],
-            ("static", 0): [0.6, 0.7, 0.4],
-            ("static", 1): [0.7, 0.8, 0.6],
-            ("universal", 0): [0.9, 0.9, 0.6],
-            ("universal", 1): [0.8, 0.8, 0.8],
-        }
-    )
+def metrics(objective: Classification) -> Metrics:
+    results = pd.DataFrame(
+        [
+            {"method": "teacher", "seed": TEACHER_SEED, "score": 0.9},
+            {"method": "projected", "seed": 0, "score": 0.8},
+            {"method": "projected", "seed": 1, "score": 0.7},
+        ]
+    ).assign(task_id=0, kind="new_class", strategy="random")
     return build_metrics("digits", objective, results, COSTS, STUDENT, bootstrap_samples=400, seed=0)
 
 
-def test_the_form_is_that_of_metrics_json(metrics: dict[str, Any]) -> None:
+def test_the_form_is_that_of_metrics_json(metrics: Metrics) -> None:
     assert json.loads(json.dumps(metrics)) == metrics
+    assert list(metrics) == [
+        *("dataset", "objective", "metric", "higher_is_better", "teacher", "student", "reduction"),
+        *("results", "differences"),
+    ]
     assert {k: metrics[k] for k in ("dataset", "objective", "metric", "higher_is_better")} == {
         "dataset": "digits",
         "objective": "classification",
@@ -62,80 +45,7 @@ def test_the_form_is_that_of_metrics_json(metrics: dict[str, Any]) -> None:
         "mlp_ratio": 2.0,
     }
     assert metrics["reduction"] == {"params": 0.91, "macs": 0.8}
-    for by_kind in metrics["results"].values():
-        for cell in by_kind.values():
-            assert cell.keys() == {"mean", "ci95", "tasks"}
-
-
-def test_means_are_over_seeds_and_tasks_of_a_kind(metrics: dict[str, Any]) -> None:
-    found = metrics["results"]
-    assert found["projected"]["new_combination"]["mean"] == pytest.approx(0.9)
-    assert found["projected"]["new_combination"]["tasks"] == 2
-    assert found["projected"]["new_class"]["mean"] == pytest.approx(0.7)
-    assert found["teacher"]["new_class"] == {"mean": 0.8, "ci95": [0.8, 0.8], "tasks": 1}
-    assert "train" not in found["projected"]
-
-
-def test_differences_are_paired_by_seed_and_task(metrics: dict[str, Any]) -> None:
-    # Static is 0.2 below everywhere, so that the paired difference has no spread, while each method has.
-    found = metrics["differences"]["projected-static"]["new_combination"]
-    assert found == {"mean": 0.2, "ci95": [0.2, 0.2], "by_seed": [0.2, 0.2]}
-    low, high = metrics["results"]["static"]["new_combination"]["ci95"]
-    assert high > low
-    universal = metrics["differences"]["projected-universal"]["new_combination"]
-    assert (universal["mean"], universal["by_seed"]) == (pytest.approx(0.05), pytest.approx([-0.05, 0.15]))
-    teacher = metrics["differences"]["projected-teacher"]["new_combination"]
-    assert (teacher["mean"], teacher["by_seed"]) == (pytest.approx(0.0), pytest.approx([-0.05, 0.05]))
-
-
-def test_coherent_and_random_combinations_are_given_separately_where_there_are_both() -> None:
-    results = table({("projected", 0): [0.9, 0.5, 0.6], ("universal", 0): [0.6, 0.4, 0.1]})
-    results.loc[results["task_id"] == 0, "strategy"] = "group"
-    found = summarise(results, "projected", ACCURACY, bootstrap_samples=100, seed=0)
-    means = {kind: cell["mean"] for kind, cell in found["differences"]["projected-universal"].items()}
-    assert means == pytest.approx({"new_combination": 0.2, "coherent": 0.3, "random": 0.1, "new_class": 0.5})
-
-
-def test_no_interval_of_a_score_passes_what_a_score_can_be() -> None:
-    results = table({("projected", 0): [0.0, 1.0, 0.5], ("static", 0): [1.0, 0.0, 0.5]})
-    found = summarise(results, "projected", ACCURACY, bootstrap_samples=100, seed=0)
-    assert found["results"]["projected"]["new_combination"]["ci95"] == [0, 1]
-    assert found["differences"]["projected-static"]["new_combination"]["ci95"] == [-1, 1]
-    bits = summarise(results, "projected", BITS_PER_PIXEL, bootstrap_samples=100, seed=0)
-    low, high = bits["results"]["projected"]["new_combination"]["ci95"]
-    assert low == 0
-    assert high > 1
-
-
-def test_methods_are_compared_on_the_tasks_that_both_have() -> None:
-    results = table({("projected", 0): [0.9, 0.5, 0.6], ("distilled", 0): [0.6, 0.4, 0.1]})
-    few = results[~((results["method"] == "distilled") & (results["task_id"] > 0))]
-    found = summarise(few, "projected", ACCURACY, bootstrap_samples=100, seed=0)
-    assert found["differences"]["projected-distilled"].keys() == {"new_combination"}
-    assert found["differences"]["projected-distilled"]["new_combination"]["mean"] == pytest.approx(0.3)
-    assert found["results"]["distilled"]["new_combination"]["tasks"] == 1
-
-
-@pytest.fixture
-def tasks() -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "task_id": range(6),
-            "class_ids": [[0, 1, 2, 3, 4], np.array([0, 1]), [0, 1, 2, 3], [5, 6, 7], [1, 2, 3, 4, 5, 6], [1, 2]],
-            "kind": ["train", "new_combination", "new_combination", "new_class", "train", "validation"],
-        }
-    )
-
-
-def test_the_median_task_is_the_middle_one_of_the_held_out_tasks(tasks: pd.DataFrame) -> None:
-    assert median_task(tasks) == [5, 6, 7]
-
-
-def test_held_out_tasks_and_the_first_train_tasks_are_reported(tasks: pd.DataFrame) -> None:
-    assert list(reported_tasks(tasks, 1)["task_id"]) == [1, 2, 3, 0]
-    assert list(reported_tasks(tasks, 0)["task_id"]) == [1, 2, 3]
-
-
-def test_a_table_without_held_out_tasks_is_refused(tasks: pd.DataFrame) -> None:
-    with pytest.raises(InputError, match="no task of kind new_combination"):
-        median_task(tasks[tasks["kind"] == "train"])
+    assert metrics["results"]["teacher"] == {"new_class": {"mean": 0.9, "ci95": [0.9, 0.9], "tasks": 1}}
+    difference = metrics["differences"]["projected-teacher"]["new_class"]
+    assert list(difference) == ["mean", "ci95", "by_seed"]
+    assert (difference["mean"], difference["by_seed"]) == (-0.15, [-0.1, -0.2])

@@ -204,9 +204,9 @@ def test_a_browser_without_network_draws_all_figures(report: str, tmp_path: Path
 
 def test_every_task_has_a_row_with_the_mean_over_seeds(results: pd.DataFrame) -> None:
     rows = per_task_table(results)
-    assert [row["kind"] for row in rows] == ["new_combination"] * 12 + ["new_class"] * 4 + ["train"] * 4
-    of_task = results[(results["task_id"] == rows[3]["task_id"]) & (results["method"] == "static")]
-    assert rows[3]["score"]["static"] == pytest.approx(of_task["score"].mean())
+    assert [row.kind for row in rows] == ["new_combination"] * 12 + ["new_class"] * 4 + ["train"] * 4
+    of_task = results[(results["task_name"] == rows[3].name) & (results["method"] == "static")]
+    assert rows[3].scores["static"] == pytest.approx(of_task["score"].mean())
 
 
 def test_nested_parameters_are_flattened_to_dotted_names() -> None:

@@ -19,7 +19,8 @@ Changes = Annotated[dict[str, Any], AfterValidator(_without_seeds)]
 class ComparedMethod(Config):
     """One row of a comparison. `changes` are parameters of `train_projector`, nested as there.
 
-    `method` is one of `methods.registry`, which says so where it is not, before anything runs. `learning_rate` is needed where `train_projector` has none for the method.
+    `method` is one of `methods.registry`, which says so where it is not, before anything runs. `learning_rate` is
+    needed where `train_projector` has none for the method.
     """
 
     method: str

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import mean
-from typing import Any
 
 import pandas as pd
 
-from projpipe.evaluation.break_even import break_even
+from projpipe.evaluation.break_even import BreakEven, break_even
+from projpipe.evaluation.comparison import ComparedTable, SourceScore, TrainedRow
 from projpipe.evaluation.cost import Cost
-from projpipe.evaluation.metrics import TEACHER_SEED, reduction, summarise
+from projpipe.evaluation.metrics import TEACHER_SEED, reduction
+from projpipe.evaluation.summary import summarise
 from projpipe.experiments.outcome import Outcome
 from projpipe.experiments.trial import Trial
+from projpipe.methods.registry import METHODS
 from projpipe.metric import Metric
+from projpipe.training.history import last_kept
 
-Outcomes = Sequence[Mapping[str, Any]]
+Pairs = Sequence[tuple[Trial, Outcome]]
 OF_A_TASK = ["task_id", "task_name", "kind", "strategy", "num_classes", "images"]
 
 
-def comparison_results(parts: Sequence[Part], outcomes: Outcomes, teacher: pd.DataFrame, sampled: int) -> pd.DataFrame:
+def comparison_results(
+    trials: Sequence[Trial], outcomes: Sequence[Outcome], teacher: pd.DataFrame, sampled: int
+) -> pd.DataFrame:
     """Accuracy by table, row, seed and task.
 
     Args:
@@ -27,93 +32,108 @@ def comparison_results(parts: Sequence[Part], outcomes: Outcomes, teacher: pd.Da
             of `task_scores`.
         sampled: how many of the first tasks have models of their own.
     """
-    tables = dict.fromkeys(part.table for part in parts)
+    tables = dict.fromkeys(trial.table for trial in trials)
     rows = [teacher.assign(table=table, method="teacher", seed=TEACHER_SEED) for table in tables]
     tasks = teacher[OF_A_TASK]
-    for part, outcome in zip(parts, outcomes, strict=True):
-        judged = tasks.head(sampled) if part.method in PER_TASK else tasks
-        for row, scores in outcome["scores"].items():
-            name = part.name if row == "method" else row
-            rows.append(judged.assign(table=part.table, method=name, seed=part.seed, score=scores))
+    for trial, outcome in zip(trials, outcomes, strict=True):
+        judged = tasks.head(sampled) if METHODS[trial.method].per_task else tasks
+        for row, scores in outcome.scores.items():
+            name = trial.row if row == "method" else row
+            rows.append(judged.assign(table=trial.table, method=name, seed=trial.seed, score=scores))
     return pd.concat(rows, ignore_index=True)[["table", "method", "seed", *OF_A_TASK, "score"]]
 
 
-def comparison_history(parts: Sequence[Part], outcomes: Outcomes) -> pd.DataFrame:
+def comparison_history(trials: Sequence[Trial], outcomes: Sequence[Outcome]) -> pd.DataFrame:
     """Learning curves on the validation tasks, of the methods that have one model for all tasks."""
     frames = [
-        pd.DataFrame(outcome["history"])[["seed", "step", "validation_score"]].assign(
-            table=part.table, name=part.name, method=part.method
+        pd.DataFrame([row.to_json() for row in outcome.history])[["seed", "step", "validation_score"]].assign(
+            table=trial.table, name=trial.row, method=trial.method
         )
-        for part, outcome in zip(parts, outcomes, strict=True)
-        if part.method not in PER_TASK
+        for trial, outcome in zip(trials, outcomes, strict=True)
+        if not METHODS[trial.method].per_task
     ]
     columns = ["table", "name", "method", "seed", "step", "validation_score"]
     return pd.concat(frames, ignore_index=True)[columns]
 
 
 def comparison_summary(
-    parts: Sequence[Part],
-    outcomes: Outcomes,
+    trials: Sequence[Trial],
+    outcomes: Sequence[Outcome],
     results: pd.DataFrame,
     costs: Mapping[str, Mapping[str, Cost]],
     metric: Metric,
     bootstrap_samples: int,
     seed: int,
-) -> dict[str, Any]:
+) -> dict[str, ComparedTable]:
     """Every table with its student, accuracies, differences, what training cost, and the break-even.
 
     Args:
         costs: {table: {"teacher", "student"}}.
     """
-    tables: dict[str, Any] = {}
+    tables: dict[str, ComparedTable] = {}
     for table, of_table in results.groupby("table", sort=False):
-        own = [(part, outcome) for part, outcome in zip(parts, outcomes, strict=True) if part.table == table]
+        own = [(trial, outcome) for trial, outcome in zip(trials, outcomes, strict=True) if trial.table == table]
         first = own[0][0]
-        student, teacher = costs[str(table)]["student"], costs[str(table)]["teacher"]
+        size, student, teacher = first.config.student, costs[str(table)]["student"], costs[str(table)]["teacher"]
         tables[str(table)] = {
-            "student": {**first.config.student.model_dump(), **student},
+            "student": {
+                "embed_dim": size.embed_dim,
+                "depth": size.depth,
+                "num_heads": size.num_heads,
+                "mlp_ratio": size.mlp_ratio,
+                "params": student["params"],
+                "macs": student["macs"],
+            },
             "reduction": reduction(student, teacher),
             "steps": first.config.optimisation.steps,
-            "seeds": sorted({part.seed for part, _ in own}),
-            "reference": first.name,
+            "seeds": sorted({trial.seed for trial, _ in own}),
+            "reference": first.row,
             "methods": {
-                name: _method([pair for pair in own if pair[0].name == name])
-                for name in dict.fromkeys(part.name for part, _ in own)
+                name: _method([pair for pair in own if pair[0].row == name])
+                for name in dict.fromkeys(trial.row for trial, _ in own)
             },
-            **summarise(of_table, first.name, metric, bootstrap_samples, seed),
+            **summarise(of_table, first.row, metric, bootstrap_samples, seed),
             "break_even": _break_even(first, own),
         }
     return tables
 
 
-def _method(own: Sequence[tuple[Part, Mapping[str, Any]]]) -> dict[str, Any]:
-    """One row, of a part a seed: scores are means over the seeds, costs are those of one of them."""
-    part, outcome = own[0]
-    histories = [outcome["history"] for _, outcome in own]
-    best = [[row for row in history if row["kept"]][-1] for history in histories]
-    before = [history[0]["source_score"] for history in histories]
-    after = [row["source_score"] for row in best]
+def _method(own: Pairs) -> TrainedRow:
+    """One row, of a trial a seed: scores are means over the seeds, costs are those of one of them."""
+    trial, outcome = own[0]
+    histories = [outcome.history for _, outcome in own]
+    best = [last_kept(history) for history in histories]
     return {
-        "method": part.method,
-        "learning_rate": part.learning_rate,
-        "parameters": part.config.model_dump(mode="json", exclude={"seeds", "learning_rates", "ray"}),
-        "steps": histories[0][-1]["step"],
-        "validation_score": mean(row["validation_score"] for row in best),
-        "training_flops": histories[0][-1]["step"] * outcome["flops_per_step"],
-        "flops_to_make": outcome["flops_to_make"],
-        "source_score": None if before[0] is None else {"before": mean(before), "after": mean(after)},
+        "method": trial.method,
+        "learning_rate": trial.learning_rate,
+        "parameters": trial.config.model_dump(mode="json", exclude={"seeds", "learning_rates", "ray"}),
+        "steps": histories[0][-1].step,
+        "validation_score": mean(row.validation_score for row in best),
+        "training_flops": histories[0][-1].step * outcome.flops_per_step,
+        "flops_to_make": outcome.flops_to_make,
+        "source_score": _source_score(own),
     }
 
 
-def _break_even(first: Part, own: Sequence[tuple[Part, Mapping[str, Any]]]) -> dict[str, Any] | None:
+def _source_score(own: Pairs) -> SourceScore | None:
+    """That of a source that is tuned, at its start and as it is kept; None where it is frozen."""
+    before = [outcome.history[0].source_score for _, outcome in own]
+    after = [last_kept(outcome.history).source_score for _, outcome in own]
+    known = [score for score in (*before, *after) if score is not None]
+    if len(known) < 2 * len(own):
+        return None
+    return {"before": mean(known[: len(own)]), "after": mean(known[len(own) :])}
+
+
+def _break_even(first: Trial, own: Pairs) -> BreakEven | None:
     """Of a projector that stands first, against the distilled row that does best; None where there are not both."""
     if first.method != "projected":
         return None
-    by_row: dict[str, list[Mapping[str, Any]]] = {}
-    for part, outcome in own:
-        by_row.setdefault(part.name, []).append(outcome)
-    distilled = dict.fromkeys(part.name for part, _ in own if part.method == "distilled")
-    found = [break_even(by_row[first.name], by_row[name]) for name in distilled]
+    by_row: dict[str, list[Outcome]] = {}
+    for trial, outcome in own:
+        by_row.setdefault(trial.row, []).append(outcome)
+    distilled = dict.fromkeys(trial.row for trial, _ in own if trial.method == "distilled")
+    found = [break_even(by_row[first.row], by_row[name]) for name in distilled]
     # The least that reaches the projector's score; where none does, the most that was tried.
     return min(
         found,

@@ -51,6 +51,27 @@ class Timings(TypedDict):
     make_one_model_ms: dict[str, float]
 
 
+class SpeedUp(TypedDict):
+    """Median milliseconds of the teacher and of a table's student, and how many times faster the student is."""
+
+    teacher_ms: float
+    student_ms: float
+    speedup: float
+
+
+class ComparisonTimings(TypedDict):
+    """The content of a comparison's `timings.json`.
+
+    `latency` is {table: {batch size: SpeedUp}}, `sampling` is {table: SpeedUp} of drawing one image, empty where models
+    draw none.
+    """
+
+    machine: str
+    threads: int
+    latency: dict[str, dict[str, SpeedUp]]
+    sampling: dict[str, SpeedUp]
+
+
 def measure_timings(
     teacher: nn.Module,
     specialisers: Mapping[str, Callable[[Sequence[int]], nn.Module]],
@@ -75,6 +96,24 @@ def measure_timings(
         make_one_model_ms={
             method: time_to_make(specialise, tasks, config.threads) for method, specialise in specialisers.items()
         },
+    )
+
+
+def compare_timings(
+    teacher: nn.Module, students: Mapping[str, nn.Module], objective: Objective, config: LatencyConfig
+) -> ComparisonTimings:
+    """How much faster than the teacher the student of every table is; `students` are {table: model}."""
+    models = {"teacher": teacher, **students}
+    by_batch = {str(size): forward_latencies(models, objective, size, config) for size in config.batch_sizes}
+    sampling = sampling_latencies(models, objective, config)
+    return ComparisonTimings(
+        machine=machine(),
+        threads=config.threads,
+        latency={
+            table: {size: _against_teacher(table, measured) for size, measured in by_batch.items()}
+            for table in students
+        },
+        sampling={table: _against_teacher(table, sampling) for table in students if sampling},
     )
 
 
@@ -146,6 +185,14 @@ def _seconds(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
+
+
+def _against_teacher(table: str, measured: Mapping[str, Latency]) -> SpeedUp:
+    return SpeedUp(
+        teacher_ms=measured["teacher"]["median_ms"],
+        student_ms=measured[table]["median_ms"],
+        speedup=measured[table]["speedup"],
+    )
 
 
 def _summary(seconds: np.ndarray, teacher: np.ndarray) -> Latency:

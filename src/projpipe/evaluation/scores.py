@@ -1,7 +1,7 @@
 """The score of every task's model on the test images of the task's classes."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pandas as pd
 import torch
@@ -68,7 +68,7 @@ def _scores(
     labels: Tensor,
     tasks: pd.DataFrame,
 ) -> dict[Maker, pd.DataFrame]:
-    records: dict[Maker, list[dict[str, Any]]] = {maker: [] for maker in makers}
+    records: dict[Maker, list[dict[str, object]]] = {maker: [] for maker in makers}
     for task in tasks.to_dict(orient="records"):
         classes = [int(class_id) for class_id in task["class_ids"]]
         rows, places = images_of_task(labels, classes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,3 +36,17 @@ class Outcome:
     @classmethod
     def from_json(cls, outcome: Mapping[str, Any]) -> Outcome:
         return cls(**{**outcome, "history": [HistoryRow.from_json(row) for row in outcome["history"]]})
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Those of all trials of a comparison, in order."""
+
+    each: list[Outcome]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [outcome.to_json() for outcome in self.each]
+
+    @classmethod
+    def from_json(cls, outcomes: Sequence[Mapping[str, Any]]) -> Outcomes:
+        return cls([Outcome.from_json(outcome) for outcome in outcomes])

@@ -1,4 +1,4 @@
-"""The parts of a comparison: every method of every table with every seed, refused where they do not fit."""
+"""The trials of a comparison: every method of every table with every seed, refused where they do not fit."""
 
 from __future__ import annotations
 
@@ -17,23 +17,22 @@ from projpipe.objectives import Objective
 from projpipe.transformer.spec import TransformerSpec
 
 
-
-def check_parts(parts: Sequence[Trial], teacher: TransformerSpec, objective: Objective | type[Objective]) -> None:
+def check_trials(trials: Sequence[Trial], teacher: TransformerSpec, objective: Objective | type[Objective]) -> None:
     """Refuse what does not fit a teacher, which may not be trained yet.
 
     Raises:
         InputError: a student is not smaller than the teacher, or a method is not there for the objective, with the
             table and the row; or no row is of a model for all tasks.
     """
-    if all(registry.METHODS[part.method].per_task for part in parts):
+    if all(registry.METHODS[trial.method].per_task for trial in trials):
         raise InputError(
             "compare_methods.tables: every row trains a model for each task; add one for all tasks, such as projected, "
             "to set them against"
         )
-    for part in parts:
-        teacher.student(**part.config.student.model_dump(), place=part.place)
-        if registry.METHODS[part.method].per_task and not objective.per_task:
-            raise InputError(f"{part.place}: {part.method} is not there for {objective.name}; leave it out")
+    for trial in trials:
+        teacher.student(**trial.config.student.model_dump(), place=trial.place)
+        if registry.METHODS[trial.method].per_task and not objective.per_task:
+            raise InputError(f"{trial.place}: {trial.method} is not there for {objective.name}; leave it out")
 
 
 def reserved_names() -> set[str]:
@@ -55,13 +54,13 @@ def check_sampled(count: int, held_out: int) -> None:
 
 
 def plan(config: CompareMethodsConfig, base: TrainProjectorConfig) -> list[Trial]:
-    """All parts of a comparison, table by table.
+    """All trials of a comparison, table by table.
 
     Raises:
         InputError: a change is no parameter of `train_projector` or out of range, a learning rate is missing, a name
             stands there twice or is taken, or controls are asked of what does not look at the task.
     """
-    parts: list[Trial] = []
+    trials: list[Trial] = []
     tables = [table.name for table in config.tables]
     if repeated := {name for name in tables if tables.count(name) > 1}:
         raise InputError(f"compare_methods.tables: {min(repeated)!r} stands there twice; give one of them another name")
@@ -83,11 +82,11 @@ def plan(config: CompareMethodsConfig, base: TrainProjectorConfig) -> list[Trial
             controls = table.controls and position == 0
             if controls and method.method != "projected":
                 raise InputError(f"{place}.controls: {name!r} does not look at the task; put a projected row first")
-            parts += [
+            trials += [
                 Trial(table.name, name, method.method, resolved.model_copy(update={"seeds": (seed,)}), rate, controls)
                 for seed in table.seeds
             ]
-    return parts
+    return trials
 
 
 def _resolve(

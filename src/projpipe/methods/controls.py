@@ -21,7 +21,9 @@ class Control:
 
 
 CONTROLS = {
-    "shuffled": Control(Look("Projected, another task's embedding", "#56b4e9", "circle-open"), "another task's embedding"),
+    "shuffled": Control(
+        Look("Projected, another task's embedding", "#56b4e9", "circle-open"), "another task's embedding"
+    ),
     "mean": Control(
         Look("Projected, mean embedding", "#009e73", "square-open"), "the mean embedding of the training tasks"
     ),

@@ -1,11 +1,11 @@
 """What a reader should keep in mind about a report, decided by rules on its figures."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import pandas as pd
 
 from projpipe.evaluation.latency import Timings
+from projpipe.evaluation.metrics import Metrics
 from projpipe.metric import ACCURACY, METRICS
 from projpipe.reporting.formats import latencies_of
 from projpipe.reporting.looks import KIND_NAMES, METHOD_NAMES
@@ -20,12 +20,12 @@ FEW_SEEDS, FEW_TASKS, NOISY = 5, 10, 0.2
 CEILINGS = {ACCURACY.name: 0.97}  # of metrics that have an end to come near to
 
 
-def caveats(metrics: Mapping[str, Any], timings: Timings, results: pd.DataFrame) -> list[str]:
+def caveats(metrics: Metrics, timings: Timings, results: pd.DataFrame) -> list[str]:
     """Sentences for the section on limits; each stands there because a rule on the figures holds."""
     return [*_differences(metrics), *_samples(metrics, results), *_speed(metrics, timings)]
 
 
-def _differences(metrics: Mapping[str, Any]) -> Iterator[str]:
+def _differences(metrics: Metrics) -> Iterator[str]:
     metric = METRICS[metrics["metric"]]
     for name, by_kind in metrics["differences"].items():
         other = name.removeprefix("projected-")
@@ -60,7 +60,7 @@ def _listed(kinds: list[str]) -> str:
     return " and on ".join(KIND_NAMES[kind] for kind in kinds)
 
 
-def _samples(metrics: Mapping[str, Any], results: pd.DataFrame) -> Iterator[str]:
+def _samples(metrics: Metrics, results: pd.DataFrame) -> Iterator[str]:
     seeds = results.loc[results["method"] == "projected", "seed"].nunique()
     if seeds == 1:
         yield "Methods were trained with one seed: intervals hold the spread of tasks alone, not that of training runs."
@@ -82,7 +82,7 @@ def _samples(metrics: Mapping[str, Any], results: pd.DataFrame) -> Iterator[str]
     yield "One teacher, one data set and one training budget: with longer training the order of methods can change."
 
 
-def _ceiling(metrics: Mapping[str, Any]) -> Iterator[str]:
+def _ceiling(metrics: Metrics) -> Iterator[str]:
     ceiling = CEILINGS.get(metrics["metric"])
     means = [
         by_kind["new_combination"]["mean"]
@@ -96,7 +96,7 @@ def _ceiling(metrics: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _speed(metrics: Mapping[str, Any], timings: Timings) -> Iterator[str]:
+def _speed(metrics: Metrics, timings: Timings) -> Iterator[str]:
     fewer_macs = metrics["teacher"]["macs"] / metrics["student"]["macs"]
     speedups = {at: measured["speedup"] for at, measured in latencies_of(timings, "projected").items()}
     slow = [at for at, speedup in speedups.items() if speedup < fewer_macs / 2]

@@ -1,16 +1,16 @@
 """A comparison of methods drawn: its paired differences and its learning curves, a panel for every table."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from projpipe.evaluation.comparison import ComparedTable, Comparison
 from projpipe.metric import METRICS, Metric
-from projpipe.reporting.comparison_page import compared_with_reference, row_name
 from projpipe.reporting.figures import draw_curves
 from projpipe.reporting.looks import KIND_NAMES, QUIET, broken, curve_styles, escaped, finish
+from projpipe.reporting.rows import compared_with_reference, row_name
 
 KIND_MARKS = {
     "new_combination": ("#0072b2", "circle"),
@@ -22,7 +22,7 @@ KIND_MARKS = {
 GAP = 55  # pixels between panels, for the title of the lower one
 
 
-def differences_figure(summary: Mapping[str, Any]) -> go.Figure:
+def differences_figure(summary: Comparison) -> go.Figure:
     """Forest plot: a panel a table, a row for every method the reference is compared with, a mark a kind of task.
 
     A mark is the paired difference, reference minus method, in the steps of the metric; its line is the 95 % interval.
@@ -87,7 +87,7 @@ def budget_curves_figure(history: pd.DataFrame, tables: Sequence[str], metric: M
 
 
 def _draw_differences(
-    figure: go.Figure, panel: int, table: Mapping[str, Any], kind: str, metric: Metric, offset: float
+    figure: go.Figure, panel: int, table: ComparedTable, kind: str, metric: Metric, offset: float
 ) -> None:
     """Draw the differences on one kind of task into a panel, `offset` below the middle of each row."""
     compared = enumerate(compared_with_reference(table))

@@ -5,27 +5,24 @@ under the name of its method.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from projpipe.experiments.trial import PER_TASK
+from projpipe.evaluation.break_even import BreakEven
+from projpipe.evaluation.comparison import ComparedTable, Comparison, Provenance, SourceScore
+from projpipe.evaluation.latency import ComparisonTimings, SpeedUp
+from projpipe.evaluation.metrics import Size
+from projpipe.evaluation.summary import Difference, Measured
 from projpipe.metric import METRICS, Metric
 from projpipe.reporting.caveats import FEW_SEEDS
 from projpipe.reporting.formats import count, percent
-from projpipe.reporting.looks import KIND_NAMES, METHOD_NAMES, tasks
+from projpipe.reporting.looks import KIND_NAMES, tasks
+from projpipe.reporting.rows import NOTE, compared_with_reference, judged_on_sample, row_name
 
-NONE, NOTE = "\N{EN DASH}", " \N{SUPERSCRIPT ONE}"
+NONE = "\N{EN DASH}"
 
 
-def comparison_markdown(summary: Mapping[str, Any], timings: Mapping[str, Any]) -> str:
-    """The document: for every table scores, paired differences, what training took, break-even and latency.
-
-    Args:
-        summary: dataset, metric, teacher, sampled_tasks, tables and provenance. A row's `source_score` is None or
-            {"before", "after"}.
-        timings: machine, threads, latency by table and batch size, and sampling by table, empty where there is
-            nothing to sample.
-    """
+def comparison_markdown(summary: Comparison, timings: ComparisonTimings) -> str:
+    """The document: for every table scores, paired differences, what training took, break-even and latency."""
     metric = METRICS[summary["metric"]]
     blocks = [f"# Methods compared on {_text(summary['dataset'])}", _reading(metric, summary["teacher"])]
     for name, table in summary["tables"].items():
@@ -33,19 +30,7 @@ def comparison_markdown(summary: Mapping[str, Any], timings: Mapping[str, Any]) 
     return "\n\n".join([*blocks, *_provenance(summary["provenance"])]) + "\n"
 
 
-def row_name(name: str, table: Mapping[str, Any]) -> str:
-    """What people call a row: the name a user gave it, or that of its method."""
-    trained = table["methods"].get(name)
-    return METHOD_NAMES.get(name, name) if trained is None or trained["method"] == name else name
-
-
-def compared_with_reference(table: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Names of the rows that the reference is compared with, and the differences by kind."""
-    for key, by_kind in table["differences"].items():
-        yield key.removeprefix(f"{table['reference']}-"), by_kind
-
-
-def _reading(metric: Metric, teacher: Mapping[str, Any]) -> str:
+def _reading(metric: Metric, teacher: Size) -> str:
     title = metric.title.capitalize()
     scores = f"{title} is in {metric.unit}, with its" if metric.unit else f"{title}, {metric.direction}, have their"
     direction = "" if metric.higher_is_better else ", where a negative one is a gain"
@@ -58,7 +43,7 @@ def _reading(metric: Metric, teacher: Mapping[str, Any]) -> str:
     )
 
 
-def _table_blocks(table: Mapping[str, Any], metric: Metric, summary: Mapping[str, Any]) -> Iterator[str]:
+def _table_blocks(table: ComparedTable, metric: Metric, summary: Comparison) -> Iterator[str]:
     """Everything about one table but its heading and its latency."""
     yield _setting(table, summary["teacher"])
     yield _scores(table, metric)
@@ -79,11 +64,11 @@ def _table_blocks(table: Mapping[str, Any], metric: Metric, summary: Mapping[str
         yield _break_even(table["break_even"], metric)
 
 
-def _tunes_source(table: Mapping[str, Any]) -> bool:
+def _tunes_source(table: ComparedTable) -> bool:
     return any(trained["source_score"] is not None for trained in table["methods"].values())
 
 
-def _setting(table: Mapping[str, Any], teacher: Mapping[str, Any]) -> str:
+def _setting(table: ComparedTable, teacher: Size) -> str:
     student, reduction, seeds = table["student"], table["reduction"], table["seeds"]
     return (
         f"Student: embed_dim {student['embed_dim']}, depth {student['depth']}, num_heads {student['num_heads']}, "
@@ -102,7 +87,7 @@ def _of_few_seeds(seeds: int) -> str:
     return ""
 
 
-def _scores(table: Mapping[str, Any], metric: Metric) -> str:
+def _scores(table: ComparedTable, metric: Metric) -> str:
     results = table["results"]
     most = {
         kind: max(cells[kind]["tasks"] for cells in results.values() if kind in cells)
@@ -110,7 +95,7 @@ def _scores(table: Mapping[str, Any], metric: Metric) -> str:
         if any(kind in cells for cells in results.values())
     }
 
-    def cell(measured: Mapping[str, Any]) -> str:
+    def cell(measured: Measured) -> str:
         low, high = measured["ci95"]
         return f"{metric.text(measured['mean'])} [{metric.text(low)}, {metric.text(high)}]"
 
@@ -123,16 +108,16 @@ def _scores(table: Mapping[str, Any], metric: Metric) -> str:
     )
 
 
-def _differences(table: Mapping[str, Any], metric: Metric) -> str:
+def _differences(table: ComparedTable, metric: Metric) -> str:
     compared = list(compared_with_reference(table))
     kinds = [kind for kind in KIND_NAMES if any(kind in cells for _, cells in compared)]
 
-    def cell(difference: Mapping[str, Any]) -> str:
+    def cell(difference: Difference) -> str:
         low, high = (metric.difference(bound).lstrip("+") for bound in difference["ci95"])
         text = f"{metric.difference(difference['mean'])} [{low}, {high}]"
         return text if metric.verdict(difference["ci95"]) == "no difference shown" else f"**{text}**"
 
-    def by_seed(difference: Mapping[str, Any]) -> str:
+    def by_seed(difference: Difference) -> str:
         return ", ".join(metric.difference(mean) for mean in difference["by_seed"])
 
     columns = [(KIND_NAMES[kind], kind, cell) for kind in kinds]
@@ -147,10 +132,10 @@ def _differences(table: Mapping[str, Any], metric: Metric) -> str:
     )
 
 
-def _training(table: Mapping[str, Any], metric: Metric) -> str:
+def _training(table: ComparedTable, metric: Metric) -> str:
     methods, tuned = table["methods"], _tunes_source(table)
 
-    def source(score: Mapping[str, float] | None) -> str:
+    def source(score: SourceScore | None) -> str:
         return NONE if score is None else f"{metric.text(score['before'])} → {metric.text(score['after'])}"
 
     return _grid(
@@ -176,7 +161,7 @@ def _training(table: Mapping[str, Any], metric: Metric) -> str:
     )
 
 
-def _break_even(found: Mapping[str, Any], metric: Metric) -> str:
+def _break_even(found: BreakEven, metric: Metric) -> str:
     steps, per_task = f"{found['steps_per_task']:,.0f}", _operations(found["flops_per_task"])
     score = f"the projector's {metric.title} on validation images of the sampled tasks"
     if found["reached"]:
@@ -201,7 +186,7 @@ def _break_even(found: Mapping[str, Any], metric: Metric) -> str:
     return f"**Break-even.** {lead} {costs} The teacher's own forward passes are counted on neither side."
 
 
-def _latency(timings: Mapping[str, Any], table: str) -> str:
+def _latency(timings: ComparisonTimings, table: str) -> str:
     threads = timings["threads"]
     measured = [f"batch {size}: {_times(of_size, decimals=2)}" for size, of_size in timings["latency"][table].items()]
     if timings["sampling"]:
@@ -209,14 +194,14 @@ def _latency(timings: Mapping[str, Any], table: str) -> str:
     return f"Latency on {_text(timings['machine'])} with {threads} thread{'s' * (threads > 1)}: {'; '.join(measured)}."
 
 
-def _times(found: Mapping[str, float], decimals: int) -> str:
+def _times(found: SpeedUp, decimals: int) -> str:
     return (
         f"teacher {found['teacher_ms']:.{decimals}f} ms, student {found['student_ms']:.{decimals}f} ms "
         f"({found['speedup']:.1f} times as fast)"
     )
 
 
-def _provenance(provenance: Mapping[str, Any]) -> list[str]:
+def _provenance(provenance: Provenance) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
     return [
         "## How this was made",
@@ -225,12 +210,7 @@ def _provenance(provenance: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def judged_on_sample(name: str, table: Mapping[str, Any]) -> bool:
-    """Whether a row is of models that are made for single tasks, and only for the sampled ones."""
-    return name == "pruned_only" or table["methods"].get(name, {}).get("method") in PER_TASK
-
-
-def _row(name: str, table: Mapping[str, Any]) -> str:
+def _row(name: str, table: ComparedTable) -> str:
     return _text(row_name(name, table)) + NOTE * judged_on_sample(name, table)
 
 

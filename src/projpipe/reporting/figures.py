@@ -4,12 +4,12 @@ Scores are as stored in the tables, and as the metric writes them on the axes: a
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from projpipe.evaluation.summary import Score
 from projpipe.metric import Metric
 from projpipe.reporting.looks import (
     COLOURS,
@@ -26,10 +26,10 @@ from projpipe.reporting.looks import (
 )
 
 
-def scores_figure(results: Mapping[str, Mapping[str, Mapping[str, Any]]], metric: Metric) -> go.Figure:
+def scores_figure(results: Mapping[str, Mapping[str, Score]], metric: Metric) -> go.Figure:
     """Mean score of every method on every kind of task, with its 95 % interval.
 
-    `results` is the entry of that name in the metrics: {method: {kind: {"mean", "ci95": [low, high], "tasks"}}}.
+    `results` is the entry of that name in the metrics: {method: {kind: Score}}.
     """
     figure = go.Figure()
     for method, by_kind in results.items():

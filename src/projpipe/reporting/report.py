@@ -1,7 +1,8 @@
 """The HTML report: one file that opens without a network and without knowing the project."""
 
 import platform
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.latency import Timings
+from projpipe.evaluation.metrics import Metrics
 from projpipe.metric import METRICS
 from projpipe.reporting.caveats import TOLD, caveats
 from projpipe.reporting.formats import count, percent
@@ -23,7 +25,7 @@ PACKAGES = ("projpipe", "torch", "timm", "kedro", "ray", "optuna", "numpy", "pan
 
 
 def render_report(
-    metrics: Mapping[str, Any],
+    metrics: Metrics,
     costs: Mapping[str, Cost],
     timings: Timings,
     results: pd.DataFrame,
@@ -39,7 +41,7 @@ def render_report(
     pipeline.
     Names of classes, tasks and data sets are escaped, as they come from folders.
     """
-    settings = {f"{name}.{key}": value for name, model in parameters.items() for key, value in flatten(_plain(model))}
+    settings = flatten({name: model.model_dump(mode="json") for name, model in parameters.items()})
     template = environment().get_template("report.html.j2")
     return template.render(
         metrics=metrics,
@@ -54,7 +56,7 @@ def render_report(
         teacher_card=dict(flatten({k: v for k, v in teacher_card.items() if k not in ("data", "versions")})),
         dataset_card=dataset_card,
         training=parameters["train_projector"],
-        settings=settings,
+        settings=dict(settings),
         caveats=caveats(metrics, timings, results),
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
         method_names=METHOD_NAMES,
@@ -76,26 +78,40 @@ def environment() -> Environment:
     return env
 
 
-def per_task_table(results: pd.DataFrame) -> list[dict[Hashable, Any]]:
-    """One record a task: name, kind, num_classes, images, and under 'score' the mean over seeds by method."""
-    keys = ["kind", "task_id", "task_name", "num_classes", "images"]
-    tasks = results[keys].drop_duplicates().to_dict(orient="records")
-    score = results.pivot_table(index="task_id", columns="method", values="score", aggfunc="mean")
-    tasks.sort(key=lambda task: (list(KIND_NAMES).index(task["kind"]), task["task_id"]))
-    return [{**task, "score": score.loc[task["task_id"]].to_dict()} for task in tasks]
+@dataclass(frozen=True)
+class TaskRow:
+    """One task, and the mean score over seeds of every method on it."""
+
+    name: str
+    kind: str
+    num_classes: int
+    images: int
+    scores: Mapping[str, float]
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def per_task_table(results: pd.DataFrame) -> list[TaskRow]:
+    """One row a task, kind by kind. `results` has the columns of `schemas.RESULTS`."""
+    tasks = results.drop_duplicates("task_id").to_dict(orient="records")
+    scores = results.pivot_table(index="task_id", columns="method", values="score", aggfunc="mean")
+    return [
+        TaskRow(
+            name=task["task_name"],
+            kind=task["kind"],
+            num_classes=task["num_classes"],
+            images=task["images"],
+            scores={str(method): score for method, score in scores.loc[task["task_id"]].items()},
+        )
+        for task in sorted(tasks, key=lambda task: (list(KIND_NAMES).index(task["kind"]), task["task_id"]))
+    ]
+
+
+def flatten(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     """Leaves of a nested mapping under dotted names; lists become text."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, list) else value
-
-
-def _plain(model: BaseModel) -> dict[str, Any]:
-    return model.model_dump(mode="json")
 
 
 def _fragment(name: str, figure: go.Figure) -> str:

@@ -2,32 +2,34 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from projpipe.evaluation.comparison import ComparedTable, Comparison
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.latency import Timings
+from projpipe.evaluation.metrics import Metrics
+from projpipe.evaluation.summary import Measured
 from projpipe.metric import METRICS, Metric
-from projpipe.reporting.comparison_page import NOTE, judged_on_sample, row_name
 from projpipe.reporting.formats import count, latencies_of
 from projpipe.reporting.looks import METHOD_NAMES
+from projpipe.reporting.rows import NOTE, compared_with_reference, judged_on_sample, row_name
 
 SHOWN_KINDS = ("new_combination", "new_class")
 
 
 def print_closing_table(
-    metrics: Mapping[str, Any], costs: Mapping[str, Cost], timings: Timings, report: Path, console: Console
+    metrics: Metrics, costs: Mapping[str, Cost], timings: Timings, report: Path, console: Console
 ) -> None:
     """Print the closing table, and where the report is."""
     console.print(closing_table(metrics, costs, timings))
     console.print(Text(f"Report: {report}"), soft_wrap=True)
 
 
-def closing_table(metrics: Mapping[str, Any], costs: Mapping[str, Cost], timings: Timings) -> Table:
+def closing_table(metrics: Metrics, costs: Mapping[str, Cost], timings: Timings) -> Table:
     """Scores with 95 % intervals, parameters, compute and latency of every method, as a table for the terminal."""
     metric = METRICS[metrics["metric"]]
     kinds = [kind for kind in SHOWN_KINDS if kind in metrics["results"]["teacher"]]
@@ -51,7 +53,7 @@ def closing_table(metrics: Mapping[str, Any], costs: Mapping[str, Cost], timings
     return table
 
 
-def print_comparison(summary: Mapping[str, Any], page: Path, console: Console) -> None:
+def print_comparison(summary: Comparison, page: Path, console: Console) -> None:
     """Print a table of scores and differences for every table of a comparison, and where its page is."""
     metric = METRICS[summary["metric"]]
     for name, table in summary["tables"].items():
@@ -59,9 +61,10 @@ def print_comparison(summary: Mapping[str, Any], page: Path, console: Console) -
     console.print(Text(f"Comparison: {page}"), soft_wrap=True)
 
 
-def comparison_table(title: str, compared: Mapping[str, Any], metric: Metric) -> Table:
+def comparison_table(title: str, compared: ComparedTable, metric: Metric) -> Table:
     """Score of every row with its 95 % interval, and by how much the reference is above it, for the terminal."""
     results, reference = compared["results"], compared["reference"]
+    differences = dict(compared_with_reference(compared))
     kinds = [kind for kind in SHOWN_KINDS if any(kind in cells for cells in results.values())]
     seeds = f"{len(compared['seeds'])} seed{'s' * (len(compared['seeds']) > 1)}"
     first, step = row_name(reference, compared), metric.step
@@ -76,11 +79,10 @@ def comparison_table(title: str, compared: Mapping[str, Any], metric: Metric) ->
         table.add_column(kind.replace("_", "\n"), justify="right", no_wrap=True)
         table.add_column(lead, justify="right", no_wrap=True)
     for name, cells in results.items():
-        differences = compared["differences"].get(f"{reference}-{name}", {})
         columns = [
             _measured(metric, write, found[kind]) if kind in found else Text("\N{EN DASH}")
             for kind in kinds
-            for write, found in ((metric.text, cells), (metric.difference, differences))
+            for write, found in ((metric.text, cells), (metric.difference, differences.get(name, {})))
         ]
         table.add_row(Text(row_name(name, compared) + NOTE * judged_on_sample(name, compared)), *columns)
     if any(judged_on_sample(name, compared) for name in results):
@@ -89,7 +91,7 @@ def comparison_table(title: str, compared: Mapping[str, Any], metric: Metric) ->
     return table
 
 
-def _measured(metric: Metric, write: Callable[[float], str], cell: Mapping[str, Any]) -> Text:
+def _measured(metric: Metric, write: Callable[[float], str], cell: Measured) -> Text:
     """A mean, and its interval below it, in two lines where many decimals make it long."""
     low, high = (write(bound).lstrip("+") for bound in cell["ci95"])
     between = " " if metric.decimals < 2 else "\n"

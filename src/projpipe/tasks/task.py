@@ -35,7 +35,7 @@ def class_ids_of(tasks: pd.DataFrame, kind: str | None = None) -> list[list[int]
     return [list(map(int, ids)) for ids in asked["class_ids"]]
 
 
-def median_by_size(tasks: Sequence[list[int]]) -> list[int]:
+def median_by_size(tasks: Sequence[Sequence[int]]) -> Sequence[int]:
     """The task in the middle when they are ordered by their number of classes."""
     return sorted(tasks, key=len)[len(tasks) // 2]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ class LabelledImages:
         return self.rows_by_class[self.starts[class_id] : self.starts[class_id] + self.counts[class_id]]
 
     def examples(self, task: Sequence[int], per_class: int) -> tuple[Tensor, Tensor]:
-        """Encoded images `[n, ...]` of a task, at most so many of each class, and their places `[n]` among its classes."""
+        """Encoded images `[n, ...]` of a task, at most so many of a class, and their places `[n]` among its classes."""
         rows = [self.rows_of_class(class_id)[:per_class] for class_id in task]
         places = torch.arange(len(task)).repeat_interleave(torch.tensor(list(map(len, rows))))
         return self.read(torch.cat(rows)), places

@@ -27,7 +27,7 @@ BEST = "best."  # what tensors of the best model start with, in a checkpoint
 
 @dataclass(frozen=True)
 class Judgement:
-    """Scores of a model on the validation tasks, and of a source that is tuned; whether the model is the best so far."""
+    """Scores of a model on the validation tasks, and of a source that is tuned; whether it is the best so far."""
 
     validation_score: float
     source_score: float | None
@@ -63,13 +63,19 @@ class StudentTrainer:
         ]
         schedule = Schedule(config.steps, config.warmup_fraction, config.gradient_clip, config.ema_decay)
         self.trainer = Trainer(model, groups, schedule)
-        assert self.trainer.average is not None
-        self.average = self.trainer.average
         self.device = next(model.parameters()).device
         self.learning_rate = learning_rate
         self.best: dict[str, Tensor] = {}
         self.best_score: float | None = None  # of no model yet
         self.source_score: float | None = None  # at the start; None where the source is frozen
+
+    @property
+    def _averaged(self) -> TaskModel:
+        """The model of the moving average."""
+        assert self.trainer.average is not None
+        averaged = self.trainer.average.module
+        assert isinstance(averaged, TaskModel)
+        return averaged
 
     @property
     def step(self) -> int:
@@ -118,7 +124,7 @@ class StudentTrainer:
         Where the source is tuned, its own score is measured too, and a model that has cost it more than
         `SOURCE_MAY_LOSE` since the start is not kept.
         """
-        averaged, metric = self.average.module.eval(), self.objective.metric
+        averaged, metric = self._averaged.eval(), self.objective.metric
         score = sum(task_score(averaged, data, task, self.device) for task in tasks) / len(tasks)
         source = self._judge_source(data) if self.model.tunes_source else None
         if self.source_score is None:
@@ -140,7 +146,7 @@ class StudentTrainer:
         total = 0.0
         for rows in torch.arange(len(data.labels)).split(FORWARD_IMAGES):
             images, labels = data.read(rows).to(self.device), data.labels[rows].to(self.device)
-            logits = self.average.module.source_logits(images, labels)
+            logits = self._averaged.source_logits(images, labels)
             total += float(self.objective.scores(logits, images, labels).sum())
         return total / len(data.labels)
 

@@ -1,4 +1,4 @@
-"""The trainer of the teacher and of every method: optimiser, schedule, clipping, averaging, and what a checkpoint holds."""
+"""The trainer of the teacher and of every method: optimiser, schedule, clipping, averaging, checkpoints."""
 
 from __future__ import annotations
 
@@ -73,8 +73,7 @@ class Trainer:
 
     def state_tensors(self) -> dict[str, Tensor]:
         """All tensors that a checkpoint needs; the step goes beside them."""
-        optimizer = get_optimizer_state_dict(self.model, self.optimizer, options=FLAT)
-        named = {MODEL: self.model.state_dict(), OPTIMIZER: {n: t for n, t in optimizer.items() if torch.is_tensor(t)}}
+        named = {MODEL: self.model.state_dict(), OPTIMIZER: self._moments()}
         if self.average is not None:
             named[AVERAGE] = self.average.module.state_dict()
         return {f"{kind}{name}": tensor for kind, tensors in named.items() for name, tensor in tensors.items()}
@@ -82,15 +81,19 @@ class Trainer:
     def load_state_tensors(self, step: int, tensors: Mapping[str, Tensor]) -> None:
         """Go on after `step` steps."""
         self.model.load_state_dict(starting_with(MODEL, tensors))
-        optimizer = get_optimizer_state_dict(self.model, self.optimizer, options=FLAT)
-        set_optimizer_state_dict(
-            self.model, self.optimizer, {**optimizer, **starting_with(OPTIMIZER, tensors)}, options=FLAT
-        )
+        optimizer: dict[str, Any] = get_optimizer_state_dict(self.model, self.optimizer, options=FLAT)
+        moments = starting_with(OPTIMIZER, tensors)
+        set_optimizer_state_dict(self.model, self.optimizer, optimizer | moments, options=FLAT)
         self.step = step
         self.rates = LambdaLR(self.optimizer, self._share_of_peak, last_epoch=step - 1)
         if self.average is not None:
             self.average.module.load_state_dict(starting_with(AVERAGE, tensors))
             self.average.n_averaged.fill_(step + 1)
+
+    def _moments(self) -> dict[str, Tensor]:
+        """The tensors of the optimiser, by the names of their parameters."""
+        optimizer: dict[str, Any] = get_optimizer_state_dict(self.model, self.optimizer, options=FLAT)
+        return {name: value for name, value in optimizer.items() if torch.is_tensor(value)}
 
     def _share_of_peak(self, step: int) -> float:
         return one_cycle(step, self.settings.steps, self.settings.warmup_fraction)
@@ -112,6 +115,6 @@ def one_cycle(step: int, steps: int, warmup_fraction: float) -> float:
 
 @torch.no_grad()
 def _move(decay: float, averages: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
-    """Move averages of `count` weights towards further ones; few are forgotten soon, so that the start does not linger."""
+    """Move averages of `count` weights towards further ones. Few are forgotten soon: the start should not linger."""
     count = int(count)
     torch._foreach_lerp_(averages, weights, 1 - min(decay, count / (count + 10)))

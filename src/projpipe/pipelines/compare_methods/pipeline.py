@@ -17,7 +17,7 @@ def create_pipeline() -> Pipeline:
                 name="gather_comparison_inputs_node",
             ),
             node(
-                func=nodes.plan_parts,
+                func=nodes.plan_trials,
                 inputs=["params:compare_methods", "params:train_projector", "comparison_inputs"],
                 outputs="comparison_parts",
                 name="plan_comparison_node",

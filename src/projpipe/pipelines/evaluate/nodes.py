@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.evaluation.cost import Cost, deployed_cost
+from projpipe.evaluation.judged_tasks import median_task, reported_tasks
 from projpipe.evaluation.latency import Timings, measure_timings
-from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics, median_task, reported_tasks
+from projpipe.evaluation.metrics import TEACHER_SEED, Metrics, build_metrics
 from projpipe.evaluation.scores import images_of_task, masked_scores, task_scores
 from projpipe.images.streamed import Images
 from projpipe.methods.controls import CONTROLS, control_embeddings
-from projpipe.methods.task_model import TaskModel, restore
+from projpipe.methods.models import restore
+from projpipe.methods.task_model import TaskModel
 from projpipe.metric import METRICS
 from projpipe.objectives import objective_from_json
 from projpipe.projection.initialisation import evenly_spaced
@@ -162,7 +164,7 @@ def compute_metrics(
     objective: dict[str, Any],
     evaluate: EvaluateConfig,
     train_projector: TrainProjectorConfig,
-) -> dict[str, Any]:
+) -> Metrics:
     """The content of `metrics.json`."""
     return build_metrics(
         dataset_card["name"],
@@ -175,17 +177,17 @@ def compute_metrics(
     )
 
 
-def draw_scores(metrics: dict[str, Any]) -> go.Figure:
+def draw_scores(metrics: Metrics) -> go.Figure:
     """Score by method and kind of task, with intervals."""
     return figures.scores_figure(metrics["results"], METRICS[metrics["metric"]])
 
 
-def draw_learning_curves(metrics: dict[str, Any], *histories: pd.DataFrame) -> go.Figure:
+def draw_learning_curves(metrics: Metrics, *histories: pd.DataFrame) -> go.Figure:
     """Validation score against step of all methods."""
     return figures.learning_curves_figure(pd.concat(histories, ignore_index=True), METRICS[metrics["metric"]])
 
 
-def draw_tasks(metrics: dict[str, Any], results: pd.DataFrame) -> go.Figure:
+def draw_tasks(metrics: Metrics, results: pd.DataFrame) -> go.Figure:
     """What the projected models gain over the universal one, task by task."""
     return figures.tasks_figure(results, METRICS[metrics["metric"]])
 
@@ -229,7 +231,7 @@ def tabulate_learning_curves(*histories: pd.DataFrame) -> list[dict[Hashable, An
 
 
 def write_report(
-    metrics: dict[str, Any],
+    metrics: Metrics,
     costs: dict[str, Cost],
     timings: Timings,
     results: pd.DataFrame,

@@ -15,7 +15,6 @@ from projpipe.training.provenance import package_versions, tasks_sha256, tensors
 from projpipe.training.ray_train import train_method
 from projpipe.training.run_inputs import RunInputs
 
-
 Trained = tuple[dict[str, Tensor], pd.DataFrame]
 
 

@@ -1,0 +1,84 @@
+import pandas as pd
+import pytest
+
+from projpipe.evaluation.metrics import TEACHER_SEED
+from projpipe.evaluation.summary import Summary, summarise
+from projpipe.metric import ACCURACY, BITS_PER_PIXEL
+
+
+def table(scores: dict[tuple[str, int], list[float]]) -> pd.DataFrame:
+    """Tasks 0 and 1 are new combinations, task 2 has new classes."""
+    return pd.DataFrame(
+        [
+            {"method": method, "seed": seed, "task_id": task, "kind": kind, "strategy": "random", "score": score}
+            for (method, seed), row in scores.items()
+            for task, (kind, score) in enumerate(
+                zip(["new_combination", "new_combination", "new_class"], row, strict=True)
+            )
+        ]
+    ).sample(frac=1, random_state=0)
+
+
+@pytest.fixture
+def summary() -> Summary:
+    results = table(
+        {
+            ("teacher", TEACHER_SEED): [0.9, 0.9, 0.8],
+            ("projected", 0): [0.8, 0.9, 0.6],
+            ("projected", 1): [0.9, 1.0, 0.8],
+            ("static", 0): [0.6, 0.7, 0.4],
+            ("static", 1): [0.7, 0.8, 0.6],
+            ("universal", 0): [0.9, 0.9, 0.6],
+            ("universal", 1): [0.8, 0.8, 0.8],
+        }
+    )
+    return summarise(results, "projected", ACCURACY, bootstrap_samples=400, seed=0)
+
+
+def test_means_are_over_seeds_and_tasks_of_a_kind(summary: Summary) -> None:
+    found = summary["results"]
+    assert found["projected"]["new_combination"]["mean"] == pytest.approx(0.9)
+    assert found["projected"]["new_combination"]["tasks"] == 2
+    assert found["projected"]["new_class"]["mean"] == pytest.approx(0.7)
+    assert found["teacher"]["new_class"] == {"mean": 0.8, "ci95": [0.8, 0.8], "tasks": 1}
+    assert "train" not in found["projected"]
+
+
+def test_differences_are_paired_by_seed_and_task(summary: Summary) -> None:
+    # Static is 0.2 below everywhere, so that the paired difference has no spread, while each method has.
+    found = summary["differences"]["projected-static"]["new_combination"]
+    assert found == {"mean": 0.2, "ci95": [0.2, 0.2], "by_seed": [0.2, 0.2]}
+    low, high = summary["results"]["static"]["new_combination"]["ci95"]
+    assert high > low
+    universal = summary["differences"]["projected-universal"]["new_combination"]
+    assert (universal["mean"], universal["by_seed"]) == (pytest.approx(0.05), pytest.approx([-0.05, 0.15]))
+    teacher = summary["differences"]["projected-teacher"]["new_combination"]
+    assert (teacher["mean"], teacher["by_seed"]) == (pytest.approx(0.0), pytest.approx([-0.05, 0.05]))
+
+
+def test_coherent_and_random_combinations_are_given_separately_where_there_are_both() -> None:
+    results = table({("projected", 0): [0.9, 0.5, 0.6], ("universal", 0): [0.6, 0.4, 0.1]})
+    results.loc[results["task_id"] == 0, "strategy"] = "group"
+    found = summarise(results, "projected", ACCURACY, bootstrap_samples=100, seed=0)
+    means = {kind: cell["mean"] for kind, cell in found["differences"]["projected-universal"].items()}
+    assert means == pytest.approx({"new_combination": 0.2, "coherent": 0.3, "random": 0.1, "new_class": 0.5})
+
+
+def test_no_interval_of_a_score_passes_what_a_score_can_be() -> None:
+    results = table({("projected", 0): [0.0, 1.0, 0.5], ("static", 0): [1.0, 0.0, 0.5]})
+    found = summarise(results, "projected", ACCURACY, bootstrap_samples=100, seed=0)
+    assert found["results"]["projected"]["new_combination"]["ci95"] == [0, 1]
+    assert found["differences"]["projected-static"]["new_combination"]["ci95"] == [-1, 1]
+    bits = summarise(results, "projected", BITS_PER_PIXEL, bootstrap_samples=100, seed=0)
+    low, high = bits["results"]["projected"]["new_combination"]["ci95"]
+    assert low == 0
+    assert high > 1
+
+
+def test_methods_are_compared_on_the_tasks_that_both_have() -> None:
+    results = table({("projected", 0): [0.9, 0.5, 0.6], ("distilled", 0): [0.6, 0.4, 0.1]})
+    few = results[~((results["method"] == "distilled") & (results["task_id"] > 0))]
+    found = summarise(few, "projected", ACCURACY, bootstrap_samples=100, seed=0)
+    assert found["differences"]["projected-distilled"].keys() == {"new_combination"}
+    assert found["differences"]["projected-distilled"]["new_combination"]["mean"] == pytest.approx(0.3)
+    assert found["results"]["distilled"]["new_combination"]["tasks"] == 1
