@@ -21,16 +21,16 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from projpipe.config import ExtractTeacherConfig, OptimisationConfig, SplitTasksConfig, TrainProjectorConfig
-from projpipe.experiments.trial import flops_per_step
 from projpipe.images.streamed import StreamedImages
-from projpipe.methods.task_model import build
+from projpipe.methods.cost import flops_per_step
+from projpipe.methods.method import Ingredients
+from projpipe.methods.models import build
 from projpipe.objectives import Classification
 from projpipe.projection.source import Source
 from projpipe.settings import CONFIG_LOADER_ARGS
 from projpipe.teacher.activations import activation_statistics
-from projpipe.training.batches import LabelledImages
+from projpipe.training.batches import LabelledImages, TrainingData, draw_batch
 from projpipe.training.prefetch import Chunks, read_ahead
-from projpipe.training.trainer import TrainingData
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.timm_folder import create_vit
@@ -108,12 +108,10 @@ def step_flops(method: str, source: Source, config: TrainProjectorConfig, data: 
 
     A step costs something for its parts and workers each, something for each task, and something for each image.
     """
-    model = build(method, source, config, seed=0)
+    model = build(method, Ingredients(source, config, seed=0))
 
     def count(tasks: int, images: int) -> int:
-        changes = {"tasks_per_step": tasks, "images_per_task": images}
-        few = config.model_copy(update={"optimisation": config.optimisation.model_copy(update=changes)})
-        return flops_per_step(model, data, few, CPU)
+        return flops_per_step(model, draw_batch(data.train, data.train_tasks, tasks, images, seed=(0,)))
 
     base, more_tasks, more_images = count(1, 1), count(2, 1), count(1, 2)
     image = more_images - base

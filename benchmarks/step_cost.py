@@ -20,12 +20,14 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
 
 from projpipe.config import StudentConfig
-from projpipe.experiments.trial import flops_per_step
-from projpipe.methods.task_model import build
-from projpipe.training.batches import Batch, draw_batch
+from projpipe.methods.cost import flops_per_step
+from projpipe.methods.method import Ingredients
+from projpipe.methods.models import build
+from projpipe.objectives.batch import Batch
+from projpipe.training.batches import draw_batch
 from projpipe.training.gather import DATASETS, gather_run_inputs
 from projpipe.training.run_inputs import RunInputs, load_staged
-from projpipe.training.trainer import Trainer
+from projpipe.training.student_trainer import StudentTrainer
 
 METHODS = ("universal", "static", "projected")
 WARM_UP = 5  # steps whose time is left out
@@ -64,9 +66,12 @@ def main() -> None:
             draw_batch(data.train, data.train_tasks, schedule.tasks_per_step, schedule.images_per_task, seed=(0, step))
             for step in range(arguments.steps)
         ]
-        models = {method: build(method, source, config, seed=0) for method in METHODS}
-        flops = {method: flops_per_step(model, data, config, torch.device("cpu")) for method, model in models.items()}
-    trainers = {method: Trainer(model, model, data.objective, schedule, 0.002) for method, model in models.items()}
+        models = {method: build(method, Ingredients(source, config, seed=0)) for method in METHODS}
+        flops = {method: flops_per_step(model, batches[0]) for method, model in models.items()}
+    trainers = {
+        method: StudentTrainer(model, torch.nn.Identity(), data.objective, schedule, 0.002)
+        for method, model in models.items()
+    }
     seconds = measure(trainers, batches)
     peak = peak_flops()
 
@@ -91,7 +96,7 @@ def load_inputs(env: str) -> RunInputs:
         return gather_run_inputs(*(load(name) for name in DATASETS), load("params:train_projector"))
 
 
-def measure(trainers: dict[str, Trainer], batches: list[Batch]) -> dict[str, list[float]]:
+def measure(trainers: dict[str, StudentTrainer], batches: list[Batch]) -> dict[str, list[float]]:
     """Seconds of every step; the first ones are left out."""
     seconds: dict[str, list[float]] = {method: [] for method in trainers}
     for batch in batches:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,15 @@ from PIL import Image
 
 from projpipe import load_projector
 from projpipe.config import TrainProjectorConfig
-from projpipe.experiments.trial import Part, train_part
+from projpipe.experiments.trial import Trial, run_trial
 from projpipe.images.streamed import StreamedImages
-from projpipe.methods.task_model import build
+from projpipe.methods.method import Ingredients
+from projpipe.methods.models import build
+from projpipe.methods.task_model import TaskModel
 from projpipe.training.gather import DATASETS, gather_run_inputs
 from projpipe.training.run_inputs import RunInputs, load_staged
-from projpipe.training.seeds import Place, train_seeds
+from projpipe.training.seeds import Worker, train_seeds
+from projpipe.training.state import Checkpoint
 
 CLASSES, IMAGES = 6, 12  # of each class
 SMALLER: dict[str, Any] = {
@@ -121,12 +123,14 @@ def test_it_is_trained_as_on_a_cluster_of_gpus(inputs: RunInputs) -> None:
 def trained(inputs: RunInputs, folder: Path) -> dict[str, torch.Tensor]:
     data, source = load_staged(folder / inputs.stage(folder, "static", {}))
     finished: dict[str, torch.Tensor] = {}
-    make = partial(build, "static", source, inputs.config)
 
-    def save(_: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
-        finished.update(tensors)
+    def make(seed: int) -> TaskModel:
+        return build("static", Ingredients(source, inputs.config, seed))
 
-    train_seeds(make, data, inputs.config, 0.01, Place(), None, save, lambda _: None)
+    def save(reached: Checkpoint) -> None:
+        finished.update(reached.tensors)
+
+    train_seeds(make, data, inputs.config, 0.01, Worker(), None, save, lambda _: None)
     return finished
 
 
@@ -143,16 +147,16 @@ def test_streamed_and_packed_images_train_the_same_models(inputs: RunInputs, tmp
     ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))],
 )
 @pytest.mark.parametrize("method", ["projected", "universal", "distilled"])
-def test_a_part_of_a_comparison_is_trained_and_judged(
+def test_a_trial_of_a_comparison_is_trained_and_judged(
     method: str, device: str, inputs: RunInputs, tmp_path: Path
 ) -> None:
     config = TrainProjectorConfig(**inputs.config.model_dump() | {"seeds": (0,)})
     sampled = inputs.validation_tasks[:1]
-    part = Part("table", method, method, config, 0.01, controls=method == "projected")
+    trial = Trial("table", method, method, config, 0.01, controls=method == "projected")
     folder = tmp_path / inputs.stage(tmp_path, "comparison", {})
-    outcome = train_part(
-        folder, part, [(task, "new_combination, random") for task in sampled], sampled, torch.device(device)
+    outcome = run_trial(
+        folder, trial, [(task, "new_combination, random") for task in sampled], sampled, torch.device(device)
     )
-    assert [row["step"] for row in outcome["history"]] == [0, 2, 4]
-    assert all(np.isfinite(row["loss"]) for row in outcome["history"][1:])
-    assert all(0 <= score <= 1 for scores in outcome["scores"].values() for score in scores)
+    assert [row.step for row in outcome.history] == [0, 2, 4]
+    assert all(np.isfinite(row.loss) for row in outcome.history[1:])
+    assert all(0 <= score <= 1 for scores in outcome.scores.values() for score in scores)

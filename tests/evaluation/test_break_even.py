@@ -3,21 +3,23 @@
 import pytest
 
 from projpipe.evaluation.break_even import break_even, first_reaching
+from projpipe.experiments.outcome import Outcome
+from projpipe.training.history import HistoryRow
+
+
+def row(step: int, score: float) -> HistoryRow:
+    return HistoryRow(0, step, None, score, None, kept=True)
+
 
 PROJECTED = [
-    {
-        "history": [{"step": 0}, {"step": 100}],
-        "flops_per_step": 60,
-        "flops_to_make": 2,
-        "sampled_validation_score": a,
-    }
-    for a in (0.7, 0.9)
+    Outcome([row(0, 0.1), row(100, 0.9)], 10, {}, sampled_validation_score=score, flops_per_step=60, flops_to_make=2)
+    for score in (0.7, 0.9)
 ]
 
 
-def distilled(*accuracies: float) -> list[dict]:
-    history = [{"step": 10 * i, "validation_score": accuracy} for i, accuracy in enumerate(accuracies)]
-    return [{"history": history, "flops_per_step": 40, "tasks": 2}]
+def distilled(*scores: float) -> list[Outcome]:
+    history = [row(10 * i, score) for i, score in enumerate(scores)]
+    return [Outcome(history, 2, {}, sampled_validation_score=scores[-1], flops_per_step=40, flops_to_make=0)]
 
 
 def test_distilling_is_counted_up_to_the_projectors_accuracy() -> None:

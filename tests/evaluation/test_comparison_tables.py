@@ -1,4 +1,4 @@
-"""From the outcomes of parts to the tables that are shown."""
+"""From the outcomes of trials to the tables that are shown."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +12,10 @@ from projpipe.config import ConditioningConfig, TrainProjectorConfig
 from projpipe.evaluation.comparison_tables import comparison_history, comparison_results, comparison_summary
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.metrics import TEACHER_SEED
-from projpipe.experiments.trial import Part
+from projpipe.experiments.outcome import Outcome
+from projpipe.experiments.trial import Trial
 from projpipe.metric import ACCURACY
+from projpipe.training.history import HistoryRow
 
 BASE = Path(__file__).parents[2] / "conf/base/parameters_train_projector.yml"
 TASKS = pd.DataFrame(
@@ -33,37 +35,30 @@ COSTS = {
 }
 
 
-def part(table: str, name: str, method: str, seed: int, steps: int) -> Part:
+def trial(table: str, name: str, method: str, seed: int, steps: int) -> Trial:
     settings = yaml.safe_load(BASE.read_text())["train_projector"]
     settings["optimisation"]["steps"] = steps
-    return Part(table, name, method, TrainProjectorConfig(**settings | {"seeds": (seed,)}), 0.01, controls=False)
+    return Trial(table, name, method, TrainProjectorConfig(**settings | {"seeds": (seed,)}), 0.01, controls=False)
 
 
-def outcome(seed: int, reached: float, **accuracies: list[float]) -> dict[str, Any]:
+def outcome(seed: int, reached: float, **accuracies: list[float]) -> Outcome:
     """Half way it was best in validation, but its source had lost too much there."""
-    rows = [(0, 0.1, True, 0.99), (50, 0.95, False, 0.5), (100, reached, True, 0.98)]
-    columns = ("step", "validation_score", "kept", "source_score")
-    return {
-        "history": [{"seed": seed, **dict(zip(columns, row, strict=True))} for row in rows],
-        "tasks": 10,
-        "scores": accuracies,
-        "sampled_validation_score": 0.5,
-        "flops_per_step": 7,
-        "flops_to_make": 3,
-    }
+    rows = [(0, 0.1, 0.99, True), (50, 0.95, 0.5, False), (100, reached, 0.98, True)]
+    history = [HistoryRow(seed, step, None, score, source, kept) for step, score, source, kept in rows]
+    return Outcome(history, 10, accuracies, sampled_validation_score=0.5, flops_per_step=7, flops_to_make=3)
 
 
 @pytest.fixture
-def compared() -> tuple[list[Part], list[dict[str, Any]], pd.DataFrame]:
-    parts, outcomes = [], []
+def compared() -> tuple[list[Trial], list[Outcome], pd.DataFrame]:
+    trials, outcomes = [], []
     for seed in (0, 1):
-        parts.append(part("1x", "ours", "projected", seed, 100))
+        trials.append(trial("1x", "ours", "projected", seed, 100))
         outcomes.append(outcome(seed, 0.8 + 0.02 * seed, method=[0.7, 0.9, 0.6 + seed / 10], shuffled=[0.5, 0.5, 0.5]))
-        parts.append(part("1x", "theirs", "distilled", seed, 100))
+        trials.append(trial("1x", "theirs", "distilled", seed, 100))
         outcomes.append(outcome(seed, 0.6, method=[0.6, 0.7]))
-    parts.append(part("5x", "ours", "projected", 0, 500))
+    trials.append(trial("5x", "ours", "projected", 0, 500))
     outcomes.append(outcome(0, 0.9, method=[0.8, 0.8, 0.8]))
-    return parts, outcomes, comparison_results(parts, outcomes, TASKS, SAMPLED)
+    return trials, outcomes, comparison_results(trials, outcomes, TASKS, SAMPLED)
 
 
 def test_every_row_of_a_table_has_its_accuracy_on_every_task_it_was_judged_on(compared: Any) -> None:
@@ -86,8 +81,8 @@ def test_every_row_of_a_table_has_its_accuracy_on_every_task_it_was_judged_on(co
 
 
 def test_learning_curves_are_of_methods_with_one_model_for_all_tasks(compared: Any) -> None:
-    parts, outcomes, _ = compared
-    history = comparison_history(parts, outcomes)
+    trials, outcomes, _ = compared
+    history = comparison_history(trials, outcomes)
     assert set(history["method"]) == {"projected"}
     assert history.groupby(["table", "seed"]).size().to_dict() == {("1x", 0): 3, ("1x", 1): 3, ("5x", 0): 3}
 
@@ -126,18 +121,18 @@ def test_the_break_even_sets_the_first_row_against_distilling(compared: Any) -> 
 
 
 def test_the_break_even_is_against_the_row_that_distils_best(compared: Any) -> None:
-    parts, outcomes, results = compared
+    trials, outcomes, results = compared
     alone = comparison_summary(*compared, COSTS, ACCURACY, bootstrap_samples=50, seed=0)["1x"]["break_even"]
-    costly = [({**made, "flops_per_step": 70}, one) for one, made in zip(parts, outcomes, strict=True)]
-    more = [(replace(one, name="costly"), made) for made, one in costly if one.name == "theirs"]
-    for position in (1, len(parts)):  # before and after the other one
-        pairs = list(zip(parts, outcomes, strict=True))
+    costly = [(replace(made, flops_per_step=70), one) for one, made in zip(trials, outcomes, strict=True)]
+    more = [(replace(one, row="costly"), made) for made, one in costly if one.row == "theirs"]
+    for position in (1, len(trials)):  # before and after the other one
+        pairs = list(zip(trials, outcomes, strict=True))
         pairs[position:position] = more
         both = comparison_summary(*zip(*pairs, strict=True), results, COSTS, ACCURACY, bootstrap_samples=50, seed=0)
         assert both["1x"]["break_even"] == alone
 
 
 def test_there_is_no_break_even_without_a_projector_that_stands_first(compared: Any) -> None:
-    parts, outcomes, results = compared
-    others = [replace(part, method="static") if part.name == "ours" else part for part in parts]
+    trials, outcomes, results = compared
+    others = [replace(trial, method="static") if trial.row == "ours" else trial for trial in trials]
     assert comparison_summary(others, outcomes, results, COSTS, ACCURACY, 50, 0)["1x"]["break_even"] is None

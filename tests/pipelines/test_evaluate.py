@@ -18,7 +18,8 @@ from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.evaluation.metrics import TEACHER_SEED
 from projpipe.methods.controls import CONTROLS
-from projpipe.methods.task_model import build
+from projpipe.methods.method import Ingredients
+from projpipe.methods.models import build
 from projpipe.objectives import Classification
 from projpipe.pipelines.evaluate import create_pipeline, nodes
 from projpipe.projection.projector_folder import Projector
@@ -71,12 +72,12 @@ def trained(method: str, source: Source) -> dict[str, torch.Tensor]:
     return {
         f"{seed}.{name}": value
         for seed in SEEDS
-        for name, value in build(method, source, TRAIN_PROJECTOR, seed).state_dict().items()
+        for name, value in build(method, Ingredients(source, TRAIN_PROJECTOR, seed)).state_dict().items()
     }
 
 
 def projector_of(source: Source, config: TrainProjectorConfig) -> Projector:
-    operator = build("projected", source, config, 0).generator
+    operator = build("projected", Ingredients(source, config, 0)).projector
     provenance = {
         "parameters": config.model_dump(mode="json"),
         "teacher_sha256": tensors_sha256(source.weights),
@@ -231,7 +232,7 @@ def test_the_accuracy_of_every_student_is_that_of_its_timm_model_on_the_test_ima
     expected = []
     for row in students.itertuples():
         classes = inputs["tasks"]["class_ids"][row.task_id]
-        task_model = build(row.method, source, TRAIN_PROJECTOR, row.seed).eval()
+        task_model = build(row.method, Ingredients(source, TRAIN_PROJECTOR, row.seed)).eval()
         expected.append(share_of_hits(task_model.specialise(classes), classes, inputs))
 
     assert list(students["score"]) == pytest.approx(expected)
@@ -254,7 +255,7 @@ def test_the_teacher_is_judged_by_its_cached_logits_as_by_itself(
 def test_metrics_hold_the_sizes_of_the_models_of_the_median_task(
     inputs: dict[str, Any], outputs: dict[str, Any], source: Source
 ) -> None:
-    student = build("projected", source, TRAIN_PROJECTOR, 0).specialise([0, 2, 3])
+    student = build("projected", Ingredients(source, TRAIN_PROJECTOR, 0)).specialise([0, 2, 3])
     metrics = outputs["metrics"]
 
     assert metrics["student"]["params"] == sum(p.numel() for p in student.parameters())

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from projpipe.metric import ACCURACY
-from projpipe.training.progress import followed_progress, last_progress, note_progress, progress_bar
+from projpipe.training.history import HistoryRow
+from projpipe.training.progress import Reached, followed_progress, last_progress, note_progress, progress_bar
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,7 @@ def test_work_of_others_is_followed_to_its_end(caplog: pytest.LogCaptureFixture)
 def test_a_row_that_is_half_written_is_left_for_later(tmp_path: Path) -> None:
     path = tmp_path / "progress"
     assert last_progress(path) is None
-    note_progress(path, {"seed": 0, "step": 5, "validation_score": 0.971}, ACCURACY)
+    note_progress(path, HistoryRow(0, 5, 0.3, 0.971, None, kept=True), ACCURACY)
     with path.open("a") as file:
         file.write('{"seed": 0, "st')
-    assert last_progress(path) == {"seed": 0, "step": 5, "validation_score": 0.971, "score": "accuracy 97.1 %"}
+    assert last_progress(path) == Reached(seed=0, step=5, score="accuracy 97.1 %")

@@ -52,7 +52,7 @@ def test_two_workers_that_read_ahead_and_run_a_step_in_parts_learn_what_one_lear
     models, history = ray_train.train_method("projected", two, tmp_path)
     one = replace(run_inputs, config=settings(optimisation=schedule))
     alone, _ = ray_train.train_method("projected", one, tmp_path)
-    assert {row["seed"] for row in history} == {0, 1}
+    assert {row.seed for row in history} == {0, 1}
     assert models.keys() == alone.keys()
     for name, tensor in models.items():
         torch.testing.assert_close(tensor, alone[name], atol=1e-3, rtol=1e-2)
@@ -83,7 +83,7 @@ def driver(
     """A run of 400 steps in a process of its own that has made some progress, its inputs and its folder."""
     config = settings(seeds=[0], optimisation={"steps": 400, "validate_every": 10, "checkpoint_every": 10})
     inputs = replace(run_inputs, config=config)
-    folder = tmp_path / inputs.stage(tmp_path, "projected", deciding(config, config.learning_rates.projected))
+    folder = tmp_path / inputs.stage(tmp_path, "projected", deciding(config, config.learning_rates["projected"]))
     command = [sys.executable, "-c", DRIVER, str(folder), config.model_dump_json()]
     elsewhere = {**os.environ, "RAY_ADDRESS": "127.0.0.1:1"}  # `address: null` starts a cluster all the same
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, env=elsewhere)
@@ -200,7 +200,7 @@ def test_a_gpu_that_is_asked_for_and_is_not_there_is_refused() -> None:
 
 
 def staged(inputs: RunInputs, runs: Path) -> str:
-    return inputs.stage(runs, "static", deciding(inputs.config, inputs.config.learning_rates.static))
+    return inputs.stage(runs, "static", deciding(inputs.config, inputs.config.learning_rates["static"]))
 
 
 def test_a_damaged_result_is_refused_by_name(run_inputs: RunInputs, tmp_path: Path) -> None:

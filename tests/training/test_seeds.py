@@ -1,33 +1,53 @@
 """A run that is stopped and resumed ends where it would have ended."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from projpipe.methods.method import Ingredients
+from projpipe.methods.models import build
 from projpipe.methods.per_task_models import PerTaskModels, random_starts
-from projpipe.methods.task_model import TaskModel, build
+from projpipe.methods.task_model import TaskModel
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
+from projpipe.training.history import HistoryRow
 from projpipe.training.run_inputs import RunInputs, load_staged
-from projpipe.training.seeds import Place, train_seeds
-from projpipe.training.trainer import Trainer
+from projpipe.training.seeds import Worker, train_seeds
+from projpipe.training.state import Checkpoint, TrainingState
+from projpipe.training.student_trainer import StudentTrainer
 
 
-def train(inputs: RunInputs, folder: Path, method: str, resume: Any = None) -> list[Any]:
+def starts(method: str, inputs: RunInputs) -> Callable[[int], TaskModel]:
+    return lambda seed: build(method, Ingredients(inputs.source, inputs.config, seed))
+
+
+def train(inputs: RunInputs, folder: Path, method: str, resume: Checkpoint | None = None) -> list[Checkpoint]:
     """All checkpoints of a run, the finished one last."""
-    data, source = load_staged(folder / inputs.stage(folder, method, {}))
+    data, _ = load_staged(folder / inputs.stage(folder, method, {}))
     data = replace(data, test=None)  # nothing of a training run may look at it
-    make = partial(build, method, source, inputs.config)
-    saved: list[Any] = []
+    saved: list[Checkpoint] = []
 
-    def save(state: dict, tensors: dict) -> None:
-        saved.append((dict(state), {name: tensor.clone() for name, tensor in tensors.items()}))
+    def save(reached: Checkpoint) -> None:
+        saved.append(Checkpoint(reached.state, {name: tensor.clone() for name, tensor in reached.tensors.items()}))
 
-    train_seeds(make, data, inputs.config, 0.002, Place(), resume, save, lambda row: None)
+    train_seeds(starts(method, inputs), data, inputs.config, 0.002, Worker(), resume, save, lambda row: None)
     return saved
+
+
+def through_a_file(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
+    folder.mkdir()
+    write_checkpoint(folder, "run", checkpoint.state.to_json(), checkpoint.tensors)
+    state, tensors = read_checkpoint(folder, "run")
+    return Checkpoint(TrainingState.from_json(state), tensors)
+
+
+def assert_same(found: Checkpoint, expected: Checkpoint) -> None:
+    assert found.state == expected.state
+    assert found.tensors.keys() == expected.tensors.keys()
+    assert all(torch.equal(tensor, expected.tensors[name]) for name, tensor in found.tensors.items())
 
 
 @pytest.mark.parametrize("method", ["projected", "static", "universal", "universal_selected"])
@@ -35,15 +55,11 @@ def test_a_resumed_run_ends_bit_for_bit_like_one_that_was_never_stopped(
     method: str, run_inputs: RunInputs, tmp_path: Path
 ) -> None:
     whole = train(run_inputs, tmp_path, method)
-    assert [(state["seed"], state["step"]) for state, _ in whole] == [(0, 4), (0, 8), (1, 0), (1, 4), (1, 8), (2, 0)]
-    folder = tmp_path / "checkpoint"
-    folder.mkdir()
-    write_checkpoint(folder, "run", *whole[3])
-    resumed = train(run_inputs, tmp_path, method, read_checkpoint(folder, "run"))
+    reached = [(checkpoint.state.seed, checkpoint.state.step) for checkpoint in whole]
+    assert reached == [(0, 4), (0, 8), (1, 0), (1, 4), (1, 8), (2, 0)]
+    resumed = train(run_inputs, tmp_path, method, through_a_file(whole[3], tmp_path / "checkpoint"))
     assert len(resumed) == 2
-    assert resumed[-1][0] == whole[-1][0]
-    assert resumed[-1][1].keys() == whole[-1][1].keys()
-    assert all(torch.equal(tensor, whole[-1][1][name]) for name, tensor in resumed[-1][1].items())
+    assert_same(resumed[-1], whole[-1])
 
 
 def test_a_run_that_reads_ahead_ends_bit_for_bit_like_one_that_does_not(
@@ -52,48 +68,43 @@ def test_a_run_that_reads_ahead_ends_bit_for_bit_like_one_that_does_not(
     whole = train(run_inputs, tmp_path, "projected")
     ahead = replace(run_inputs, config=settings(ray={"loading_workers": 2}))
     _, resumed = train(ahead, tmp_path, "projected", whole[3])
-    assert resumed[0] == whole[-1][0]
-    assert all(torch.equal(tensor, whole[-1][1][name]) for name, tensor in resumed[1].items())
+    assert_same(resumed, whole[-1])
 
 
 def test_a_tuned_source_is_resumed_too_and_keeps_its_accuracy(run_inputs: RunInputs, tmp_path: Path, settings) -> None:
     inputs = replace(run_inputs, config=settings(source="tuned"))
     whole = train(inputs, tmp_path, "projected")
-    folder = tmp_path / "checkpoint"
-    folder.mkdir()
-    write_checkpoint(folder, "run", *whole[3])
-    resumed = train(inputs, tmp_path, "projected", read_checkpoint(folder, "run"))
-    assert resumed[-1][0] == whole[-1][0]
-    assert all(torch.equal(tensor, whole[-1][1][name]) for name, tensor in resumed[-1][1].items())
+    resumed = train(inputs, tmp_path, "projected", through_a_file(whole[3], tmp_path / "checkpoint"))
+    assert_same(resumed[-1], whole[-1])
 
-    weights = whole[-1][1]["finished.0.generator.tuned_weights.fc1_weight"]
+    weights = whole[-1].tensors["finished.0.generator.tuned_weights.fc1_weight"]
     assert not torch.equal(weights, run_inputs.source.weights["fc1.weight"])
-    history = whole[-1][0]["history"]
-    assert all(isinstance(row["source_score"], float) for row in history)
+    assert all(isinstance(row.source_score, float) for row in whole[-1].state.history)
 
 
 def test_a_model_that_cost_its_source_too_much_is_not_kept(
     run_inputs: RunInputs, tmp_path: Path, settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoilt = iter([0.9, 0.8949, 0.5])
-    monkeypatch.setattr(Trainer, "_judge_source", lambda *_: next(spoilt))
+    monkeypatch.setattr(StudentTrainer, "_judge_source", lambda *_: next(spoilt))
     config = settings(seeds=[0], source="tuned", optimisation={"steps": 60, "validate_every": 30})
     inputs = RunInputs(**{**vars(run_inputs), "config": config})
-    state, tensors = train(inputs, tmp_path, "projected")[-1]
-    assert [row["kept"] for row in state["history"]] == [True, False, False]
-    assert state["history"][-1]["validation_score"] > state["history"][0]["validation_score"]
+    last = train(inputs, tmp_path, "projected")[-1]
+    history = last.state.history
+    assert [row.kept for row in history] == [True, False, False]
+    assert history[-1].validation_score > history[0].validation_score
     start = run_inputs.source.weights["fc1.weight"]
-    assert torch.equal(tensors["finished.0.generator.tuned_weights.fc1_weight"], start)
+    assert torch.equal(last.tensors["finished.0.generator.tuned_weights.fc1_weight"], start)
 
 
 def test_training_lowers_the_loss_and_keeps_one_model_a_seed(run_inputs: RunInputs, tmp_path: Path, settings) -> None:
     longer = settings(seeds=[3], optimisation={"steps": 60, "validate_every": 30})
     inputs = RunInputs(**{**vars(run_inputs), "config": longer})
-    state, tensors = train(inputs, tmp_path, "projected")[-1]
-    history = state["history"]
-    assert [row["step"] for row in history] == [0, 30, 60]
-    assert history[-1]["validation_score"] > history[0]["validation_score"]
-    assert all(name.startswith("finished.3.") for name in tensors)
+    last = train(inputs, tmp_path, "projected")[-1]
+    history = last.state.history
+    assert [row.step for row in history] == [0, 30, 60]
+    assert history[-1].validation_score > history[0].validation_score
+    assert all(name.startswith("finished.3.") for name in last.tensors)
 
 
 TASKS = [[0, 1], [2, 3, 4]]
@@ -102,9 +113,9 @@ TASKS = [[0, 1], [2, 3, 4]]
 def best_score(make: Any, inputs: RunInputs, folder: Path, rate: float) -> float:
     data, _ = load_staged(folder / inputs.stage(folder, "test", {}))
     data = replace(data, train_tasks=TASKS, validation_tasks=TASKS)
-    rows: list[dict[str, Any]] = []
-    train_seeds(make, data, inputs.config, rate, Place(), None, lambda *_: None, rows.append)
-    return max(row["validation_score"] for row in rows)
+    rows: list[HistoryRow] = []
+    train_seeds(make, data, inputs.config, rate, Worker(), None, lambda _: None, rows.append)
+    return max(row.validation_score for row in rows)
 
 
 def test_the_universal_model_reaches_on_few_tasks_what_models_of_their_own_reach(
@@ -113,12 +124,12 @@ def test_the_universal_model_reaches_on_few_tasks_what_models_of_their_own_reach
     schedule = {"steps": 200, "validate_every": 50, "images_per_task": 32, "distillation_weight": 0.0}
     config = settings(seeds=[0], optimisation=schedule)
     inputs = replace(run_inputs, config=config)
-    source, spec = inputs.source, inputs.source.spec.student(**config.student.model_dump())
+    spec = inputs.source.spec.student(**config.student.model_dump())
 
     def own(seed: int) -> TaskModel:
         return TaskModel(PerTaskModels(spec, TASKS, random_starts(spec, TASKS, seed)))
 
     alone = best_score(own, inputs, tmp_path, 0.01)
-    together = best_score(partial(build, "universal", source, config), inputs, tmp_path, 0.01)
+    together = best_score(starts("universal", inputs), inputs, tmp_path, 0.01)
     assert alone > 0.85, "the models of their own have learned nothing to compare with"
     assert together > alone - 0.05

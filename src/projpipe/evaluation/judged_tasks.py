@@ -1,5 +1,7 @@
 """Which tasks models are judged on, and the one that sizes and speeds are stated for."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from projpipe.errors import InputError
@@ -8,7 +10,7 @@ from projpipe.tasks.task import class_ids_of, median_by_size
 JUDGED_KINDS = ("new_combination", "new_class")
 
 
-def median_task(tasks: pd.DataFrame) -> list[int]:
+def median_task(tasks: pd.DataFrame) -> Sequence[int]:
     """Classes of the held-out task in the middle when they are ordered by their number of classes.
 
     Sizes and speeds are stated for the model of this task.

@@ -1,0 +1,147 @@
+"""One trial of a comparison: trained, judged, weighed."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+
+import projpipe.experiments.trial as trial_module
+from projpipe.experiments.trial import Trial, run_trial
+from projpipe.methods.pruned import pruned_shape
+from projpipe.methods.pruning import prune_for_task
+from projpipe.methods.task_model import TaskModel
+from projpipe.training.batches import LabelledImages
+from projpipe.training.history import last_kept
+from projpipe.training.run_inputs import RunInputs, load_staged
+from projpipe.training.student_trainer import task_score
+from projpipe.transformer.export import export_student
+
+SAMPLED = [[0, 2], [1, 5, 6]]
+JUDGED = [*((task, "new_combination, random") for task in SAMPLED), ([7, 8], "new_class, random")]
+CPU = torch.device("cpu")
+
+
+def one_trial(method: str, settings: Any, controls: bool = False, **changes: Any) -> Trial:
+    return Trial("small", method, method, settings(seeds=[1], **changes), 0.005, controls)
+
+
+@pytest.mark.parametrize("method", ["projected", "static", "universal_selected", "scratch", "distilled", "pruned"])
+def test_every_method_is_trained_judged_and_weighed(
+    method: str, run_inputs: RunInputs, tmp_path: Path, settings: Any
+) -> None:
+    folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
+    outcome = run_trial(folder, one_trial(method, settings), JUDGED, SAMPLED, CPU)
+    per_task = method in ("scratch", "distilled", "pruned")
+    assert [row.step for row in outcome.history] == [0, 6, 12]
+    assert set(outcome.scores) == ({"pruned_only", "method"} if method == "pruned" else {"method"})
+    for accuracies in outcome.scores.values():
+        assert len(accuracies) == (2 if per_task else 3)
+        assert all(0 <= accuracy <= 1 for accuracy in accuracies)
+    assert outcome.flops_per_step > 0
+    assert (outcome.flops_to_make > 0) != per_task
+    assert outcome.tasks == (2 if per_task else 3)
+
+
+class Judging(NamedTuple):
+    """One call of `task_score`."""
+
+    model: TaskModel
+    task: list[int]
+    told: torch.Tensor | None
+    first_image: int
+
+
+@pytest.fixture
+def judged_as(monkeypatch: pytest.MonkeyPatch) -> list[Judging]:
+    """Every call by which a trial judges its model, which is judged all the same."""
+    calls: list[Judging] = []
+
+    def watched(forward: Any, data: LabelledImages, task: list[int], device: torch.device) -> float:
+        model, told = (forward.func, forward.keywords["embedding"]) if isinstance(forward, partial) else (forward, None)
+        calls.append(Judging(model, task, told, int(data.image_ids[0])))
+        return task_score(forward, data, task, device)
+
+    monkeypatch.setattr(trial_module, "task_score", watched)
+    return calls
+
+
+def test_controls_are_told_other_tasks_and_judged_on_the_same_ones(
+    run_inputs: RunInputs, tmp_path: Path, settings: Any, judged_as: list[Judging]
+) -> None:
+    folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
+    scores = run_trial(folder, one_trial("projected", settings, controls=True), JUDGED, SAMPLED, CPU).scores
+    assert {name: len(found) for name, found in scores.items()} == dict.fromkeys(
+        ("method", "shuffled", "mean", "random"), 3
+    )
+    tasks = [task for task, _ in JUDGED]
+    assert [call.task for call in judged_as[:12]] == 4 * tasks
+    model = judged_as[0].model
+    own = torch.stack([model.embed(task) for task in tasks])
+    method, shuffled, mean, drawn = ([call.told for call in judged_as[i : i + 3]] for i in (0, 3, 6, 9))
+    assert method == [None] * 3
+    of_training = torch.stack([model.embed(task) for task in run_inputs.train_tasks])
+    torch.testing.assert_close(torch.cat(shuffled), torch.stack([own[1], own[0], of_training[0]]))
+    torch.testing.assert_close(torch.cat(mean), of_training.mean(0).expand(3, -1))
+    assert (torch.cat(drawn) - own).abs().amax(1).min() > 1e-3
+
+
+def test_methods_are_judged_on_test_images_and_compared_on_validation_images(
+    run_inputs: RunInputs, tmp_path: Path, settings: Any, judged_as: list[Judging]
+) -> None:
+    folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
+    run_trial(folder, one_trial("static", settings), JUDGED, SAMPLED, CPU)
+    validation, test = (int(run_inputs.logits[f"{split}_image_ids"][0]) for split in ("validation", "test"))
+    assert [call.first_image for call in judged_as] == [test] * 3 + [validation] * len(SAMPLED)
+
+
+@pytest.mark.parametrize(("method", "taught"), [("scratch", False), ("distilled", True), ("universal", True)])
+def test_all_but_models_from_scratch_learn_from_the_teacher(
+    method: str, taught: bool, run_inputs: RunInputs, tmp_path: Path, settings: Any
+) -> None:
+    def losses(inputs: RunInputs) -> list[float]:
+        folder = tmp_path / inputs.stage(tmp_path, "comparison", {})
+        return [row.loss for row in run_trial(folder, one_trial(method, settings), JUDGED, SAMPLED, CPU).history]
+
+    other = {**run_inputs.logits, "train_logits": run_inputs.logits["train_logits"].flip(-1) * 3}
+    assert (losses(run_inputs) != losses(replace(run_inputs, logits=other))) == taught
+
+
+def test_a_pruned_trial_starts_at_the_teacher_pruned_for_each_task(
+    run_inputs: RunInputs, tmp_path: Path, settings: Any
+) -> None:
+    trial = one_trial("pruned", settings)
+    folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
+    data, source = load_staged(folder)
+    found = run_trial(folder, trial, JUDGED, SAMPLED, CPU).scores["pruned_only"]
+    teacher, shape = (
+        export_student(source.spec, source.weights),
+        pruned_shape(source.spec, source.spec.student(**trial.config.student.model_dump()), SAMPLED),
+    )
+    for task, score in zip(SAMPLED, found, strict=True):
+        rows = torch.cat([data.train.rows_of_class(class_id)[:64] for class_id in task])
+        places = torch.tensor([task.index(int(label)) for label in data.train.labels[rows]])
+        pruned = prune_for_task(teacher, data.train.read(rows), places, task, shape)
+        tested = torch.cat([data.test.rows_of_class(class_id) for class_id in task])
+        labels = torch.tensor([task.index(int(label)) for label in data.test.labels[tested]])
+        with torch.no_grad():
+            hits = pruned(data.test.read(tested)).argmax(-1) == labels
+        assert score == pytest.approx(hits.float().mean().item())
+
+
+def test_a_tuned_source_is_weighed_with_its_own_objective(run_inputs: RunInputs, tmp_path: Path, settings: Any) -> None:
+    folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
+    frozen = run_trial(folder, one_trial("projected", settings), JUDGED, SAMPLED, CPU)
+    tuned = run_trial(folder, one_trial("projected", settings, source="tuned"), JUDGED, SAMPLED, CPU)
+    assert tuned.flops_per_step > 2 * frozen.flops_per_step
+    assert last_kept(tuned.history).source_score >= tuned.history[0].source_score - 0.005
+
+
+def test_a_trial_is_named_by_what_decides_it_and_not_by_what_it_is_called(settings: Any) -> None:
+    trial = one_trial("projected", settings)
+    assert trial.file() == replace(trial, row="other", table="large").file()
+    assert trial.file() != replace(trial, learning_rate=0.006).file()
+    assert trial.file() != replace(trial, controls=True).file()
+    assert trial.file() != one_trial("static", settings).file()
