@@ -7,12 +7,13 @@ import pytest
 
 from projpipe.config import StudentConfig
 from projpipe.errors import InputError
+from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.metrics import TEACHER_SEED, build_metrics, median_task, reported_tasks, summarise
 from projpipe.metric import ACCURACY, BITS_PER_PIXEL
 from projpipe.objectives import Classification
 
 STUDENT = StudentConfig(embed_dim=24, depth=2, num_heads=4, mlp_ratio=2.0)
-COSTS = {"teacher": {"params": 1000, "macs": 5000}, "projected": {"params": 90, "macs": 1000}}
+COSTS = {"teacher": Cost(params=1000, macs=5000), "projected": Cost(params=90, macs=1000)}
 
 
 def table(scores: dict[tuple[str, int], list[float]]) -> pd.DataFrame:

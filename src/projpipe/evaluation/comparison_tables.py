@@ -70,7 +70,7 @@ def comparison_summary(
         first = own[0][0]
         student, teacher = costs[str(table)]["student"], costs[str(table)]["teacher"]
         tables[str(table)] = {
-            "student": {**first.config.student.model_dump(), **student},
+            "student": {**first.config.student.model_dump(), **student.to_json()},
             "reduction": reduction(student, teacher),
             "steps": first.config.optimisation.steps,
             "seeds": sorted({part.seed for part, _ in own}),

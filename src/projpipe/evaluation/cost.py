@@ -1,19 +1,40 @@
 """What a deployed model costs: parameters and multiply-accumulates."""
 
-from typing import TypedDict
+from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from projpipe.objectives import Objective
+from projpipe.record import from_json, to_json
 
 
-class Cost(TypedDict):
+@dataclass(frozen=True)
+class Cost:
     """Deployed parameters, and multiply-accumulates of one image."""
 
     params: int
     macs: int
+
+    def to_json(self) -> dict[str, int]:
+        """Both by their names."""
+        return to_json(self)
+
+
+class Costs(dict[str, Cost]):
+    """What the teacher and the model of every method cost, by name."""
+
+    def to_json(self) -> dict[str, dict[str, int]]:
+        """The content of `costs.json`."""
+        return {name: cost.to_json() for name, cost in self.items()}
+
+    @classmethod
+    def from_json(cls, described: object) -> Costs:
+        """Read back what `to_json` gave; an InputError names the key that is not as it should be."""
+        return cls(from_json(dict[str, Cost], described))
 
 
 def deployed_cost(model: nn.Module, objective: Objective) -> Cost:

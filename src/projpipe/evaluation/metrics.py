@@ -42,8 +42,8 @@ def build_metrics(
         "objective": objective.name,
         "metric": objective.metric.name,
         "higher_is_better": objective.metric.higher_is_better,
-        "teacher": {"params": teacher["params"], "macs": teacher["macs"]},
-        "student": {"params": projected["params"], "macs": projected["macs"], **student.model_dump()},
+        "teacher": teacher.to_json(),
+        "student": {**projected.to_json(), **student.model_dump()},
         "reduction": reduction(projected, teacher),
         **summarise(results, REFERENCE, objective.metric, bootstrap_samples, seed),
     }
@@ -52,8 +52,8 @@ def build_metrics(
 def reduction(student: Cost, teacher: Cost) -> dict[str, float]:
     """By what share of the teacher's a student has fewer parameters and multiply-accumulates."""
     return {
-        "params": round(1 - student["params"] / teacher["params"], DIGITS),
-        "macs": round(1 - student["macs"] / teacher["macs"], DIGITS),
+        "params": round(1 - student.params / teacher.params, DIGITS),
+        "macs": round(1 - student.macs / teacher.macs, DIGITS),
     }
 
 

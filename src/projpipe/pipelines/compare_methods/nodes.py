@@ -7,20 +7,22 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 from kedro.utils import find_kedro_project
-from torch import Tensor, nn
+from torch import nn
 
 from projpipe.config import CompareMethodsConfig, EvaluateConfig, TrainProjectorConfig
 from projpipe.evaluation.comparison_tables import comparison_history, comparison_results, comparison_summary
-from projpipe.evaluation.cost import Cost, deployed_cost
+from projpipe.evaluation.cost import deployed_cost
 from projpipe.evaluation.latency import Latency, forward_latencies, machine, sampling_latencies
 from projpipe.evaluation.metrics import held_out_tasks, median_task
 from projpipe.evaluation.scores import masked_scores
 from projpipe.experiments.comparison import run_comparison
 from projpipe.experiments.plan import check_parts, check_sampled, plan
 from projpipe.experiments.trial import Part
+from projpipe.images.card import DatasetCard
 from projpipe.methods.task_model import build
 from projpipe.metric import METRICS
-from projpipe.objectives import objective_from_json
+from projpipe.objectives import Objective
+from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.reporting import comparison_figures
 from projpipe.reporting.comparison_page import comparison_markdown
 from projpipe.tasks.classes import class_of_image
@@ -56,14 +58,13 @@ def tabulate(
     outcomes: Outcomes,
     tasks: pd.DataFrame,
     index: pd.DataFrame,
-    objective: dict[str, Any],
-    teacher_logits: dict[str, Tensor],
+    objective: Objective,
+    teacher_logits: TeacherLogits,
     compare_methods: CompareMethodsConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Scores by table, row, seed and task, those of the teacher among them; and the learning curves."""
-    labels = class_of_image(index)[teacher_logits["test_image_ids"]]
-    class_scores = teacher_logits["test_class_scores"]
-    teacher = masked_scores(objective_from_json(objective), class_scores, labels, held_out_tasks(tasks))
+    labels = class_of_image(index)[teacher_logits.image_ids["test"]]
+    teacher = masked_scores(objective, teacher_logits.test_class_scores, labels, held_out_tasks(tasks))
     results = comparison_results(parts, outcomes, teacher, compare_methods.sampled_tasks)
     return results, comparison_history(parts, outcomes)
 
@@ -83,40 +84,37 @@ def summarise(
     outcomes: Outcomes,
     results: pd.DataFrame,
     models: Mapping[str, nn.Module],
-    dataset_card: dict[str, Any],
-    objective: dict[str, Any],
+    dataset_card: DatasetCard,
+    objective: Objective,
     evaluate: EvaluateConfig,
     compare_methods: CompareMethodsConfig,
 ) -> dict[str, Any]:
     """Every table with its student, accuracies, paired differences, training costs and break-even."""
-    learned = objective_from_json(objective)
-    costs: dict[str, Cost] = {name: deployed_cost(model, learned) for name, model in models.items()}
+    costs = {name: deployed_cost(model, objective) for name, model in models.items()}
     by_table = {name: {"teacher": costs["teacher"], "student": cost} for name, cost in costs.items()}
     return {
-        "dataset": dataset_card["name"],
-        "objective": learned.name,
-        "metric": learned.metric.name,
-        "teacher": costs["teacher"],
+        "dataset": dataset_card.name,
+        "objective": objective.name,
+        "metric": objective.metric.name,
+        "teacher": costs["teacher"].to_json(),
         "sampled_tasks": compare_methods.sampled_tasks,
         "tables": comparison_summary(
-            parts, outcomes, results, by_table, learned.metric, evaluate.bootstrap_samples, evaluate.seed
+            parts, outcomes, results, by_table, objective.metric, evaluate.bootstrap_samples, evaluate.seed
         ),
         "provenance": {
             "command": command(),
             "commit": source_commit(find_kedro_project(Path.cwd()) or Path.cwd()),
-            "dataset_sha256": dataset_card["sha256"],
+            "dataset_sha256": dataset_card.sha256,
             "versions": package_versions(),
         },
     }
 
 
-def measure_latency(
-    models: Mapping[str, nn.Module], objective: dict[str, Any], evaluate: EvaluateConfig
-) -> dict[str, Any]:
+def measure_latency(models: Mapping[str, nn.Module], objective: Objective, evaluate: EvaluateConfig) -> dict[str, Any]:
     """Latency of the teacher and of every table's students."""
-    learned, settings = objective_from_json(objective), evaluate.latency
-    measured = {str(size): forward_latencies(models, learned, size, settings) for size in settings.batch_sizes}
-    sampling = sampling_latencies(models, learned, settings)
+    settings = evaluate.latency
+    measured = {str(size): forward_latencies(models, objective, size, settings) for size in settings.batch_sizes}
+    sampling = sampling_latencies(models, objective, settings)
     return {
         "machine": machine(),
         "threads": settings.threads,
