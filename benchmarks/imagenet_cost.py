@@ -33,7 +33,7 @@ from projpipe.training.batches import LabelledImages, TrainingData, draw_batch
 from projpipe.training.prefetch import Chunks, read_ahead
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.spec import TransformerSpec
-from projpipe.transformer.timm_folder import create_vit
+from projpipe.transformer.timm_folder import VitArguments, create_vit
 
 IMAGES, CLASSES = 1_281_167, 1000
 METHODS = ("projected", "static", "universal")
@@ -85,7 +85,7 @@ def show(computing: float, reading: float) -> None:
 
 def make_source(extraction: ExtractTeacherConfig) -> tuple[Source, int]:
     """The teacher with random weights as the projection reads it, and the operations of a forward pass of one image."""
-    model = create_vit(extraction.architecture, dict(extraction.arguments), 3, CLASSES).eval()
+    model = create_vit(extraction.architecture, VitArguments(extraction.arguments, 3, CLASSES)).eval()
     image = torch.randn(1, 3, *model.patch_embed.img_size)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model(image)

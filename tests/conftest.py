@@ -15,13 +15,14 @@ from torch import Tensor
 
 from projpipe.config import TrainProjectorConfig
 from projpipe.objectives import Classification, ImageModeling
+from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.objectives.tokens import Tokens
 from projpipe.projection.source import Source
 from projpipe.teacher.activations import activation_statistics
 from projpipe.training.run_inputs import RunInputs
 from projpipe.transformer.canonical import Weights, canonical_weights
 from projpipe.transformer.spec import TransformerSpec
-from projpipe.transformer.timm_folder import create_vit
+from projpipe.transformer.timm_folder import VitArguments, create_vit
 
 
 def make_teacher(**arguments: object) -> VisionTransformer:
@@ -76,7 +77,8 @@ def _make_decoder(classes: int, registers: int = 0, seed: int = 0, **more: objec
         torch.manual_seed(seed)
         arguments = {"img_size": 2, "patch_size": 1, "class_token": False, "global_pool": "", "reg_tokens": registers}
         sizes = {"embed_dim": 12, "depth": 2, "num_heads": 2, "no_embed_class": True}
-        model = create_vit("vit_tiny_patch16_224", arguments | sizes | more, SYMBOLS + 1 + classes, SYMBOLS)
+        asked = VitArguments(arguments | sizes | more, SYMBOLS + 1 + classes, SYMBOLS)
+        model = create_vit("vit_tiny_patch16_224", asked)
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, std=0.4)
     return model.eval()
@@ -193,14 +195,12 @@ def run_inputs(source: Source, teacher: VisionTransformer, objective: Classifica
         config=settings(),
         objective=objective,
         source=source,
-        logits={
-            "train_image_ids": train,
-            "train_affine": identity,
-            "train_logits": logits[None, :300],
-            "validation_image_ids": validation,
-            "test_image_ids": torch.arange(400, 500),
-            "test_class_scores": logits[400:],
-        },
+        logits=TeacherLogits(
+            train_logits=logits[None, :300],
+            train_affine=identity,
+            test_class_scores=logits[400:],
+            image_ids={"train": train, "validation": validation, "test": torch.arange(400, 500)},
+        ),
         labels=labels,
         train_tasks=[[0, 1], [2, 3, 4], [1, 5, 6]],
         validation_tasks=[[0, 5], [3, 6]],

@@ -8,13 +8,18 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 import torch
+import yaml
 from kedro.io import DatasetError
 from PIL import Image
 
 from projpipe import datasets
 from projpipe.datasets import DamagedFileError
+from projpipe.evaluation.cost import Cost, Costs
+from projpipe.images.card import DatasetCard
 from projpipe.images.streamed import StreamedImages
 from projpipe.objectives import Classification
+from projpipe.objectives.teacher_card import TeacherCard
+from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_folder import Projector
@@ -165,10 +170,10 @@ def test_text_keeps_its_letters(tmp_path: Path) -> None:
 
 
 def test_a_teacher_answers_the_same_after_loading(teacher: Any, images: torch.Tensor, tmp_path: Path) -> None:
-    from projpipe.transformer.timm_folder import create_vit
+    from projpipe.transformer.timm_folder import VitArguments, create_vit
 
     arguments = {"img_size": 8, "patch_size": 4, "embed_dim": 24, "depth": 4, "num_heads": 3, "mlp_ratio": 2.0}
-    model = create_vit("vit_tiny_patch16_224", arguments, in_chans=1, num_classes=10).eval()
+    model = create_vit("vit_tiny_patch16_224", VitArguments(arguments, in_chans=1, num_classes=10)).eval()
     model.load_state_dict(teacher.state_dict())
     dataset = datasets.TimmModelDataset(filepath=str(tmp_path / "teacher"))
     dataset.save(model)
@@ -202,6 +207,76 @@ def test_a_truncated_projector_is_named(source: Source, part: str, tmp_path: Pat
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(DamagedFileError, match=str(tmp_path / "projector")):
         dataset.load()
+
+
+CARD = DatasetCard("noise", (8, 8), 1, False, (0.3,), (0.4,), ("a", "é"), ("", ""), (1,), {"train": 3}, (), sha256="5f")
+TEACHER = TeacherCard("vit", {}, "random", None, 1, "accuracy", {"test": 0.5}, "5f", {}, {}, {})
+COSTS = Costs(teacher=Cost(params=1000, macs=8000), projected=Cost(params=100, macs=400))
+RECORDS: dict[str, Any] = {
+    "objective": Classification([0.5], [0.2], (1, 8, 8)),
+    "dataset_card": CARD,
+    "teacher_card": TEACHER,
+    "costs": COSTS,
+}
+CATALOG = yaml.safe_load((Path(__file__).parents[1] / "conf/base/catalog.yml").read_text())
+
+
+def dataset_of(name: str, path: Path) -> datasets.RecordDataset:
+    """As the catalog has it, at another path."""
+    return datasets.RecordDataset(from_json=CATALOG[name]["from_json"], filepath=str(path))
+
+
+@pytest.mark.parametrize(("name", "record"), RECORDS.items(), ids=RECORDS)
+def test_an_object_is_kept_as_its_json_and_comes_back(name: str, record: Any, tmp_path: Path) -> None:
+    dataset = dataset_of(name, tmp_path / "a.json")
+    dataset.save(record)
+    assert dataset.load() == record
+    plain = datasets.JSONDataset(filepath=str(tmp_path / "plain.json"))
+    plain.save(record.to_json())
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "plain.json").read_bytes()
+    assert json.loads(dataset.preview()) == record.to_json()
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "message"),
+    [
+        ("objective", {"std": None}, "std: null is not a list"),
+        ("objective", {"name": "regression"}, "name: 'regression' is no objective"),
+        ("dataset_card", {"channels": "1"}, 'channels: "1" is not a whole number'),
+        ("teacher_card", {"score": []}, r"score: \[\] is not an object"),
+        ("costs", {"static": {"params": 1}}, r"static\.macs: is missing"),
+    ],
+)
+def test_an_object_with_another_type_is_named_with_its_file_and_key(
+    name: str, changed: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    datasets.JSONDataset(filepath=str(tmp_path / "a.json")).save(RECORDS[name].to_json() | changed)
+    with pytest.raises(DamagedFileError, match=rf"a\.json cannot be read \({message}"):
+        dataset_of(name, tmp_path / "a.json").load()
+
+
+@pytest.mark.parametrize("name", ["objective", "dataset_card", "teacher_card"])
+def test_an_object_that_lacks_a_key_is_named_with_its_file_and_key(name: str, tmp_path: Path) -> None:
+    whole = RECORDS[name].to_json()
+    for key in whole:
+        described = {other: value for other, value in whole.items() if other != key}
+        datasets.JSONDataset(filepath=str(tmp_path / "a.json")).save(described)
+        with pytest.raises(DamagedFileError, match=rf"a\.json cannot be read \({key}: "):
+            dataset_of(name, tmp_path / "a.json").load()
+
+
+def test_teacher_logits_are_kept_as_tensors_by_name(tmp_path: Path) -> None:
+    ids = {split: torch.arange(2) for split in ("train", "validation", "test")}
+    logits = TeacherLogits(torch.randn(1, 2, 5), None, torch.randn(2, 5), ids)
+    datasets.TeacherLogitsDataset(filepath=str(tmp_path / "a.safetensors")).save(logits)
+    plain = datasets.SafetensorsDataset(filepath=str(tmp_path / "a.safetensors")).load()
+    assert plain.keys() == logits.to_tensors().keys()
+    found = datasets.TeacherLogitsDataset(filepath=str(tmp_path / "a.safetensors")).load()
+    assert torch.equal(found.train_logits, logits.train_logits)
+    del plain["test_class_scores"]
+    datasets.SafetensorsDataset(filepath=str(tmp_path / "a.safetensors")).save(plain)
+    with pytest.raises(DamagedFileError, match=r"a\.safetensors cannot be read .*'test_class_scores' is missing"):
+        datasets.TeacherLogitsDataset(filepath=str(tmp_path / "a.safetensors")).load()
 
 
 def test_a_working_folder_is_made_when_it_is_asked_for(tmp_path: Path) -> None:

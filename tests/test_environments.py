@@ -10,6 +10,7 @@ from kedro.config import OmegaConfigLoader
 from projpipe import config
 from projpipe.experiments.plan import check_parts, plan
 from projpipe.experiments.sweep import check_space
+from projpipe.images.card import DatasetCard
 from projpipe.objectives import OBJECTIVES, make_objective
 from projpipe.settings import CONFIG_LOADER_ARGS
 from projpipe.teacher.create import create_teacher
@@ -25,17 +26,23 @@ def parameters(env: str) -> dict[str, Any]:
     return loader["parameters"]
 
 
-def image_card(source: config.ImageSource) -> dict[str, Any]:
+def image_card(source: config.ImageSource) -> DatasetCard:
     side = {"digits": 8, "fashion_mnist": 28}.get(source.name) or source.image_size  # type: ignore[union-attr]
     channels = 3 if source.name == "image_folder" and not source.grey else 1
-    return {
-        "image_size": [side, side],
-        "channels": channels,
-        "classes": ["a", "b", "c"],
-        "mean": [0.5] * channels,
-        "std": [0.5] * channels,
-        "inverted": False,
-    }
+    return DatasetCard(
+        name=source.name,
+        image_size=(side, side),
+        channels=channels,
+        inverted=False,
+        mean=(0.5,) * channels,
+        std=(0.5,) * channels,
+        classes=("a", "b", "c"),
+        groups=("",) * 3,
+        held_out_classes=(),
+        images={"train": 64},
+        unreadable=(),
+        sha256="",
+    )
 
 
 @each_environment
@@ -47,7 +54,7 @@ def test_its_students_are_smaller_than_its_teacher_which_reads_its_images(env: s
     if extraction.weights == "pretrained":  # of the same shape, and not to be fetched
         trained = extraction.training.model_copy(update={"epochs": 1})
         extraction = extraction.model_copy(update={"weights": "random", "training": trained})
-    images = np.random.default_rng(0).integers(0, 256, (64, *card["image_size"], card["channels"]), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (64, *card.image_size, card.channels), np.uint8)
     teacher = create_teacher(extraction, make_objective(extraction, images, np.arange(64), card), card, tmp_path)
     spec = TransformerSpec.of(teacher)
     student = spec.student(**training.student.model_dump())

@@ -7,7 +7,8 @@ named in the error. Modules that are slow to import are imported where they are 
 import json
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from projpipe.images.streamed import Images
+    from projpipe.objectives.teacher_logits import TeacherLogits
     from projpipe.projection.projector_folder import Projector
 
 T = TypeVar("T")
@@ -34,7 +36,7 @@ class DamagedFileError(DatasetError, InputError):
 class PathDataset(AbstractDataset[T, T], Generic[T]):
     """A file or folder at `filepath`; children say how to read and write it."""
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(self, *, filepath: str, metadata: object = None) -> None:
         """`metadata` is for Kedro-Viz: the layer of the data set and how it is previewed."""
         self.filepath = Path(filepath)
         self.metadata = metadata
@@ -63,7 +65,7 @@ class PathDataset(AbstractDataset[T, T], Generic[T]):
     def _exists(self) -> bool:
         return self.filepath.exists()
 
-    def _describe(self) -> dict[str, Any]:
+    def _describe(self) -> dict[str, str]:
         return {"filepath": str(self.filepath)}
 
     @abstractmethod
@@ -110,14 +112,52 @@ class JSONDataset(PathDataset[Any]):
     """JSON with its keys in the order they were given."""
 
     def _read(self, path: Path) -> Any:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return _read_json(path)
 
     def _write(self, data: Any, path: Path) -> None:
-        path.write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        _write_json(data, path)
 
     def preview(self) -> JSONPreview:
         """The content, for Kedro-Viz."""
         return JSONPreview(json.dumps(self.load()))
+
+
+class Record(Protocol):
+    """An object that JSON describes, such as a card or an objective."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values that describe it."""
+
+
+class RecordDataset(PathDataset[Record]):
+    """JSON with an object in front of it: what is loaded is the object, what is saved its `to_json`."""
+
+    def __init__(self, *, from_json: str, filepath: str, metadata: object = None) -> None:
+        """`from_json` is the dotted name of what makes the object of JSON values; `metadata` is for Kedro-Viz."""
+        super().__init__(filepath=filepath, metadata=metadata)
+        self.from_json = from_json
+
+    def _read(self, path: Path) -> Record:
+        described = _read_json(path)
+        try:
+            return resolve_name(self.from_json)(described)
+        except InputError as error:
+            raise InputError(f"{path} cannot be read ({error})") from error
+
+    def _write(self, data: Record, path: Path) -> None:
+        _write_json(data.to_json(), path)
+
+    def preview(self) -> JSONPreview:
+        """The content, for Kedro-Viz."""
+        return JSONPreview(json.dumps(self.load().to_json()))
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _write_json(data: Any, path: Path) -> None:
+    path.write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 class TextDataset(PathDataset[str]):
@@ -153,14 +193,38 @@ class SafetensorsDataset(PathDataset["dict[str, Tensor]"]):
     """Tensors by name, without metadata."""
 
     def _read(self, path: Path) -> "dict[str, Tensor]":
-        from safetensors.torch import load_file
-
-        return load_file(path)
+        return _read_tensors(path)
 
     def _write(self, data: "dict[str, Tensor]", path: Path) -> None:
-        from safetensors.torch import save_file
+        _write_tensors(data, path)
 
-        save_file({name: tensor.contiguous() for name, tensor in data.items()}, path)
+
+class TeacherLogitsDataset(PathDataset["TeacherLogits"]):
+    """What a teacher says, as tensors by name."""
+
+    def _read(self, path: Path) -> "TeacherLogits":
+        from projpipe.objectives.teacher_logits import TeacherLogits
+
+        tensors = _read_tensors(path)
+        try:
+            return TeacherLogits.from_tensors(tensors)
+        except InputError as error:
+            raise InputError(f"{path} cannot be read ({error})") from error
+
+    def _write(self, data: "TeacherLogits", path: Path) -> None:
+        _write_tensors(data.to_tensors(), path)
+
+
+def _read_tensors(path: Path) -> "dict[str, Tensor]":
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def _write_tensors(tensors: "dict[str, Tensor]", path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
 
 
 class TimmModelDataset(PathDataset["VisionTransformer"]):
@@ -192,7 +256,7 @@ class ProjectorDataset(PathDataset["Projector"]):
 class FolderDataset(AbstractDataset[None, Path]):
     """A folder that nodes keep working files in. Loading makes it where it is not there and gives its path."""
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(self, *, filepath: str, metadata: object = None) -> None:
         """`metadata` is for Kedro-Viz."""
         self.filepath = Path(filepath)
         self.metadata = metadata
@@ -209,5 +273,5 @@ class FolderDataset(AbstractDataset[None, Path]):
     def _exists(self) -> bool:
         return True
 
-    def _describe(self) -> dict[str, Any]:
+    def _describe(self) -> dict[str, str]:
         return {"filepath": str(self.filepath)}

@@ -34,7 +34,7 @@ def test_a_model_says_how_large_it_is(model: Path, projpipe: Command, objective:
     cost = deployed_cost(timm.create_model(f"local-dir:{model}").eval(), objective)
     assert found["kind"] == "model"
     assert found["classes"] == ["Sneaker", "Bag", "Greek/alpha"]
-    assert (found["parameters"], found["multiply_accumulates_an_image"]) == (cost["params"], cost["macs"])
+    assert (found["parameters"], found["multiply_accumulates_an_image"]) == (cost.params, cost.macs)
     lines = projpipe("inspect", model).output.splitlines()
     assert any(line.split() == ["licence", "of", "the", "teacher", "apache-2.0"] for line in lines)
 

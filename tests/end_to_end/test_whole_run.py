@@ -134,11 +134,11 @@ def test_the_projector_makes_the_models_that_were_judged(
     judged = results.query("method == 'projected' and kind == 'new_combination' and seed == @seed")
     for row in judged.itertuples():
         class_ids = list(tasks.set_index("task_id")["class_ids"][row.task_id])
-        student = projector.generate(classes=[card["classes"][class_id] for class_id in class_ids])
+        student = projector.generate(classes=[card.classes[class_id] for class_id in class_ids])
         rows = index.query("split == 'test' and class_id in @class_ids")
         pixels = torch.tensor(images[rows["image_id"]]).permute(0, 3, 1, 2) / 255
         with torch.inference_mode():
-            answers = student((pixels - card["mean"][0]) / card["std"][0]).argmax(1)
+            answers = student((pixels - card.mean[0]) / card.std[0]).argmax(1)
         right = [class_ids[answer] == class_id for answer, class_id in zip(answers, rows["class_id"], strict=True)]
         assert sum(right) / len(right) == pytest.approx(row.score)
     assert sum(p.numel() for p in student.parameters()) < 0.5 * metrics["teacher"]["params"]
@@ -147,8 +147,8 @@ def test_the_projector_makes_the_models_that_were_judged(
 def test_the_teacher_is_a_folder_that_timm_reads(project: Path, catalog: DataCatalog) -> None:
     card = catalog.load("teacher_card")
     teacher = timm.create_model(f"local-dir:{project / 'data/smoke/06_models/teacher'}", pretrained=True)
-    assert sum(p.numel() for p in teacher.parameters()) == card["params"]
-    assert card["score"]["test"] > 0.3
+    assert sum(p.numel() for p in teacher.parameters()) == card.params
+    assert card.score["test"] > 0.3
 
 
 def test_what_learns_has_learned(catalog: DataCatalog) -> None:

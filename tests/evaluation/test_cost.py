@@ -1,7 +1,10 @@
+import json
+
 import pytest
 import timm
 
-from projpipe.evaluation.cost import deployed_cost
+from projpipe.errors import InputError
+from projpipe.evaluation.cost import Cost, Costs, deployed_cost
 from projpipe.objectives import Classification
 
 
@@ -32,4 +35,16 @@ def test_a_small_vit_costs_what_the_formula_says(class_token: bool) -> None:
     params += 2 * width + (width + 1) * classes
 
     objective = Classification(3 * [0.5], 3 * [0.5], (3, 8, 8))
-    assert deployed_cost(model, objective) == {"params": params, "macs": macs}
+    assert deployed_cost(model, objective) == Cost(params, macs)
+
+
+def test_costs_come_back_from_json() -> None:
+    costs = Costs(teacher=Cost(params=1000, macs=8000), projected=Cost(params=100, macs=400))
+    written = json.dumps(costs.to_json())
+    assert written == '{"teacher": {"params": 1000, "macs": 8000}, "projected": {"params": 100, "macs": 400}}'
+    assert Costs.from_json(json.loads(written)) == costs
+
+
+def test_a_cost_that_is_no_number_is_named() -> None:
+    with pytest.raises(InputError, match=r'static\.macs: "many" is not a whole number'):
+        Costs.from_json({"static": {"params": 1, "macs": "many"}})

@@ -4,11 +4,12 @@ import pandas as pd
 import pytest
 
 from projpipe.config import StudentConfig
+from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.metrics import TEACHER_SEED, Metrics, build_metrics
 from projpipe.objectives import Classification
 
 STUDENT = StudentConfig(embed_dim=24, depth=2, num_heads=4, mlp_ratio=2.0)
-COSTS = {"teacher": {"params": 1000, "macs": 5000}, "projected": {"params": 90, "macs": 1000}}
+COSTS = {"teacher": Cost(params=1000, macs=5000), "projected": Cost(params=90, macs=1000)}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -71,21 +71,21 @@ def test_a_class_of_two_images_is_refused_by_name_and_count() -> None:
 def test_the_card_says_what_later_steps_need() -> None:
     raw = replace(raw_images([10, 20]), unreadable=("a/b.png",), groups=("low", "high"))
     index = build_index(raw, FRACTIONS, 0)
-    card = describe("pets", raw, index, [1])
+    card = asdict(describe("pets", raw, index, [1]))
     train = raw.images[(index["split"] == "train").to_numpy()] / 255
     assert card.pop("mean") == pytest.approx([train.mean()], abs=1e-6)
     assert card.pop("std") == pytest.approx([train.std()], abs=1e-6)
     assert len(card.pop("sha256")) == 64
     assert card == {
         "name": "pets",
-        "image_size": [2, 3],
+        "image_size": (2, 3),
         "channels": 1,
         "inverted": False,
-        "classes": ["class 0", "class 1"],
-        "groups": ["low", "high"],
-        "held_out_classes": [1],
+        "classes": ("class 0", "class 1"),
+        "groups": ("low", "high"),
+        "held_out_classes": (1,),
         "images": {"train": 15, "validation": 6, "test": 9},
-        "unreadable": ["a/b.png"],
+        "unreadable": ("a/b.png",),
     }
 
 
@@ -96,7 +96,7 @@ def test_the_hash_changes_with_a_pixel_a_label_or_the_split() -> None:
     pixel[-1, -1, -1, -1] ^= 1
     other = raw_images([10, 10], seed=1)
     hashes = [
-        describe("pets", *given_, [])["sha256"]
+        describe("pets", *given_, []).sha256
         for given_ in (
             (raw, index),
             (replace(raw, images=pixel), index),
@@ -105,4 +105,4 @@ def test_the_hash_changes_with_a_pixel_a_label_or_the_split() -> None:
         )
     ]
     assert len(set(hashes)) == 4
-    assert describe("pets", raw, index.copy(), [])["sha256"] == hashes[0]
+    assert describe("pets", raw, index.copy(), []).sha256 == hashes[0]

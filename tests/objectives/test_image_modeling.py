@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
+from projpipe.images.card import DatasetCard
 from projpipe.metric import BITS_PER_PIXEL, BITS_PER_TOKEN
 from projpipe.objectives import ImageModeling, make_objective, objective_from_json
 from projpipe.objectives.batch import Batch
@@ -166,7 +167,7 @@ def config(**changes: object) -> ExtractTeacherConfig:
     return ExtractTeacherConfig.model_validate(settings | {"training": training, "augmentation": none} | changes)
 
 
-CARD = {"inverted": False, "classes": ["a", "b"]}
+CARD = DatasetCard("noise", (4, 4), 1, False, (0.3,), (0.4,), ("a", "b"), ("", ""), (), {"train": 3}, (), sha256="")
 
 
 @pytest.mark.parametrize(
@@ -185,5 +186,5 @@ def test_arguments_that_are_null_are_left_out() -> None:
     asked = config(arguments={"patch_size": None, "depth": 2})
     objective = make_objective(asked, np.zeros((3, 4, 4, 1), np.uint8), np.arange(3), CARD)
     made = objective.teacher_arguments(asked, CARD)
-    assert made["arguments"]["patch_size"] == 1
-    assert made["in_chans"] == 5 + 1 + 2
+    assert made.arguments["patch_size"] == 1
+    assert made.in_chans == 5 + 1 + 2

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,13 @@ from projpipe import schemas
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.evaluation.metrics import TEACHER_SEED
+from projpipe.images.card import DatasetCard
 from projpipe.methods.controls import CONTROLS
 from projpipe.methods.method import Ingredients
 from projpipe.methods.models import build
 from projpipe.objectives import Classification
+from projpipe.objectives.teacher_card import TeacherCard
+from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.pipelines.evaluate import create_pipeline, nodes
 from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
@@ -32,6 +36,33 @@ from projpipe.transformer.spec import TransformerSpec
 
 SEEDS = (0, 3)
 OBJECTIVE = Classification([0.4], [0.3], (1, 8, 8))
+DATASET_CARD = DatasetCard(
+    name="noise",
+    image_size=(8, 8),
+    channels=1,
+    inverted=False,
+    mean=(0.4,),
+    std=(0.3,),
+    classes=tuple("0123456789"),
+    groups=("",) * 10,
+    held_out_classes=(5, 6),
+    images={"train": 60, "validation": 0, "test": 60},
+    unreadable=(),
+    sha256="0" * 64,
+)
+TEACHER_CARD = TeacherCard(
+    architecture="vit",
+    arguments={},
+    weights="random",
+    license=None,
+    params=1000,
+    metric="accuracy",
+    score={"test": 0.1},
+    dataset_sha256="0" * 64,
+    data={},
+    training={},
+    versions={},
+)
 TRAIN_PROJECTOR = TrainProjectorConfig.model_validate(
     {
         "seeds": SEEDS,
@@ -136,34 +167,22 @@ def inputs(teacher: VisionTransformer, source: Source) -> dict[str, Any]:
     test_ids = rng.permutation(np.flatnonzero(split == "test"))  # another order than the index has
     with torch.no_grad():
         class_scores = teacher(OBJECTIVE.encode(images[test_ids]))
+    none = torch.zeros(0, dtype=torch.long)
     trials = pd.DataFrame([(0, 12, 1, 3, 2.0, 2_000, 0.7, True)], columns=list(schemas.TRIALS.columns))
     return {
         "images": images,
         "index": index.sample(frac=1, random_state=0),
         "tasks": tasks,
-        "dataset_card": {
-            "name": "noise",
-            "image_size": [8, 8],
-            "channels": 1,
-            "mean": OBJECTIVE.mean,
-            "std": OBJECTIVE.std,
-            "classes": [str(i) for i in range(10)],
-            "groups": [""] * 10,
-            "held_out_classes": [5, 6],
-            "images": {"train": 60, "validation": 0, "test": 60},
-            "unreadable": [],
-            "sha256": "0" * 64,
-        },
-        "objective": OBJECTIVE.to_json(),
+        "dataset_card": DATASET_CARD,
+        "objective": OBJECTIVE,
         "teacher": teacher,
-        "teacher_card": {
-            "architecture": "vit",
-            "metric": "accuracy",
-            "score": {"test": 0.1},
-            "data": {},
-            "versions": {},
-        },
-        "teacher_logits": {"test_image_ids": torch.from_numpy(test_ids), "test_class_scores": class_scores},
+        "teacher_card": TEACHER_CARD,
+        "teacher_logits": TeacherLogits(
+            train_logits=torch.zeros(1, 0, 10),
+            train_affine=None,
+            test_class_scores=class_scores,
+            image_ids={"train": none, "validation": none, "test": torch.from_numpy(test_ids)},
+        ),
         "source_weights": source.weights,
         "source_statistics": source.statistics,
         "projector": projector_of(source, TRAIN_PROJECTOR),
@@ -267,7 +286,8 @@ def test_metrics_hold_the_sizes_of_the_models_of_the_median_task(
 
 def test_only_timings_and_report_depend_on_the_clock(inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
     again = run(inputs)
-    for name in ("metrics", "costs", "learning_curves_table"):
+    assert again["costs"] == outputs["costs"]
+    for name in ("metrics", "learning_curves_table"):
         assert json.dumps(again[name]) == json.dumps(outputs[name])
     for name in ("scores_figure", "learning_curves_figure", "tasks_figure", "examples_figure"):
         assert again[name].to_json() == outputs[name].to_json()
@@ -316,7 +336,7 @@ def test_models_of_another_run_are_refused_wherever_they_were_trained(
     elif changed == "teacher":
         weights["head.bias"] = weights["head.bias"] + 1
     elif changed == "images":
-        card = {**card, "sha256": "1" * 64}
+        card = replace(card, sha256="1" * 64)
     elif changed == "tasks":
         tasks = tasks[tasks["task_id"] != 1]
     else:

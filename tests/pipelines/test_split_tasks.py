@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from projpipe.config import SplitTasksConfig
 from projpipe.errors import InputError
+from projpipe.images.card import DatasetCard
 from projpipe.pipelines.split_tasks import create_pipeline
 from projpipe.schemas import IMAGE_INDEX, TASKS
 
@@ -41,7 +42,7 @@ def run(config: SplitTasksConfig) -> dict[str, Any]:
 
 def digest(outputs: dict[str, Any]) -> str:
     """One hash of the bytes of all outputs."""
-    text = outputs["index"].to_csv() + outputs["tasks"].to_csv() + json.dumps(outputs["dataset_card"])
+    text = outputs["index"].to_csv() + outputs["tasks"].to_csv() + json.dumps(outputs["dataset_card"].to_json())
     return hashlib.sha256(outputs["images"].tobytes() + text.encode()).hexdigest()
 
 
@@ -51,13 +52,13 @@ def check(outputs: dict[str, Any]) -> None:
     IMAGE_INDEX.validate(index, lazy=True)
     TASKS.validate(tasks, lazy=True)
     assert images.dtype == np.uint8
-    assert images.shape == (len(index), *card["image_size"], card["channels"])
-    assert sum(card["images"].values()) == len(images)
-    assert json.loads(json.dumps(card)) == card
-    held_out = set(card["held_out_classes"])
+    assert images.shape == (len(index), *card.image_size, card.channels)
+    assert sum(card.images.values()) == len(images)
+    assert DatasetCard.from_json(card.to_json()) == card
+    held_out = set(card.held_out_classes)
     for kind, class_ids in zip(tasks["kind"], tasks["class_ids"], strict=True):
         assert held_out.issuperset(class_ids) if kind == "new_class" else held_out.isdisjoint(class_ids)
-        assert max(class_ids) < len(card["classes"])
+        assert max(class_ids) < len(card.classes)
     assert tasks["class_ids"].map(tuple).is_unique
     assert tasks["name"].is_unique
     assert index.groupby("class_id")["split"].nunique().eq(3).all()
@@ -71,7 +72,7 @@ def test_digits_give_what_their_parameter_file_promises() -> None:
     outputs = run(parameters("base"))
     check(outputs)
     assert len(outputs["images"]) == 1797
-    assert len(outputs["dataset_card"]["held_out_classes"]) == 3
+    assert len(outputs["dataset_card"].held_out_classes) == 3
     assert counts(outputs["tasks"]) == {"train": 60, "validation": 12, "new_combination": 24, "new_class": 4}
 
 
@@ -97,7 +98,7 @@ def test_omniglot_gives_what_its_parameter_file_promises(tmp_path: Path) -> None
     check(outputs)
     card = outputs["dataset_card"]
     assert outputs["images"].shape == (136 * 3, 28, 28, 1)
-    assert {card["groups"][class_id] for class_id in card["held_out_classes"]} == {"Greek"}
+    assert {card.groups[class_id] for class_id in card.held_out_classes} == {"Greek"}
     assert counts(outputs["tasks"]) == {"train": 2000, "validation": 24, "new_combination": 84, "new_class": 41}
 
 
@@ -113,8 +114,8 @@ def test_a_folder_of_images_gives_what_its_parameter_file_promises(tmp_path: Pat
     outputs = run(parameters("image_folder", source=source))
     check(outputs)
     assert outputs["images"].shape == (39, 16, 16, 3)
-    assert outputs["dataset_card"]["unreadable"] == ["class 3/2.jpg"]
-    assert len(outputs["dataset_card"]["mean"]) == 3
+    assert outputs["dataset_card"].unreadable == ("class 3/2.jpg",)
+    assert len(outputs["dataset_card"].mean) == 3
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not() -> None:

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,11 @@ import pandas as pd
 import pytest
 
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
+from projpipe.evaluation.cost import Cost, Costs
 from projpipe.evaluation.metrics import TEACHER_SEED
+from projpipe.images.card import DatasetCard
 from projpipe.metric import ACCURACY, BITS_PER_PIXEL, Metric
+from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.reporting import figures
 from projpipe.reporting.examples import ExampleRow, examples_figure
 from projpipe.reporting.report import render_report
@@ -77,19 +80,19 @@ def evaluated(
     )
     trials = pd.DataFrame(SIZES, columns=["embed_dim", "depth", "num_heads", "mlp_ratio", "params"])
     trials = trials.assign(trial=range(len(SIZES)), validation_score=tried, pareto=[True, True, True, False])
-    teacher, student = {"params": 898_000, "macs": 15_500_000}, {"params": 11_600, "macs": 180_000}
+    teacher, student = Cost(params=898_000, macs=15_500_000), Cost(params=11_600, macs=180_000)
     measured = {
         "metrics": {
             "dataset": "digits & <b>more</b>",
             "objective": objective,
             "metric": metric.name,
             "higher_is_better": metric.higher_is_better,
-            "teacher": teacher,
-            "student": {**student, "embed_dim": 24, "depth": 1, "num_heads": 2, "mlp_ratio": 4.0},
+            "teacher": teacher.to_json(),
+            "student": {**student.to_json(), "embed_dim": 24, "depth": 1, "num_heads": 2, "mlp_ratio": 4.0},
             "reduction": {"params": 0.987, "macs": 0.988},
             **summarised(results),
         },
-        "costs": {"teacher": teacher} | dict.fromkeys(STUDENTS, student),
+        "costs": Costs({"teacher": teacher} | dict.fromkeys(STUDENTS, student)),
         "timings": {
             "machine": "Linux x86_64",
             "threads": 1,
@@ -205,35 +208,38 @@ def with_controls(evaluation: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def dataset_card() -> dict[str, Any]:
-    return {
-        "name": "digits & <b>more</b>",
-        "image_size": [8, 8],
-        "channels": 1,
-        "mean": [0.3],
-        "std": [0.37],
-        "classes": ["zero", "one", "<img src=x onerror=alert(1)>", *"3456789"],
-        "groups": [""] * 10,
-        "held_out_classes": [2, 5],
-        "images": {"train": 1000, "validation": 200, "test": 400},
-        "unreadable": ["a/<i>b</i>.png"],
-        "sha256": "5f" * 32,
-    }
+def dataset_card() -> DatasetCard:
+    return DatasetCard(
+        name="digits & <b>more</b>",
+        image_size=(8, 8),
+        channels=1,
+        inverted=False,
+        mean=(0.3,),
+        std=(0.37,),
+        classes=("zero", "one", "<img src=x onerror=alert(1)>", *"3456789"),
+        groups=("",) * 10,
+        held_out_classes=(2, 5),
+        images={"train": 1000, "validation": 200, "test": 400},
+        unreadable=("a/<i>b</i>.png",),
+        sha256="5f" * 32,
+    )
 
 
 @pytest.fixture(scope="session")
-def teacher_card() -> dict[str, Any]:
-    return {
-        "architecture": "vit_tiny_patch16_224",
-        "arguments": {"embed_dim": 96, "depth": 4},
-        "weights": "random",
-        "params": 450_000,
-        "macs": 8_000_000,
-        "score": {"train": 0.99, "validation": 0.97, "test": 0.96},
-        "data": {"mean": [0.3], "std": [0.37]},
-        "training": {"epochs": 30},
-        "versions": {"timm": "1"},
-    }
+def teacher_card() -> TeacherCard:
+    return TeacherCard(
+        architecture="vit_tiny_patch16_224",
+        arguments={"embed_dim": 96, "depth": 4},
+        weights="random",
+        license=None,
+        params=450_000,
+        metric="accuracy",
+        score={"train": 0.99, "validation": 0.97, "test": 0.96},
+        dataset_sha256="5f" * 32,
+        data={"mean": [0.3], "std": [0.37]},
+        training={"epochs": 30},
+        versions={"timm": "1"},
+    )
 
 
 @pytest.fixture(scope="session")
@@ -296,8 +302,8 @@ Render = Callable[[Evaluation, dict[str, Any]], str]
 @pytest.fixture(scope="session")
 def render(
     examples: list[ExampleRow],
-    teacher_card: dict[str, Any],
-    dataset_card: dict[str, Any],
+    teacher_card: TeacherCard,
+    dataset_card: DatasetCard,
     parameters: dict[str, Any],
 ) -> Render:
     """The report as a function of an evaluation, and of the metrics, costs and timings to show in it."""
@@ -315,7 +321,7 @@ def render(
             results=of.results,
             sweep_trials=of.trials,
             figures=drawn,
-            teacher_card={**teacher_card, "metric": of.metric.name},
+            teacher_card=replace(teacher_card, metric=of.metric.name),
             dataset_card=dataset_card,
             parameters=parameters,
         )

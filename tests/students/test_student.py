@@ -74,7 +74,7 @@ def test_the_names_of_timm_lead_back_to_canonical_weights(student: Student) -> N
 
 def test_the_counted_multiply_accumulates_are_those_of_torchs_counter(student: Student) -> None:
     cost = deployed_cost(student.to_timm(), OBJECTIVE)
-    assert student.spec.deployed_macs(len(CLASSES)) == cost["macs"]
+    assert student.spec.deployed_macs(len(CLASSES)) == cost.macs
 
 
 def test_the_card_says_what_the_model_is_and_escapes_names(student: Student, tmp_path: Path) -> None:

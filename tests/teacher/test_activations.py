@@ -1,11 +1,17 @@
 """Activation statistics, against the same figures taken by hand."""
 
+from dataclasses import replace
 from functools import partial
 
+import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from projpipe.teacher.activations import activation_statistics
+from projpipe.images.card import DatasetCard
+from projpipe.teacher import activations
+from projpipe.teacher.activations import activation_statistics, measure_activations
+from projpipe.teacher.data import TeacherData
 
 
 def test_statistics_match_a_pass_by_hand(teacher, images) -> None:
@@ -30,3 +36,20 @@ def test_statistics_match_a_pass_by_hand(teacher, images) -> None:
 def test_no_hook_stays_behind(teacher, images) -> None:
     activation_statistics(teacher, [lambda: teacher(images)])
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in teacher.modules())
+
+
+def test_the_teacher_is_watched_on_images_of_the_train_split_alone_evenly_spaced(
+    teacher, objective, monkeypatch
+) -> None:
+    monkeypatch.setattr(activations, "IMAGES", 5)
+    pictures = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1), np.uint8)
+    splits = np.where(np.arange(30) % 3 == 0, "train", "test")
+    index = pd.DataFrame({"image_id": np.arange(30), "class_id": np.arange(30) % 10, "split": splits})
+    card = DatasetCard("noise", (8, 8), 1, False, (0.3,), (0.35,), tuple("0123456789"), 10 * ("",), (), {}, (), "")
+    data = TeacherData(pictures, index, card, objective, torch.device("cpu"))
+    chosen = objective.encode(pictures[[0, 6, 12, 21, 27]])  # of 0, 3, 6, ..., 27
+    expected = activation_statistics(teacher, [lambda: teacher(chosen)])
+    for found in (measure_activations(teacher, data), measure_activations(teacher, replace(data, loading_workers=1))):
+        assert found.keys() == expected.keys()
+        for name, tensor in expected.items():
+            torch.testing.assert_close(found[name], tensor)

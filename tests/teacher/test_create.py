@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import timm
 import torch
@@ -13,11 +12,25 @@ from safetensors.torch import load_file, save_file
 
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
+from projpipe.images.card import DatasetCard
 from projpipe.objectives import Classification
 from projpipe.teacher.create import create_teacher, planned_spec
 from projpipe.transformer.spec import TransformerSpec
 
-CARD = {"image_size": [8, 8], "channels": 1, "classes": list("abcde"), "mean": [0.3], "std": [0.4]}
+CARD = DatasetCard(
+    name="noise",
+    image_size=(8, 8),
+    channels=1,
+    inverted=False,
+    mean=(0.3,),
+    std=(0.4,),
+    classes=tuple("abcde"),
+    groups=("",) * 5,
+    held_out_classes=(),
+    images={"train": 1},
+    unreadable=(),
+    sha256="",
+)
 SETTINGS: dict[str, Any] = {
     "seed": 0,
     "objective": {"name": "classification"},
@@ -29,15 +42,15 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def make(folder: Path = Path(), card: dict[str, Any] = CARD, **changes: Any) -> torch.nn.Module:
+def make(folder: Path = Path(), card: DatasetCard = CARD, **changes: Any) -> torch.nn.Module:
     """A teacher of the small settings; changes of `arguments` are added to them."""
     arguments = {**SETTINGS["arguments"], **changes.pop("arguments", {})}
     config = ExtractTeacherConfig(**{**SETTINGS, "arguments": arguments, **changes})
     return create_teacher(config, classification(card), card, folder)
 
 
-def classification(card: dict[str, Any]) -> Classification:
-    return Classification(card["mean"], card["std"], (card["channels"], *card["image_size"]))
+def classification(card: DatasetCard) -> Classification:
+    return Classification(card.mean, card.std, (card.channels, *card.image_size))
 
 
 def test_a_teacher_fits_the_data() -> None:
@@ -49,7 +62,7 @@ def test_a_teacher_fits_the_data() -> None:
 
 
 def test_images_need_not_be_square() -> None:
-    assert make(card={**CARD, "image_size": [8, 12]})(torch.zeros(1, 1, 8, 12)).shape == (1, 5)
+    assert make(card=replace(CARD, image_size=(8, 12)))(torch.zeros(1, 1, 8, 12)).shape == (1, 5)
 
 
 def test_the_seed_alone_decides_random_weights() -> None:
@@ -76,7 +89,7 @@ def test_a_classifier_that_does_not_fit_starts_anew(
     head: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "own.safetensors"
-    saved = make(seed=3, card={**CARD, "classes": list("abc")}).state_dict()
+    saved = make(seed=3, card=replace(CARD, classes=tuple("abc"))).state_dict()
     if head == "missing":
         saved = {name: tensor for name, tensor in saved.items() if not name.startswith("head.")}
     save_file(saved, path)
@@ -172,16 +185,16 @@ def test_an_architecture_without_pretrained_weights_says_so() -> None:
 def test_images_are_normalised_as_pretrained_weights_expect_them(weights: str, channels: int, mean: float) -> None:
     architecture = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
     config = ExtractTeacherConfig(**{**SETTINGS, "architecture": architecture, "weights": weights})
-    card = {**CARD, "channels": channels, "mean": channels * [0.3], "std": channels * [0.4]}
-    objective = Classification.fit(config, np.zeros((1, 8, 8, channels), np.uint8), np.arange(1), card)
+    card = replace(CARD, channels=channels, mean=channels * (0.3,), std=channels * (0.4,))
+    objective = Classification.fit(config, card)
     assert objective.mean == channels * [mean]
-    assert objective.teacher_arguments(config, card)["mean"] == objective.mean
+    assert objective.teacher_arguments(config, card).settings.mean == objective.mean
 
 
 def test_images_are_normalised_as_the_config_says(caplog: pytest.LogCaptureFixture) -> None:
     def fit(**changes: Any) -> Classification:
         config = ExtractTeacherConfig(**{**SETTINGS, "weights": "own.safetensors", **changes})
-        return Classification.fit(config, np.zeros((1, 8, 8, 1), np.uint8), np.arange(1), CARD)
+        return Classification.fit(config, CARD)
 
     with caplog.at_level("INFO"):
         assert (fit().mean, fit().std) == ([0.3], [0.4])
@@ -210,7 +223,7 @@ def test_pretrained_weights_are_fitted_to_the_data(monkeypatch: pytest.MonkeyPat
     """The hub stands aside; what it would fetch lies in a folder, as three-channel weights for larger images."""
     from timm.models import _builder
 
-    card = {**CARD, "channels": 3, "mean": [0.5] * 3, "std": [0.5] * 3, "image_size": [16, 16]}
+    card = replace(CARD, channels=3, mean=(0.5,) * 3, std=(0.5,) * 3, image_size=(16, 16))
     published = make(tmp_path, card, seed=9).state_dict()
     monkeypatch.setattr(_builder, "load_state_dict_from_hf", lambda *_, **__: dict(published))
     model = make(weights="pretrained")
@@ -223,7 +236,7 @@ def test_pretrained_weights_are_fitted_to_the_data(monkeypatch: pytest.MonkeyPat
     untrained = {"weights": "pretrained", "training": {**SETTINGS["training"], "epochs": 0}}
     with pytest.raises(InputError, match=r"training\.epochs: with 0 the head, of 5 outputs"):
         make(**untrained)
-    of_imagenet = {**CARD, "classes": [str(i) for i in range(1000)]}
+    of_imagenet = replace(CARD, classes=tuple(str(i) for i in range(1000)))
     published |= {name: torch.ones(1000, *published[name].shape[1:]) for name in ("head.weight", "head.bias")}
     assert (make(card=of_imagenet, **untrained).head.weight == 1).all()
 

@@ -13,22 +13,30 @@ from timm.models.vision_transformer import VisionTransformer
 
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
+from projpipe.images.card import DatasetCard
 from projpipe.images.normalisation import normalise
 from projpipe.objectives import Classification
 from projpipe.teacher import train as training
 from projpipe.teacher.create import create_teacher
+from projpipe.teacher.data import TeacherData
 from projpipe.training.checkpoint import TENSORS
 
 CPU = torch.device("cpu")
-CARD: dict[str, Any] = {
-    "image_size": [8, 8],
-    "channels": 1,
-    "classes": list("0123456789"),
-    "mean": [0.3],
-    "std": [0.35],
-    "sha256": "digits",
-}
-OBJECTIVE = Classification(CARD["mean"], CARD["std"], (1, 8, 8))
+CARD = DatasetCard(
+    name="digits",
+    image_size=(8, 8),
+    channels=1,
+    inverted=False,
+    mean=(0.3,),
+    std=(0.35,),
+    classes=tuple("0123456789"),
+    groups=("",) * 10,
+    held_out_classes=(),
+    images={"train": 200, "validation": 60, "test": 40},
+    unreadable=(),
+    sha256="digits",
+)
+OBJECTIVE = Classification([0.3], [0.35], (1, 8, 8))
 SETTINGS: dict[str, Any] = {
     "seed": 0,
     "objective": {"name": "classification"},
@@ -58,19 +66,20 @@ def index() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
+def data(images: np.ndarray, index: pd.DataFrame) -> TeacherData:
+    return TeacherData(images, index, CARD, OBJECTIVE, CPU)
+
+
+@pytest.fixture(scope="module")
 def start() -> VisionTransformer:
     return create_teacher(settings(), OBJECTIVE, CARD, Path())
 
 
 def train(
-    start: VisionTransformer,
-    images: np.ndarray,
-    index: pd.DataFrame,
-    runs: Path,
-    config: ExtractTeacherConfig | None = None,
+    start: VisionTransformer, data: TeacherData, runs: Path, config: ExtractTeacherConfig | None = None
 ) -> tuple[VisionTransformer, list[dict[str, float]]]:
     model = copy.deepcopy(start)
-    return model, training.train_teacher(model, images, index, CARD, OBJECTIVE, config or settings(), CPU, runs)
+    return model, training.train_teacher(model, data, config or settings(), runs)
 
 
 def stop_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> list[str]:
@@ -92,16 +101,16 @@ def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 
 def test_training_lowers_the_loss_and_is_not_done_again(
-    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: VisionTransformer, data: TeacherData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = settings(epochs=12, learning_rate=0.01)
-    model, history = train(start, images, index, tmp_path, config)
+    model, history = train(start, data, tmp_path, config)
     assert [row["epoch"] for row in history] == list(range(1, 13))
     assert history[-1]["loss"] < 0.7 * history[0]["loss"]
     assert history[-1]["validation_score"] > max(0.5, history[0]["validation_score"])
     assert not model.training
     measured = stop_in_epoch(monkeypatch, 0)
-    again, told = train(start, images, index, tmp_path, config)
+    again, told = train(start, data, tmp_path, config)
     assert measured == []
     assert told == history
     assert same(again, model)
@@ -112,19 +121,18 @@ def test_training_lowers_the_loss_and_is_not_done_again(
 def test_a_stopped_run_ends_bit_for_bit_like_one_that_was_never_stopped(
     epoch: int,
     start: VisionTransformer,
-    images: np.ndarray,
-    index: pd.DataFrame,
+    data: TeacherData,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole, history = train(start, images, index, tmp_path / "whole")
+    whole, history = train(start, data, tmp_path / "whole")
     with monkeypatch.context() as patch:
         stop_in_epoch(patch, epoch)
         with pytest.raises(KeyboardInterrupt):
-            train(start, images, index, tmp_path)
+            train(start, data, tmp_path)
     torch.manual_seed(99)  # as another process would have
     measured = stop_in_epoch(monkeypatch, 0)
-    resumed, again = train(start, images, index, tmp_path)
+    resumed, again = train(start, data, tmp_path)
     assert len(measured) == 4 - (epoch - 1)
     assert again == history
     assert same(resumed, whole)
@@ -132,20 +140,19 @@ def test_a_stopped_run_ends_bit_for_bit_like_one_that_was_never_stopped(
 
 def test_a_run_with_another_setting_does_not_go_on_from_it(
     start: VisionTransformer,
-    images: np.ndarray,
-    index: pd.DataFrame,
+    data: TeacherData,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patch:
         stop_in_epoch(patch, 3)
         with pytest.raises(KeyboardInterrupt):
-            train(start, images, index, tmp_path)
+            train(start, data, tmp_path)
     left = list(tmp_path.iterdir())
     assert len(left) == 1
     other = settings(label_smoothing=0.0)
-    model, _ = train(start, images, index, tmp_path, other)
-    assert same(model, train(start, images, index, tmp_path / "elsewhere", other)[0])
+    model, _ = train(start, data, tmp_path, other)
+    assert same(model, train(start, data, tmp_path / "elsewhere", other)[0])
     assert left[0].exists()
 
 
@@ -156,25 +163,22 @@ def test_images_and_labels_of_other_splits_change_nothing(
     others = np.where(kept.to_numpy()[:, None, None, None], images, 255 - images)
     relabelled = index.assign(class_id=index["class_id"].where(kept, 0))
     config = settings(epochs=2)
-    model, _ = train(start, images, index, tmp_path, config)
-    assert same(model, train(start, others, relabelled, tmp_path / "others", config)[0])
+    model, _ = train(start, TeacherData(images, index, CARD, OBJECTIVE, CPU), tmp_path, config)
+    changed = TeacherData(others, relabelled, CARD, OBJECTIVE, CPU)
+    assert same(model, train(start, changed, tmp_path / "others", config)[0])
     assert not same(model, start)
 
 
-def test_no_epochs_leave_the_weights_as_they_are(
-    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
-) -> None:
-    model, history = train(start, images, index, tmp_path, settings(epochs=0))
+def test_no_epochs_leave_the_weights_as_they_are(start: VisionTransformer, data: TeacherData, tmp_path: Path) -> None:
+    model, history = train(start, data, tmp_path, settings(epochs=0))
     assert history == []
     assert same(model, start)
 
 
-def test_a_loss_that_is_no_number_is_refused(
-    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
-) -> None:
+def test_a_loss_that_is_no_number_is_refused(start: VisionTransformer, data: TeacherData, tmp_path: Path) -> None:
     message = r"extract_teacher\.training\.learning_rate: with 1e\+30 the loss is nan in epoch 1; lower it"
     with pytest.raises(InputError, match=message):
-        train(start, images, index, tmp_path, settings(learning_rate=1e30))
+        train(start, data, tmp_path, settings(learning_rate=1e30))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -187,42 +191,40 @@ def test_accuracy_is_the_share_of_images_of_the_split_put_in_the_right_class(
     with torch.no_grad():
         for image_id, class_id, own in index[["image_id", "class_id", "split"]].itertuples(index=False):
             if own == split:
-                logits = model(normalise(images[image_id : image_id + 1], CARD["mean"], CARD["std"]))
+                logits = model(normalise(images[image_id : image_id + 1], CARD.mean, CARD.std))
                 right.append(int(logits.argmax()) == class_id)
-    found = training.measure(model.train(), images, index, OBJECTIVE, CPU, split)
+    found = training.measure(model.train(), TeacherData(images, index, CARD, OBJECTIVE, CPU), split)
     assert found == pytest.approx(sum(right) / len(right))
     assert not model.training
 
 
-def test_weight_decay_is_for_matrices_alone(
-    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
-) -> None:
+def test_weight_decay_is_for_matrices_alone(start: VisionTransformer, data: TeacherData, tmp_path: Path) -> None:
     """One step with a learning rate too small to learn anything, and a decay that halves what it is for."""
     rate = 1e-6
-    config = settings(epochs=1, batch_size=len(images), learning_rate=rate, weight_decay=0.5 / rate)
-    for name, tensor in train(start, images, index, tmp_path, config)[0].state_dict().items():
+    config = settings(epochs=1, batch_size=len(data.images), learning_rate=rate, weight_decay=0.5 / rate)
+    for name, tensor in train(start, data, tmp_path, config)[0].state_dict().items():
         decays = name.endswith("weight") and tensor.ndim > 1  # neither normalisations nor tokens and positions
         before = start.state_dict()[name]
         torch.testing.assert_close(tensor, before * (0.5 if decays else 1.0), atol=2 * rate, rtol=1e-4)
 
 
 def test_training_draws_no_number_from_torchs_own_generator(
-    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
+    start: VisionTransformer, data: TeacherData, tmp_path: Path
 ) -> None:
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    train(start, images, index, tmp_path, settings(epochs=1))
+    train(start, data, tmp_path, settings(epochs=1))
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_a_damaged_checkpoint_is_named_with_the_mend(
-    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: VisionTransformer, data: TeacherData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         stop_in_epoch(patch, 3)
         with pytest.raises(KeyboardInterrupt):
-            train(start, images, index, tmp_path)
+            train(start, data, tmp_path)
     file = next(tmp_path.iterdir()) / TENSORS
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(InputError, match=rf"checkpoint {file.parent}: cannot be read .*; delete the folder"):
-        train(start, images, index, tmp_path)
+        train(start, data, tmp_path)

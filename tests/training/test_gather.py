@@ -6,9 +6,15 @@ import pytest
 import torch
 
 from projpipe.errors import InputError
+from projpipe.images.card import DatasetCard
 from projpipe.objectives import Classification, ImageModeling
+from projpipe.objectives.teacher_card import TeacherCard
+from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.objectives.tokens import Tokens
 from projpipe.training.gather import check_tasks, gather_run_inputs
+
+DATASET = DatasetCard("noise", (8, 8), 1, False, (0.3,), (0.4,), ("a", "b"), ("", ""), (), {"train": 1}, (), sha256="1")
+TEACHER = TeacherCard("vit", {}, "random", None, 1, "accuracy", {}, "0", {}, {}, {})
 
 
 def tasks(*class_ids: list[int]) -> pd.DataFrame:
@@ -24,19 +30,20 @@ def test_a_task_of_one_class_is_refused_where_classes_are_told_apart(objective: 
         check_tasks(objective, tasks([1, 4], [3]))
 
 
-def test_a_teacher_of_other_images_is_refused() -> None:
+def test_a_teacher_of_other_images_is_refused(objective: Classification) -> None:
+    nothing = torch.zeros(0)
     with pytest.raises(InputError, match="teacher: its card does not say .* split_tasks has left; make it anew"):
         gather_run_inputs(
             images=np.zeros((1, 8, 8, 1), np.uint8),
             index=pd.DataFrame(),
             tasks=tasks([1, 4]),
-            dataset_card={"sha256": "1"},
-            objective={},
+            dataset_card=DATASET,
+            objective=objective,
             teacher=torch.nn.Identity(),
-            teacher_card={"dataset_sha256": "0"},
+            teacher_card=TEACHER,
             source_weights={},
             source_statistics={},
-            teacher_logits={},
+            teacher_logits=TeacherLogits(nothing, None, nothing, {}),
             config=None,
         )
 

@@ -13,6 +13,7 @@ import torch
 import projpipe
 from projpipe.errors import InputError
 from projpipe.objectives import Classification
+from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.projection.source import Source
 from projpipe.training.run_inputs import IMAGES, RunInputs, deciding, load_staged, source_code_digest
 from projpipe.transformer.spec import TransformerSpec
@@ -26,7 +27,7 @@ def nudged(tensors: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tenso
 
 
 def with_logit(inputs: RunInputs) -> RunInputs:
-    return replace(inputs, logits=nudged(inputs.logits, "train_logits"))
+    return replace(inputs, logits=TeacherLogits.from_tensors(nudged(inputs.logits.to_tensors(), "train_logits")))
 
 
 def with_label(inputs: RunInputs) -> RunInputs:
@@ -121,7 +122,9 @@ def test_the_name_starts_with_the_kind_of_run_and_depends_on_what_else_decides_i
 
 
 def test_the_order_of_tensors_does_not_change_the_name(run_inputs: RunInputs, tmp_path: Path) -> None:
-    backwards = replace(run_inputs, logits=dict(reversed(run_inputs.logits.items())))
+    source = run_inputs.source
+    weights = dict(reversed(source.weights.items()))
+    backwards = replace(run_inputs, source=Source(source.spec, weights, source.statistics))
     assert backwards.stage(tmp_path, "static", {}) == run_inputs.stage(tmp_path, "static", {})
 
 
@@ -136,12 +139,12 @@ def test_what_was_staged_comes_back(run_inputs: RunInputs, tmp_path: Path) -> No
         assert all(torch.equal(tensor, given[name]) for name, tensor in found.items())
     assert (data.train_tasks, data.validation_tasks) == (run_inputs.train_tasks, run_inputs.validation_tasks)
     for split, found in (("train", data.train), ("validation", data.validation), ("test", data.test)):
-        ids = run_inputs.logits[f"{split}_image_ids"]
+        ids = run_inputs.logits.image_ids[split]
         assert np.array_equal(found.images[found.image_ids], run_inputs.images[ids.numpy()])
         assert torch.equal(found.labels, run_inputs.labels[ids])
         assert found.objective == run_inputs.objective
-    assert torch.equal(data.train.logits, run_inputs.logits["train_logits"])
-    assert torch.equal(data.train.affine, run_inputs.logits["train_affine"])
+    assert torch.equal(data.train.logits, run_inputs.logits.train_logits)
+    assert torch.equal(data.train.affine, run_inputs.logits.train_affine)
     for not_taught in (data.validation, data.test):
         assert (not_taught.logits, not_taught.affine) == (None, None)
 
@@ -149,8 +152,7 @@ def test_what_was_staged_comes_back(run_inputs: RunInputs, tmp_path: Path) -> No
 def test_the_only_view_of_an_image_is_the_image_itself(
     run_inputs: RunInputs, tmp_path: Path, objective: Classification
 ) -> None:
-    alone = {name: tensor for name, tensor in run_inputs.logits.items() if name != "train_affine"}
-    inputs = replace(run_inputs, logits=alone)
+    inputs = replace(run_inputs, logits=replace(run_inputs.logits, train_affine=None))
     train = load_staged(tmp_path / inputs.stage(tmp_path, "static", {}))[0].train
     rows = torch.tensor([4, 0])
     assert torch.equal(train.read(rows, torch.zeros_like(rows)), objective.encode(inputs.images[[4, 0]]))

@@ -12,6 +12,7 @@ from projpipe.methods.method import Ingredients
 from projpipe.methods.models import build
 from projpipe.methods.per_task_models import PerTaskModels, random_starts
 from projpipe.methods.task_model import TaskModel
+from projpipe.record import from_json, to_json
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
 from projpipe.training.history import HistoryRow
 from projpipe.training.run_inputs import RunInputs, load_staged
@@ -39,9 +40,9 @@ def train(inputs: RunInputs, folder: Path, method: str, resume: Checkpoint | Non
 
 def through_a_file(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
     folder.mkdir()
-    write_checkpoint(folder, "run", checkpoint.state.to_json(), checkpoint.tensors)
+    write_checkpoint(folder, "run", to_json(checkpoint.state), checkpoint.tensors)
     state, tensors = read_checkpoint(folder, "run")
-    return Checkpoint(TrainingState.from_json(state), tensors)
+    return Checkpoint(from_json(TrainingState, state), tensors)
 
 
 def assert_same(found: Checkpoint, expected: Checkpoint) -> None:

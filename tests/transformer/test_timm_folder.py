@@ -10,7 +10,14 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 
 from projpipe.errors import InputError
-from projpipe.transformer.timm_folder import create_vit, load_timm_folder, read_safetensors, save_timm_folder
+from projpipe.transformer.timm_folder import (
+    InputSettings,
+    VitArguments,
+    create_vit,
+    load_timm_folder,
+    read_safetensors,
+    save_timm_folder,
+)
 
 SIZES = {"img_size": [8, 12], "patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 3}
 LAYOUTS: dict[str, dict[str, Any]] = {
@@ -25,8 +32,8 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 
 def make(**layout: Any) -> VisionTransformer:
     """A colour model of three classes with nothing left at its neutral start."""
-    mean, std = [0.1, 0.2, 0.3], [0.4, 0.5, 0.6]
-    model = create_vit("vit_tiny_patch16_224", {**SIZES, **layout}, 3, 3, mean, std, ["bag", "boot", "Größe"])
+    settings = InputSettings([0.1, 0.2, 0.3], [0.4, 0.5, 0.6], ["bag", "boot", "Größe"])
+    model = create_vit("vit_tiny_patch16_224", VitArguments({**SIZES, **layout}, 3, 3, settings))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
@@ -57,7 +64,7 @@ def test_a_folder_says_how_to_read_images_and_what_the_classes_are(tmp_path: Pat
 
 
 def test_a_grey_model_without_data_settings_reads_images_as_they_are(tmp_path: Path) -> None:
-    save_timm_folder(create_vit("vit_tiny_patch16_224", SIZES, 1, 2), tmp_path / "model")
+    save_timm_folder(create_vit("vit_tiny_patch16_224", VitArguments(SIZES, 1, 2)), tmp_path / "model")
     settings = timm.data.resolve_model_data_config(load_timm_folder(tmp_path / "model"))
     assert (list(settings["mean"]), list(settings["std"]), settings["input_size"]) == ([0.0], [1.0], (1, 8, 12))
 

@@ -3,7 +3,8 @@
 from typing import TypedDict
 
 from projpipe.evaluation.break_even import BreakEven
-from projpipe.evaluation.metrics import Reduction, Size, StudentSize
+from projpipe.evaluation.cost import Size
+from projpipe.evaluation.metrics import Reduction, StudentSize
 from projpipe.evaluation.summary import Summary
 
 

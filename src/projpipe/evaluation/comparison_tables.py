@@ -46,7 +46,7 @@ def comparison_results(
 def comparison_history(trials: Sequence[Trial], outcomes: Sequence[Outcome]) -> pd.DataFrame:
     """Learning curves on the validation tasks, of the methods that have one model for all tasks."""
     frames = [
-        pd.DataFrame([row.to_json() for row in outcome.history])[["seed", "step", "validation_score"]].assign(
+        pd.DataFrame(outcome.history)[["seed", "step", "validation_score"]].assign(
             table=trial.table, name=trial.row, method=trial.method
         )
         for trial, outcome in zip(trials, outcomes, strict=True)
@@ -81,8 +81,8 @@ def comparison_summary(
                 "depth": size.depth,
                 "num_heads": size.num_heads,
                 "mlp_ratio": size.mlp_ratio,
-                "params": student["params"],
-                "macs": student["macs"],
+                "params": student.params,
+                "macs": student.macs,
             },
             "reduction": reduction(student, teacher),
             "steps": first.config.optimisation.steps,

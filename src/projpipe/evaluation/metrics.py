@@ -6,19 +6,12 @@ from typing import TypedDict
 import pandas as pd
 
 from projpipe.config import StudentConfig
-from projpipe.evaluation.cost import Cost
+from projpipe.evaluation.cost import Cost, Size
 from projpipe.evaluation.summary import DIGITS, Summary, summarise
 from projpipe.objectives import Objective
 
 REFERENCE = "projected"
 TEACHER_SEED = -1
-
-
-class Size(TypedDict):
-    """Parameters of a model, and multiply-accumulates of one image."""
-
-    params: int
-    macs: int
 
 
 class StudentSize(Size):
@@ -69,10 +62,10 @@ def build_metrics(
         "objective": objective.name,
         "metric": objective.metric.name,
         "higher_is_better": objective.metric.higher_is_better,
-        "teacher": {"params": teacher["params"], "macs": teacher["macs"]},
+        "teacher": teacher.to_json(),
         "student": {
-            "params": projected["params"],
-            "macs": projected["macs"],
+            "params": projected.params,
+            "macs": projected.macs,
             "embed_dim": student.embed_dim,
             "depth": student.depth,
             "num_heads": student.num_heads,
@@ -86,6 +79,6 @@ def build_metrics(
 def reduction(student: Cost, teacher: Cost) -> Reduction:
     """By what share of the teacher's a student has fewer parameters and multiply-accumulates."""
     return {
-        "params": round(1 - student["params"] / teacher["params"], DIGITS),
-        "macs": round(1 - student["macs"] / teacher["macs"], DIGITS),
+        "params": round(1 - student.params / teacher.params, DIGITS),
+        "macs": round(1 - student.macs / teacher.macs, DIGITS),
     }

@@ -21,6 +21,7 @@ from projpipe.experiments.outcome import Outcome
 from projpipe.experiments.trial import JudgedTasks, Trial, run_trial
 from projpipe.methods.registry import METHODS
 from projpipe.metric import Metric
+from projpipe.record import from_json, to_json
 from projpipe.training.cluster import connect, result_of
 from projpipe.training.history import last_kept
 from projpipe.training.progress import followed_progress, last_progress
@@ -54,7 +55,7 @@ def run_comparison(
     logger.info("%d of %d trials are finished", len(trials) - len(missing), len(trials))
     if missing:
         _train_on_ray(folder, list(missing.values()), judged, sampled, inputs.objective.metric, inputs.config.ray)
-    return [Outcome.from_json(json.loads((folder / trial.file()).read_text())) for trial in trials]
+    return [from_json(Outcome, json.loads((folder / trial.file()).read_text())) for trial in trials]
 
 
 def _refuse(trial: Trial, source: TransformerSpec, sampled: list[list[int]]) -> None:
@@ -98,7 +99,7 @@ def _train_on_ray(
                 logger.error("%s; the other trials go on", named)
                 continue
             with write_atomically(folder / trial.file()) as temporary:
-                temporary.write_text(json.dumps(outcome.to_json()))
+                temporary.write_text(json.dumps(to_json(outcome)))
             (folder / trial.progress_file()).unlink(missing_ok=True)
             done += 1
             best = last_kept(outcome.history).validation_score

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from projpipe.record import from_json, to_json
 from projpipe.training.history import HistoryRow
 
 
@@ -23,30 +23,25 @@ class Outcome:
         flops_to_make: those of making the weights for one task.
     """
 
-    history: list[HistoryRow]
+    history: Sequence[HistoryRow]
     tasks: int
-    scores: dict[str, list[float]]
+    scores: Mapping[str, Sequence[float]]
     sampled_validation_score: float
     flops_per_step: int
     flops_to_make: int
-
-    def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "history": [row.to_json() for row in self.history]}
-
-    @classmethod
-    def from_json(cls, outcome: Mapping[str, Any]) -> Outcome:
-        return cls(**{**outcome, "history": [HistoryRow.from_json(row) for row in outcome["history"]]})
 
 
 @dataclass(frozen=True)
 class Outcomes:
     """Those of all trials of a comparison, in order."""
 
-    each: list[Outcome]
+    each: Sequence[Outcome]
 
-    def to_json(self) -> list[dict[str, Any]]:
-        return [outcome.to_json() for outcome in self.each]
+    def to_json(self) -> list[object]:
+        """The content of `outcomes.json`."""
+        return [to_json(outcome) for outcome in self.each]
 
     @classmethod
-    def from_json(cls, outcomes: Sequence[Mapping[str, Any]]) -> Outcomes:
-        return cls([Outcome.from_json(outcome) for outcome in outcomes])
+    def from_json(cls, outcomes: object) -> Outcomes:
+        """Read back what `to_json` gave; an InputError names the key that is not as it should be."""
+        return cls(from_json(tuple[Outcome, ...], outcomes))

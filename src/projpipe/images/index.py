@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from projpipe.config import SplitFractions
+from projpipe.images.card import DatasetCard
 from projpipe.images.normalisation import channel_statistics
 from projpipe.images.raw import RawImages
 from projpipe.images.stored import contents
@@ -40,30 +40,26 @@ def build_index(raw: RawImages, fractions: SplitFractions, seed: int) -> pd.Data
     )
 
 
-def describe(name: str, raw: RawImages, index: pd.DataFrame, held_out: Sequence[int]) -> dict[str, Any]:
-    """The data set card: what later steps need to know of the images without reading them, ready for JSON.
-
-    `mean` and `std` are those of the train split, in 0..1, black and white swapped if `inverted`;
-    `sha256` covers the images and their index: pixels of packed images, files of streamed ones, so that the same images
-    have another hash in the other form.
-    """
+def describe(name: str, raw: RawImages, index: pd.DataFrame, held_out: Sequence[int]) -> DatasetCard:
+    """The card of a data set of this name, whose `held_out` class ids no training task has."""
     images = raw.images
     mean, std = channel_statistics(images, np.flatnonzero(index["split"] == "train"))
     counts = index["split"].value_counts()
-    return {
-        "name": name,
-        "image_size": list(images.shape[1:3]),
-        "channels": images.shape[3],
-        "inverted": raw.inverted,
-        "mean": mean,
-        "std": std,
-        "classes": list(raw.classes),
-        "groups": list(raw.groups),
-        "held_out_classes": list(held_out),
-        "images": {split: int(counts[split]) for split in SPLITS},
-        "unreadable": list(raw.unreadable),
-        "sha256": _sha256(images, index),
-    }
+    height, width, channels = images.shape[1:]
+    return DatasetCard(
+        name=name,
+        image_size=(height, width),
+        channels=channels,
+        inverted=raw.inverted,
+        mean=tuple(mean),
+        std=tuple(std),
+        classes=raw.classes,
+        groups=raw.groups,
+        held_out_classes=tuple(held_out),
+        images={split: int(counts[split]) for split in SPLITS},
+        unreadable=raw.unreadable,
+        sha256=_sha256(images, index),
+    )
 
 
 def _sha256(images: Images, index: pd.DataFrame) -> str:

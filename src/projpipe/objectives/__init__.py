@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from projpipe.errors import InputError
 from projpipe.objectives.classification import Classification
 from projpipe.objectives.image_modeling import ImageModeling
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from projpipe.config import ExtractTeacherConfig
+    from projpipe.images.card import DatasetCard
     from projpipe.images.streamed import Images
+    from projpipe.transformer.timm_folder import VitArguments
 
 __all__ = [
     "OBJECTIVES",
@@ -24,6 +27,7 @@ __all__ = [
     "Objective",
     "make_objective",
     "objective_from_json",
+    "planned_arguments",
 ]
 
 Objective = Classification | ImageModeling
@@ -32,21 +36,34 @@ OBJECTIVES: dict[str, type[Classification] | type[ImageModeling]] = {
 }
 
 
-def make_objective(
-    config: ExtractTeacherConfig, images: Images, rows: np.ndarray, card: Mapping[str, Any]
-) -> Objective:
+def make_objective(config: ExtractTeacherConfig, images: Images, rows: np.ndarray, card: DatasetCard) -> Objective:
     """The objective that a config asks for, fitted to the `rows` of images uint8 `[N, H, W, C]`, and their card.
 
     Raises:
         InputError: it does not fit the images.
     """
-    return OBJECTIVES[config.objective.name].fit(config, images, rows, card)
+    if config.objective.name == "image_modeling":
+        return ImageModeling.fit(config.objective, config, images, rows, card)
+    return Classification.fit(config, card)
+
+
+def planned_arguments(config: ExtractTeacherConfig) -> VitArguments:
+    """What makes the teacher that a config asks for, before data are known: of other images and classes.
+
+    Raises:
+        InputError: its arguments are not for the objective.
+    """
+    if config.objective.name == "image_modeling":
+        return ImageModeling.planned_arguments(config.objective, config)
+    return Classification.planned_arguments(config)
 
 
 def objective_from_json(described: Mapping[str, Any]) -> Objective:
     """Read back what `to_json` of an objective gave.
 
     Raises:
-        KeyError, TypeError, ValueError: it describes none.
+        InputError: it describes none; names the key that is missing or has another type.
     """
-    return OBJECTIVES[described["name"]].from_json(described)
+    if (name := described.get("name")) not in OBJECTIVES:
+        raise InputError(f"name: {name!r} is no objective; there are {' and '.join(OBJECTIVES)}")
+    return OBJECTIVES[name].from_json(described)

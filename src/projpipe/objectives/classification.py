@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,11 +18,13 @@ from projpipe.images.normalisation import normalise
 from projpipe.metric import ACCURACY, Metric
 from projpipe.objectives.card_text import CardText
 from projpipe.objectives.distillation import distilled
+from projpipe.record import from_json, to_json
 from projpipe.transformer.architecture import published_normalisation
+from projpipe.transformer.timm_folder import InputSettings, VitArguments
 
 if TYPE_CHECKING:
     from projpipe.config import ExtractTeacherConfig
-    from projpipe.images.streamed import Images
+    from projpipe.images.card import DatasetCard
     from projpipe.objectives.batch import Batch
     from projpipe.transformer.spec import TransformerSpec
 
@@ -69,15 +71,13 @@ class Classification:
     stored_as: ClassVar[torch.dtype] = torch.float32  # of what students are taught
 
     @classmethod
-    def fit(
-        cls, config: ExtractTeacherConfig, images: Images, rows: np.ndarray, card: Mapping[str, Any]
-    ) -> Classification:
+    def fit(cls, config: ExtractTeacherConfig, card: DatasetCard) -> Classification:
         """Takes the normalisation of the config, else that of published weights or of the data set's card.
 
         Raises:
             InputError: the config has it for another number of channels.
         """
-        mean, std, channels = card["mean"], card["std"], card["channels"]
+        mean, std, channels = list(card.mean), list(card.std), card.channels
         if config.normalisation is not None:
             mean, std = list(config.normalisation.mean), list(config.normalisation.std)
             if not len(mean) == len(std) == channels:
@@ -89,20 +89,14 @@ class Classification:
             mean, std = published_normalisation(config.architecture, channels)
         elif config.weights != "random":
             logger.info("images are normalised with mean and deviation of the train split: %s, %s", mean, std)
-        return cls(mean, std, (channels, *card["image_size"]))
+        return cls(mean, std, (channels, *card.image_size))
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "image_shape": list(self.image_shape),
-        }
+        return {"name": self.name, **to_json(self)}
 
     @classmethod
-    def from_json(cls, described: Mapping[str, Any]) -> Classification:
-        channels, height, width = described["image_shape"]
-        return cls(described["mean"], described["std"], (channels, height, width))
+    def from_json(cls, described: object) -> Classification:
+        return from_json(cls, described)
 
     def of_pictures(self, inverted: bool) -> Classification:
         """The same for pictures as they are, where images were `inverted` before: ((1 - x) - mean) / std."""
@@ -110,9 +104,9 @@ class Classification:
             return self
         return Classification([1 - value for value in self.mean], [-value for value in self.std], self.image_shape)
 
-    def timm_settings(self, classes: Sequence[str]) -> dict[str, Any]:
-        """What a model of these classes says of itself in timm's `pretrained_cfg`."""
-        return {"mean": list(self.mean), "std": list(self.std), "label_names": list(classes)}
+    def input_settings(self, classes: Sequence[str]) -> InputSettings:
+        """What a model of these classes says of itself."""
+        return InputSettings(self.mean, self.std, classes)
 
     # --- images and the teacher
 
@@ -126,20 +120,14 @@ class Classification:
         return torch.zeros(count, *self.image_shape)
 
     @staticmethod
-    def planned_arguments(config: ExtractTeacherConfig) -> dict[str, Any]:
-        """Arguments of `create_vit` before data are known."""
-        return {"arguments": dict(config.arguments), "in_chans": 3, "num_classes": 2}
+    def planned_arguments(config: ExtractTeacherConfig) -> VitArguments:
+        """What makes a teacher before data are known."""
+        return VitArguments(config.arguments, in_chans=3, num_classes=2)
 
-    def teacher_arguments(self, config: ExtractTeacherConfig, card: Mapping[str, Any]) -> dict[str, Any]:
-        """Arguments of `create_vit`: channels, classes and image size of the data."""
-        return {
-            "arguments": {"img_size": list(card["image_size"]), **config.arguments},
-            "in_chans": card["channels"],
-            "num_classes": len(card["classes"]),
-            "mean": self.mean,
-            "std": self.std,
-            "label_names": card["classes"],
-        }
+    def teacher_arguments(self, config: ExtractTeacherConfig, card: DatasetCard) -> VitArguments:
+        """What makes a teacher of the channels, classes and image size of the data."""
+        arguments = {"img_size": list(card.image_size), **config.arguments}
+        return VitArguments(arguments, card.channels, len(card.classes), self.input_settings(card.classes))
 
     @staticmethod
     def check_teacher(spec: TransformerSpec) -> None:

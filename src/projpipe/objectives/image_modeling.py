@@ -8,7 +8,7 @@ no condition: the task is in their weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,16 +24,19 @@ from projpipe.metric import BITS_PER_PIXEL, BITS_PER_TOKEN, Metric
 from projpipe.objectives.card_text import CardText
 from projpipe.objectives.distillation import distilled
 from projpipe.objectives.tokens import Tokens
+from projpipe.record import from_json, to_json
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.class_weights import told
 from projpipe.transformer.decoder import decoder_images, run_decoder
 from projpipe.transformer.sampling import sample
 from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.timm_folder import InputSettings, VitArguments
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
 
-    from projpipe.config import ExtractTeacherConfig
+    from projpipe.config import ExtractTeacherConfig, ImageModelingConfig
+    from projpipe.images.card import DatasetCard
     from projpipe.images.streamed import Images
     from projpipe.objectives.batch import Batch
 
@@ -93,15 +96,18 @@ class ImageModeling:
 
     @classmethod
     def fit(
-        cls, config: ExtractTeacherConfig, images: Images, rows: np.ndarray, card: Mapping[str, Any]
+        cls,
+        asked: ImageModelingConfig,
+        config: ExtractTeacherConfig,
+        images: Images,
+        rows: np.ndarray,
+        card: DatasetCard,
     ) -> ImageModeling:
         """Finds the tokens of the rows of images."""
         from projpipe.objectives.codebook import fit_tokens
 
         cls._check(config)
-        assert config.objective.name == "image_modeling"
-        tokens = fit_tokens(config.objective, images, rows, config.seed)
-        return cls(tokens, config.objective.unconditional, bool(card["inverted"]))
+        return cls(fit_tokens(asked, images, rows, config.seed), asked.unconditional, card.inverted)
 
     @staticmethod
     def _check(config: ExtractTeacherConfig) -> None:
@@ -119,25 +125,20 @@ class ImageModeling:
             )
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "tokens": self.tokens.to_json(),
-            "unconditional": self.unconditional,
-            "swapped": self.swapped,
-        }
+        return {"name": self.name, **to_json(self)}
 
     @classmethod
-    def from_json(cls, described: Mapping[str, Any]) -> ImageModeling:
-        return cls(Tokens.from_json(described["tokens"]), described["unconditional"], described["swapped"])
+    def from_json(cls, described: object) -> ImageModeling:
+        return from_json(cls, described)
 
     def of_pictures(self, inverted: bool) -> ImageModeling:
         """The same: images that are drawn are swapped back as they are decoded."""
         return self
 
-    def timm_settings(self, classes: Sequence[str]) -> dict[str, Any]:
-        """What a model says of itself in timm's `pretrained_cfg`: its channels are symbols, not to be normalised."""
+    def input_settings(self, classes: Sequence[str]) -> InputSettings:
+        """What a model says of itself: its channels are symbols, not to be normalised."""
         channels = self.tokens.symbols + 1
-        return {"mean": channels * [0.0], "std": channels * [1.0]}
+        return InputSettings(channels * [0.0], channels * [1.0])
 
     # --- images and the teacher
 
@@ -157,22 +158,16 @@ class ImageModeling:
         return torch.zeros(count, 1, *self.tokens.grid, dtype=torch.long)
 
     @classmethod
-    def planned_arguments(cls, config: ExtractTeacherConfig) -> dict[str, Any]:
-        """Arguments of `create_vit` before data are known."""
+    def planned_arguments(cls, asked: ImageModelingConfig, config: ExtractTeacherConfig) -> VitArguments:
+        """What makes a teacher before data are known."""
         cls._check(config)
-        assert config.objective.name == "image_modeling"
-        tokens = config.objective.tokens
-        symbols = tokens.codebook if tokens.kind == "patches" else tokens.levels
-        arguments = {**_given(config), **AS_A_DECODER, "img_size": 8}
-        return {"arguments": arguments, "in_chans": symbols + 1, "num_classes": symbols}
+        symbols = asked.tokens.codebook if asked.tokens.kind == "patches" else asked.tokens.levels
+        return VitArguments(_decoder_arguments(config, 8), in_chans=symbols + 1, num_classes=symbols)
 
-    def teacher_arguments(self, config: ExtractTeacherConfig, card: Mapping[str, Any]) -> dict[str, Any]:
-        """Arguments of `create_vit`: a channel for each symbol, one for the start and one for each class."""
-        return {
-            "arguments": {**_given(config), **AS_A_DECODER, "img_size": list(self.tokens.grid)},
-            "in_chans": self.tokens.symbols + 1 + len(card["classes"]),
-            "num_classes": self.tokens.symbols,
-        }
+    def teacher_arguments(self, config: ExtractTeacherConfig, card: DatasetCard) -> VitArguments:
+        """What makes a teacher: a channel for each symbol, one for the start and one for each class."""
+        arguments = _decoder_arguments(config, list(self.tokens.grid))
+        return VitArguments(arguments, self.tokens.symbols + 1 + len(card.classes), self.tokens.symbols)
 
     @staticmethod
     def check_teacher(spec: TransformerSpec) -> None:
@@ -272,6 +267,7 @@ class ImageModeling:
         return model.in_chans - self.tokens.symbols - 1
 
 
-def _given(config: ExtractTeacherConfig) -> dict[str, Any]:
-    """The config's arguments, but for those that are null because another environment has them."""
-    return {name: value for name, value in config.arguments.items() if value is not None}
+def _decoder_arguments(config: ExtractTeacherConfig, size: int | list[int]) -> dict[str, object]:
+    """The config's arguments, but for those that are null because another environment has them, as a decoder's."""
+    given = {name: value for name, value in config.arguments.items() if value is not None}
+    return {**given, **AS_A_DECODER, "img_size": size}

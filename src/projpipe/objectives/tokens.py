@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -68,11 +67,3 @@ class Tokens:
         if images.shape[-2:] != self.image_size:
             images = F.interpolate(images, self.image_size, mode="area")
         return (images * (self.levels - 1)).round()
-
-    def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "image_size": list(self.image_size)}
-
-    @classmethod
-    def from_json(cls, described: Mapping[str, Any]) -> Tokens:
-        height, width = described["image_size"]
-        return cls(**{**described, "image_size": (height, width)})

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from projpipe.evaluation.break_even import BreakEven
 from projpipe.evaluation.comparison import ComparedTable, Comparison, Provenance, SourceScore
+from projpipe.evaluation.cost import Size
 from projpipe.evaluation.latency import ComparisonTimings, SpeedUp
-from projpipe.evaluation.metrics import Size
 from projpipe.evaluation.summary import Difference, Measured
 from projpipe.metric import METRICS, Metric
 from projpipe.reporting.caveats import FEW_SEEDS

@@ -4,7 +4,6 @@ import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -15,7 +14,9 @@ from pydantic import BaseModel
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.latency import Timings
 from projpipe.evaluation.metrics import Metrics
+from projpipe.images.card import DatasetCard
 from projpipe.metric import METRICS
+from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.reporting.caveats import TOLD, caveats
 from projpipe.reporting.formats import count, percent
 from projpipe.reporting.looks import KIND_NAMES, METHOD_NAMES, TITLE
@@ -31,8 +32,8 @@ def render_report(
     results: pd.DataFrame,
     sweep_trials: pd.DataFrame,
     figures: Mapping[str, go.Figure],
-    teacher_card: Mapping[str, Any],
-    dataset_card: Mapping[str, Any],
+    teacher_card: TeacherCard,
+    dataset_card: DatasetCard,
     parameters: Mapping[str, BaseModel],
 ) -> str:
     """The report as one HTML document, plotly.js included.
@@ -53,7 +54,7 @@ def render_report(
         trials=sweep_trials.sort_values(["params", "validation_score"]).to_dict(orient="records"),
         figures={name: _fragment(name, figure) for name, figure in figures.items()},
         plotly_js=get_plotlyjs(),
-        teacher_card=dict(flatten({k: v for k, v in teacher_card.items() if k not in ("data", "versions")})),
+        teacher_card=dict(flatten({k: v for k, v in teacher_card.to_json().items() if k not in ("data", "versions")})),
         dataset_card=dataset_card,
         training=parameters["train_projector"],
         settings=dict(settings),

@@ -46,8 +46,8 @@ def closing_table(metrics: Metrics, costs: Mapping[str, Cost], timings: Timings)
         table.add_row(
             METHOD_NAMES[method].replace(" ", "\n"),
             *(_measured(metric, metric.text, metrics["results"][method][kind]) for kind in kinds),
-            count(cost["params"]),
-            count(cost["macs"]),
+            count(cost.params),
+            count(cost.macs),
             *(f"{m['median_ms']:.2f}\n({m['speedup']:.1f}x)" for m in timed[method].values()),
         )
     return table

@@ -81,7 +81,7 @@ class Student:
 
     def to_timm(self) -> VisionTransformer:
         """The model as timm's, in eval mode; a classifier's `pretrained_cfg` holds `label_names`, `mean` and `std`."""
-        return export_student(self.spec, self.weights, **self.objective.timm_settings(self.classes))
+        return export_student(self.spec, self.weights, self.objective.input_settings(self.classes))
 
     def save(self, folder: Path | str) -> None:
         """Write the model's folder, whole or not at all; what was there is replaced."""
@@ -125,7 +125,7 @@ class Student:
                 "crop_pct": 1.0,
                 "crop_mode": "center",
                 "pool_size": None,
-                **self.objective.timm_settings(self.classes),
+                **self.objective.input_settings(self.classes).to_json(),
                 "custom_load": False,
             },
         }

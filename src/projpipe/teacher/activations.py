@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from projpipe.teacher.data import TeacherData
+
 if TYPE_CHECKING:
     from timm.models.vision_transformer import Block, VisionTransformer
+
+IMAGES, BATCH_SIZE = 2048, 256
+
+
+def measure_activations(model: VisionTransformer, data: TeacherData) -> dict[str, Tensor]:
+    """`activation_statistics` on `IMAGES` of the train split, evenly spaced; the model is on the device of the data."""
+    ids = data.image_ids("train")
+    ids = ids[np.linspace(0, len(ids) - 1, min(len(ids), IMAGES)).round().astype(int)]
+    say = partial(data.objective.teacher_logits, model)
+    return activation_statistics(model, (partial(say, *batch) for batch in data.batches(ids, BATCH_SIZE)))
 
 
 @torch.inference_mode()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
-from projpipe.objectives import OBJECTIVES, Objective
+from projpipe.images.card import DatasetCard
+from projpipe.objectives import OBJECTIVES, Objective, planned_arguments
 from projpipe.transformer.architecture import check_architecture, check_supported, published
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.timm_folder import create_vit, load_weights, read_safetensors
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def create_teacher(
-    config: ExtractTeacherConfig, objective: Objective, card: Mapping[str, Any], folder: Path
+    config: ExtractTeacherConfig, objective: Objective, card: DatasetCard, folder: Path
 ) -> VisionTransformer:
     """A teacher for a data set, before any training on it.
 
@@ -47,11 +47,8 @@ def create_teacher(
     try:
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
-            model = create_vit(
-                config.architecture,
-                pretrained=config.weights == "pretrained",
-                **objective.teacher_arguments(config, card),
-            )
+            asked = objective.teacher_arguments(config, card)
+            model = create_vit(config.architecture, asked, pretrained=config.weights == "pretrained")
     except Exception as error:
         if config.weights != "pretrained":
             raise
@@ -83,13 +80,12 @@ def planned_spec(config: ExtractTeacherConfig) -> TransformerSpec:
         InputError: the architecture is unknown or cannot be projected, or its arguments do not fit.
     """
     check_architecture(config.architecture)
-    kind = OBJECTIVES[config.objective.name]
     try:
         with torch.device("meta"):
-            model = create_vit(config.architecture, **kind.planned_arguments(config))
+            model = create_vit(config.architecture, planned_arguments(config))
         check_supported(model)
         spec = TransformerSpec.of(model)
-        kind.check_teacher(spec)
+        OBJECTIVES[config.objective.name].check_teacher(spec)
         return spec
     except InputError:
         raise

@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -19,9 +17,8 @@ from projpipe.atomic import write_atomically
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
 from projpipe.images.augmentation import sample_affine
-from projpipe.images.streamed import Images
-from projpipe.objectives import Objective
-from projpipe.teacher.logits import rows_of, run_on
+from projpipe.teacher.data import TeacherData
+from projpipe.teacher.logits import run_on
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
 from projpipe.training.precision import computing_in
 from projpipe.training.progress import progress_bar
@@ -33,19 +30,11 @@ if TYPE_CHECKING:
 
 WARMUP_FRACTION, GRADIENT_CLIP = 0.1, 1.0
 MOMENTS = ("exp_avg", "exp_avg_sq")
-SPLITS = ("train", "validation", "test")
 logger = logging.getLogger(__name__)
 
 
 def train_teacher(
-    model: VisionTransformer,
-    images: Images,
-    index: pd.DataFrame,
-    card: Mapping[str, Any],
-    objective: Objective,
-    config: ExtractTeacherConfig,
-    device: torch.device,
-    runs: Path,
+    model: VisionTransformer, data: TeacherData, config: ExtractTeacherConfig, runs: Path
 ) -> list[dict[str, float]]:
     """Train a model in place on the images of the train split, and on no others.
 
@@ -53,34 +42,29 @@ def train_teacher(
     that was stopped goes on after its last whole epoch, exactly as it would have; one that has ended is not done again.
 
     Args:
-        images: uint8 [N, H, W, C].
-        index: of the images, see `schemas.IMAGE_INDEX`.
-        card: of the data set: `image_size` [H, W] and `sha256`.
-        objective: what the model learns.
         runs: folder for the checkpoint, in the end that of the trained model.
 
     Returns:
-        `epoch`, `loss` and `validation_score` of every epoch. The model is left in eval mode, on `device`.
+        `epoch`, `loss` and `validation_score` of every epoch. The model is left in eval mode, where the data go.
 
     Raises:
         InputError: the loss is no number any more, or the checkpoint cannot be read.
     """
-    training, metric = config.training, objective.metric
-    run = f"teacher-{_digest(model, card, objective, config)}"
-    ids, labels = rows_of(index, "train"), torch.tensor(index["class_id"].to_numpy())
-    model.to(device)
-    steps = -(-len(ids) // training.batch_size)
+    training, metric = config.training, data.objective.metric
+    run = f"teacher-{_digest(model, data, config)}"
+    model.to(data.device)
+    steps = -(-len(data.image_ids("train")) // training.batch_size)
     optimizer = torch.optim.AdamW(_parameter_groups(model, training.weight_decay), lr=training.learning_rate)
     history = _resume(model, optimizer, runs / run, steps, training.epochs)
     with progress_bar("train teacher", training.epochs) as show:
         for epoch in range(len(history), training.epochs):
-            loss = _train_epoch(model, optimizer, images, ids, labels, card, objective, config, epoch, steps)
+            loss = _train_epoch(model, optimizer, data, config, epoch, steps)
             if not np.isfinite(loss):
                 raise InputError(
                     f"extract_teacher.training.learning_rate: with {training.learning_rate:g} the loss is {loss} in "
                     f"epoch {epoch + 1}; lower it"
                 )
-            score = measure(model, images, index, objective, device, "validation", config.loading_workers)
+            score = measure(model, data, "validation")
             history.append({"epoch": epoch + 1, "loss": loss, "validation_score": score})
             show(epoch + 1, f"epoch {epoch + 1}/{training.epochs}  loss {loss:.3f}  {metric.named(score)}")
             _save(model, optimizer if epoch + 1 < training.epochs else None, runs / run, history)
@@ -88,41 +72,26 @@ def train_teacher(
     return history
 
 
-def measure(
-    model: nn.Module,
-    images: Images,
-    index: pd.DataFrame,
-    objective: Objective,
-    device: torch.device,
-    split: str,
-    loading_workers: int = 0,
-) -> float:
+def measure(model: nn.Module, data: TeacherData, split: str) -> float:
     """Mean score of the model on a split's images, in float32; leaves it in eval mode."""
-    ids = rows_of(index, split)
-    labels = torch.tensor(index["class_id"].to_numpy()[ids])
+    objective = data.objective
 
-    def scores(batch: Tensor, rows: Tensor) -> Tensor:
-        places = labels[rows].to(device)
-        return objective.scores(objective.teacher_logits(model, batch, places), batch, places)
+    def scores(batch: Tensor, labels: Tensor) -> Tensor:
+        return objective.scores(objective.teacher_logits(model, batch, labels), batch, labels)
 
-    return float(run_on(scores, model, objective, images, ids, device, loading_workers=loading_workers).mean())
+    return float(run_on(scores, model, data, data.image_ids(split)).mean())
 
 
 def _train_epoch(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    images: Images,
-    ids: np.ndarray,
-    labels: Tensor,
-    card: Mapping[str, Any],
-    objective: Objective,
+    data: TeacherData,
     config: ExtractTeacherConfig,
     epoch: int,
     steps: int,
 ) -> float:
     """One pass over the training images; its draws depend on seed and epoch alone. Returns the mean loss."""
-    training, (height, width) = config.training, card["image_size"]
-    device = next(model.parameters()).device
+    training, ids = config.training, data.image_ids("train")
     seed = int(np.random.SeedSequence((config.seed, epoch)).generate_state(1, np.uint64)[0] >> 1)
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(ids), generator=generator).numpy()
@@ -131,13 +100,12 @@ def _train_epoch(
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # for dropout, where the teacher's arguments ask for it
         for step, rows in enumerate(np.array_split(order, steps)):
-            rows = ids[rows]
             affine = None
             if config.augmentation.changes_images:
-                affine = sample_affine(config.augmentation, len(rows), generator, width / height)
-            batch, told = objective.encode(images[rows], affine).to(device), labels[rows].to(device)
-            with computing_in(config.precision, device):
-                loss = objective.training_loss(model, batch, told, training.label_smoothing, generator)
+                affine = sample_affine(config.augmentation, len(rows), generator, data.aspect)
+            batch, told = data.batch(ids[rows], affine)
+            with computing_in(config.precision, data.device):
+                loss = data.objective.training_loss(model, batch, told, training.label_smoothing, generator)
             share = one_cycle(epoch * steps + step, training.epochs * steps, WARMUP_FRACTION)
             for group in optimizer.param_groups:
                 group["lr"] = training.learning_rate * share
@@ -157,11 +125,11 @@ def _parameter_groups(model: VisionTransformer, weight_decay: float) -> list[dic
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
 
 
-def _digest(model: nn.Module, card: Mapping[str, Any], objective: Objective, config: ExtractTeacherConfig) -> str:
+def _digest(model: nn.Module, data: TeacherData, config: ExtractTeacherConfig) -> str:
     """Names a run by all that decides it."""
     start = save({name: tensor.cpu().contiguous() for name, tensor in sorted(model.state_dict().items())})
     decided_by = config.model_dump(mode="json", exclude={"loading_workers"})
-    settings = json.dumps([decided_by, objective.to_json(), card["sha256"]]) + source_code_digest()
+    settings = json.dumps([decided_by, data.objective.to_json(), data.card.sha256]) + source_code_digest()
     return hashlib.sha256(start + settings.encode()).hexdigest()[:16]
 
 

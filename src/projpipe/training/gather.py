@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from torch import Tensor, nn
 
 from projpipe.config import TrainProjectorConfig
 from projpipe.errors import InputError
+from projpipe.images.card import DatasetCard
 from projpipe.images.streamed import Images
-from projpipe.objectives import Objective, objective_from_json
+from projpipe.objectives import Objective
+from projpipe.objectives.teacher_card import TeacherCard
+from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.projection.source import Source
 from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of
@@ -36,13 +37,13 @@ def gather_run_inputs(
     images: Images,
     index: pd.DataFrame,
     tasks: pd.DataFrame,
-    dataset_card: dict[str, Any],
-    objective: dict[str, Any],
+    dataset_card: DatasetCard,
+    objective: Objective,
     teacher: nn.Module,
-    teacher_card: dict[str, Any],
+    teacher_card: TeacherCard,
     source_weights: dict[str, Tensor],
     source_statistics: dict[str, Tensor],
-    teacher_logits: dict[str, Tensor],
+    teacher_logits: TeacherLogits,
     config: TrainProjectorConfig,
 ) -> RunInputs:
     """Bring together all that decides what training makes; its hash names the run.
@@ -50,23 +51,22 @@ def gather_run_inputs(
     Raises:
         InputError: a task has fewer classes than the objective is for, or the teacher is of other images.
     """
-    if teacher_card.get("dataset_sha256") != dataset_card["sha256"]:
+    if teacher_card.dataset_sha256 != dataset_card.sha256:
         raise InputError(
             "teacher: its card does not say that it was made from the images, and the split of them, that split_tasks "
             "has left; make it anew with `kedro run --pipelines extract_teacher`, in the same environment"
         )
-    learned = objective_from_json(objective)
-    check_tasks(learned, tasks)
+    check_tasks(objective, tasks)
     return RunInputs(
         config=config,
-        objective=learned,
+        objective=objective,
         source=Source(TransformerSpec.of(teacher), source_weights, source_statistics),
         logits=teacher_logits,
         labels=class_of_image(index),
         train_tasks=class_ids_of(tasks, "train"),
         validation_tasks=class_ids_of(tasks, "validation"),
         images=images,
-        images_sha256=dataset_card["sha256"],
+        images_sha256=dataset_card.sha256,
     )
 
 

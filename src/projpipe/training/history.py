@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,7 @@ class HistoryRow:
     source_score: float | None
     kept: bool
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
-    @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> HistoryRow:
-        return cls(**row)
-
-
-def last_kept(history: list[HistoryRow]) -> HistoryRow:
+def last_kept(history: Sequence[HistoryRow]) -> HistoryRow:
     """The evaluation of the model that is kept in the end."""
     return [row for row in history if row.kept][-1]

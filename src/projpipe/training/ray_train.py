@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from projpipe.errors import DivergenceError, InputError
 from projpipe.methods.method import Ingredients
 from projpipe.methods.models import build
 from projpipe.methods.task_model import TaskModel
+from projpipe.record import from_json, to_json
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
 from projpipe.training.cluster import connect
 from projpipe.training.history import HistoryRow
@@ -35,7 +37,7 @@ SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's list of checkpoints
 logger = logging.getLogger(__name__)
 
 
-def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, Tensor], list[HistoryRow]]:
+def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, Tensor], Sequence[HistoryRow]]:
     """Train one method with every seed on Ray, or read its result where this very run is finished already.
 
     Args:
@@ -62,7 +64,7 @@ def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, 
     else:
         logger.info("%s: taken from the finished run %s", method, name)
     try:
-        history = [HistoryRow.from_json(row) for row in json.loads((folder / HISTORY).read_text())]
+        history = from_json(tuple[HistoryRow, ...], json.loads((folder / HISTORY).read_text()))
         return load_file(folder / RESULT), history
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"run {folder}: its result cannot be read ({error}); delete this folder") from error
@@ -167,7 +169,7 @@ def _train(method: str, folder: Path, config: TrainProjectorConfig) -> None:
         state = reached.state
         with tempfile.TemporaryDirectory() as temporary:
             if rank == 0:
-                write_checkpoint(Path(temporary), folder.name, state.to_json(), reached.tensors)
+                write_checkpoint(Path(temporary), folder.name, to_json(state), reached.tensors)
             checkpoint = ray.train.Checkpoint.from_directory(temporary) if rank == 0 else None
             ray.train.report({"seed": state.seed, "step": state.step}, checkpoint=checkpoint)
 
@@ -176,7 +178,7 @@ def _train(method: str, folder: Path, config: TrainProjectorConfig) -> None:
     if latest is not None:
         with latest.as_directory() as stored:
             state, tensors = read_checkpoint(Path(stored), folder.name)
-            resume = Checkpoint(TrainingState.from_json(state), tensors)
+            resume = Checkpoint(from_json(TrainingState, state), tensors)
     data, source = load_staged(folder)
     progress = partial(note_progress, folder / PROGRESS, metric=data.objective.metric)
     worker = Worker(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
@@ -21,6 +20,7 @@ from projpipe.errors import InputError
 from projpipe.images.stored import read_images, write_images
 from projpipe.images.streamed import Images
 from projpipe.objectives import Objective, objective_from_json
+from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.projection.source import Source
 from projpipe.training.batches import LabelledImages, TrainingData
 from projpipe.transformer.spec import TransformerSpec
@@ -39,7 +39,7 @@ class RunInputs:
     config: TrainProjectorConfig
     objective: Objective
     source: Source
-    logits: dict[str, Tensor]
+    logits: TeacherLogits
     labels: Tensor
     train_tasks: Sequence[Sequence[int]]
     validation_tasks: Sequence[Sequence[int]]
@@ -47,11 +47,12 @@ class RunInputs:
     images_sha256: str
 
     def _tensors(self) -> dict[str, Tensor]:
-        parts = {"weights": self.source.weights, "statistics": self.source.statistics, "logits": self.logits}
+        logits = self.logits.to_tensors()
+        parts = {"weights": self.source.weights, "statistics": self.source.statistics, "logits": logits}
         named = {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
         return {**named, "labels": self.labels}
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> dict[str, object]:
         return {
             "spec": self.source.spec.to_json(),
             "train_tasks": [list(map(int, task)) for task in self.train_tasks],
@@ -60,7 +61,7 @@ class RunInputs:
             "images_sha256": self.images_sha256,
         }
 
-    def stage(self, runs: Path, kind: str, decided_by: dict[str, Any]) -> str:
+    def stage(self, runs: Path, kind: str, decided_by: Mapping[str, object]) -> str:
         """Write the inputs into a folder of `runs`, whose name their content decides, and return that name.
 
         Args:
@@ -86,7 +87,7 @@ class RunInputs:
         return name
 
 
-def deciding(config: TrainProjectorConfig, learning_rate: float) -> dict[str, Any]:
+def deciding(config: TrainProjectorConfig, learning_rate: float) -> dict[str, object]:
     """What of a config decides what training makes: not where it is placed, nor what other methods need."""
     placement = {"address", "max_failures", "cpus_per_worker", "loading_workers"}
     kept = config.model_dump(mode="json", exclude={"learning_rates": True, "ray": placement})
@@ -116,18 +117,17 @@ def load_staged(folder: Path) -> tuple[TrainingData, Source]:
     def part(prefix: str) -> dict[str, Tensor]:
         return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
-    logits, images = part("logits."), read_images(Path(settings["images"]))
+    logits, images = TeacherLogits.from_tensors(part("logits.")), read_images(Path(settings["images"]))
     spec = TransformerSpec.from_json(settings["spec"])
     source = Source(spec, part("weights."), part("statistics."))
     objective = objective_from_json(settings["objective"])
 
     def split(name: str, taught: tuple[Tensor, Tensor | None] | None = None) -> LabelledImages:
-        ids = logits[f"{name}_image_ids"]
+        ids = logits.image_ids[name]
         return LabelledImages(objective, images, ids, tensors["labels"][ids], source.num_classes, *(taught or ()))
 
-    taught = logits["train_logits"], logits.get("train_affine")
     data = TrainingData(
-        split("train", taught),
+        split("train", (logits.train_logits, logits.train_affine)),
         split("validation"),
         split("test"),
         settings["train_tasks"],

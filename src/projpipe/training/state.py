@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -26,14 +25,6 @@ class TrainingState:
     step: int = 0
     best_score: float | None = None
     history: tuple[HistoryRow, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "history": [row.to_json() for row in self.history]}
-
-    @classmethod
-    def from_json(cls, state: Mapping[str, Any]) -> TrainingState:
-        rows = tuple(HistoryRow.from_json(row) for row in state["history"])
-        return cls(state["seed"], state["step"], state["best_score"], rows)
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from projpipe.transformer.canonical import Weights
 from projpipe.transformer.spec import TransformerSpec
-from projpipe.transformer.timm_folder import create_vit
+from projpipe.transformer.timm_folder import InputSettings, VitArguments, create_vit
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
@@ -19,31 +18,19 @@ ARCHITECTURE = "vit_tiny_patch16_224"  # timm's plain VisionTransformer; every s
 
 
 @torch.no_grad()
-def export_student(
-    spec: TransformerSpec,
-    weights: Weights,
-    label_names: Sequence[str] | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-) -> VisionTransformer:
+def export_student(spec: TransformerSpec, weights: Weights, settings: InputSettings | None = None) -> VisionTransformer:
     """A timm model in eval mode that computes what `forward_students` computes.
 
     Args:
         spec: the student's shape.
         weights: canonical weights of one student, without an axis of tasks. Prefix tokens beyond those of the spec
             become register tokens.
-        label_names, mean, std: what to store in the model's `pretrained_cfg`.
+        settings: what the model says of itself; None for what `create_vit` takes for it.
     """
+    arguments = timm_arguments(spec, len(weights["prefix"]))
+    asked = VitArguments(arguments, spec.in_chans, len(weights["head.bias"]), settings)
     with torch.random.fork_rng(devices=[]):  # what it starts from is replaced, so that nobody should notice the draw
-        model = create_vit(
-            ARCHITECTURE,
-            timm_arguments(spec, len(weights["prefix"])),
-            in_chans=spec.in_chans,
-            num_classes=len(weights["head.bias"]),
-            mean=mean,
-            std=std,
-            label_names=label_names,
-        )
+        model = create_vit(ARCHITECTURE, asked)
     model.load_state_dict(timm_state(spec, weights))
     return model.eval()
 

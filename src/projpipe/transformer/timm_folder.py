@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,29 +23,53 @@ _KEPT = ("architecture", "interpolation", "first_conv", "classifier")
 _KEPT_IF_PRETRAINED = ("tag", "license", "origin_url", "paper_name", "paper_ids", "notes")
 
 
-def create_vit(
-    architecture: str,
-    arguments: Mapping[str, Any],
-    in_chans: int,
-    num_classes: int,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    label_names: Sequence[str] | None = None,
-    pretrained: bool = False,
-) -> VisionTransformer:
+@dataclass(frozen=True)
+class InputSettings:
+    """What a model says of its images and its classes in timm's `pretrained_cfg`.
+
+    Args:
+        mean, std: by which images in 0..1 are to be normalised, a value for each channel.
+        label_names: names of the classes, in the order of the logits; none where it has no classes.
+    """
+
+    mean: Sequence[float]
+    std: Sequence[float]
+    label_names: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """The entries of `pretrained_cfg`."""
+        labels = {"label_names": list(self.label_names)} if self.label_names else {}
+        return {"mean": list(self.mean), "std": list(self.std), **labels}
+
+
+@dataclass(frozen=True)
+class VitArguments:
+    """What makes a model of an architecture of timm.
+
+    Args:
+        arguments: what differs from that architecture; JSON values. timm keeps them with the model.
+        settings: what it says of itself; None for images as they are, and no names of classes.
+    """
+
+    arguments: Mapping[str, Any]
+    in_chans: int
+    num_classes: int
+    settings: InputSettings | None = None
+
+
+def create_vit(architecture: str, asked: VitArguments, pretrained: bool = False) -> VisionTransformer:
     """A timm model that says of itself which images it reads and what its classes are.
 
     Args:
         architecture: timm's name for it.
-        arguments: what differs from that architecture; JSON values. timm keeps them with the model.
-        mean, std: by which images in 0..1 are to be normalised, a value for each channel; None for as they are.
-        label_names: names of the classes, in the order of the logits.
         pretrained: fetch timm's weights; without them they are random, from torch's global generator.
     """
     import timm
 
+    in_chans, num_classes = asked.in_chans, asked.num_classes
+    settings = asked.settings or InputSettings(in_chans * [0.0], in_chans * [1.0])
     model = timm.create_model(
-        architecture, pretrained=pretrained, in_chans=in_chans, num_classes=num_classes, **arguments
+        architecture, pretrained=pretrained, in_chans=in_chans, num_classes=num_classes, **asked.arguments
     )
     kept = (*_KEPT, *(_KEPT_IF_PRETRAINED if pretrained else ()))
     model.pretrained_cfg = model.default_cfg = {
@@ -54,10 +79,10 @@ def create_vit(
         "num_classes": num_classes,
         "crop_pct": 1.0,
         "crop_mode": "center",
-        "mean": tuple(mean or in_chans * [0.0]),
-        "std": tuple(std or in_chans * [1.0]),
+        "mean": tuple(settings.mean),
+        "std": tuple(settings.std),
         "pool_size": None,
-        **({"label_names": list(label_names)} if label_names else {}),
+        **({"label_names": list(settings.label_names)} if settings.label_names else {}),
     }
     return model
 

@@ -1,17 +1,16 @@
 """Nodes of the pipeline `compare_methods`."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 from kedro.utils import find_kedro_project
-from torch import Tensor, nn
+from torch import nn
 
 from projpipe.config import CompareMethodsConfig, EvaluateConfig, TrainProjectorConfig
 from projpipe.evaluation.comparison import Comparison
 from projpipe.evaluation.comparison_tables import comparison_history, comparison_results, comparison_summary
-from projpipe.evaluation.cost import Cost, deployed_cost
+from projpipe.evaluation.cost import deployed_cost
 from projpipe.evaluation.judged_tasks import held_out_tasks, median_task
 from projpipe.evaluation.latency import ComparisonTimings, compare_timings
 from projpipe.evaluation.scores import masked_scores
@@ -19,10 +18,12 @@ from projpipe.experiments.comparison import run_comparison
 from projpipe.experiments.outcome import Outcomes
 from projpipe.experiments.plan import check_sampled, check_trials, plan
 from projpipe.experiments.trial import Trial
+from projpipe.images.card import DatasetCard
 from projpipe.methods.method import Ingredients
 from projpipe.methods.models import build
 from projpipe.metric import METRICS
-from projpipe.objectives import objective_from_json
+from projpipe.objectives import Objective
+from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.reporting import comparison_figures
 from projpipe.reporting.comparison_page import comparison_markdown
 from projpipe.tasks.classes import class_of_image
@@ -57,14 +58,13 @@ def tabulate(
     outcomes: Outcomes,
     tasks: pd.DataFrame,
     index: pd.DataFrame,
-    objective: dict[str, Any],
-    teacher_logits: dict[str, Tensor],
+    objective: Objective,
+    teacher_logits: TeacherLogits,
     compare_methods: CompareMethodsConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Scores by table, row, seed and task, those of the teacher among them; and the learning curves."""
-    labels = class_of_image(index)[teacher_logits["test_image_ids"]]
-    class_scores = teacher_logits["test_class_scores"]
-    teacher = masked_scores(objective_from_json(objective), class_scores, labels, held_out_tasks(tasks))
+    labels = class_of_image(index)[teacher_logits.image_ids["test"]]
+    teacher = masked_scores(objective, teacher_logits.test_class_scores, labels, held_out_tasks(tasks))
     results = comparison_results(trials, outcomes.each, teacher, compare_methods.sampled_tasks)
     return results, comparison_history(trials, outcomes.each)
 
@@ -87,39 +87,36 @@ def summarise(
     outcomes: Outcomes,
     results: pd.DataFrame,
     models: dict[str, nn.Module],
-    dataset_card: dict[str, Any],
-    objective: dict[str, Any],
+    dataset_card: DatasetCard,
+    objective: Objective,
     evaluate: EvaluateConfig,
     compare_methods: CompareMethodsConfig,
 ) -> Comparison:
     """Every table with its student, accuracies, paired differences, training costs and break-even."""
-    learned = objective_from_json(objective)
-    costs: dict[str, Cost] = {name: deployed_cost(model, learned) for name, model in models.items()}
+    costs = {name: deployed_cost(model, objective) for name, model in models.items()}
     by_table = {name: {"teacher": costs["teacher"], "student": cost} for name, cost in costs.items()}
     return {
-        "dataset": dataset_card["name"],
-        "objective": learned.name,
-        "metric": learned.metric.name,
-        "teacher": costs["teacher"],
+        "dataset": dataset_card.name,
+        "objective": objective.name,
+        "metric": objective.metric.name,
+        "teacher": costs["teacher"].to_json(),
         "sampled_tasks": compare_methods.sampled_tasks,
         "tables": comparison_summary(
-            trials, outcomes.each, results, by_table, learned.metric, evaluate.bootstrap_samples, evaluate.seed
+            trials, outcomes.each, results, by_table, objective.metric, evaluate.bootstrap_samples, evaluate.seed
         ),
         "provenance": {
             "command": command(),
             "commit": source_commit(find_kedro_project(Path.cwd()) or Path.cwd()),
-            "dataset_sha256": dataset_card["sha256"],
+            "dataset_sha256": dataset_card.sha256,
             "versions": package_versions(),
         },
     }
 
 
-def measure_latency(
-    models: dict[str, nn.Module], objective: dict[str, Any], evaluate: EvaluateConfig
-) -> ComparisonTimings:
+def measure_latency(models: dict[str, nn.Module], objective: Objective, evaluate: EvaluateConfig) -> ComparisonTimings:
     """Latency of the teacher and of every table's students."""
     students = {table: model for table, model in models.items() if table != "teacher"}
-    return compare_timings(models["teacher"], students, objective_from_json(objective), evaluate.latency)
+    return compare_timings(models["teacher"], students, objective, evaluate.latency)
 
 
 def draw_differences(summary: Comparison) -> go.Figure:

@@ -10,17 +10,20 @@ from torch import Tensor, nn
 
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.errors import InputError
-from projpipe.evaluation.cost import Cost, deployed_cost
+from projpipe.evaluation.cost import Costs, deployed_cost
 from projpipe.evaluation.judged_tasks import median_task, reported_tasks
 from projpipe.evaluation.latency import Timings, measure_timings
 from projpipe.evaluation.metrics import TEACHER_SEED, Metrics, build_metrics
 from projpipe.evaluation.scores import images_of_task, masked_scores, task_scores
+from projpipe.images.card import DatasetCard
 from projpipe.images.streamed import Images
 from projpipe.methods.controls import CONTROLS, control_embeddings
 from projpipe.methods.models import restore
 from projpipe.methods.task_model import TaskModel
 from projpipe.metric import METRICS
-from projpipe.objectives import objective_from_json
+from projpipe.objectives import Objective
+from projpipe.objectives.teacher_card import TeacherCard
+from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.projection.initialisation import evenly_spaced
 from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
@@ -46,7 +49,7 @@ def restore_methods(
     source_weights: dict[str, Tensor],
     source_statistics: dict[str, Tensor],
     projector: Projector,
-    dataset_card: dict[str, Any],
+    dataset_card: DatasetCard,
     tasks: pd.DataFrame,
     train_projector: TrainProjectorConfig,
 ) -> Methods:
@@ -67,7 +70,7 @@ def restore_methods(
 def _check_same_run(
     projector: Projector,
     source_weights: dict[str, Tensor],
-    dataset_card: dict[str, Any],
+    dataset_card: DatasetCard,
     tasks: pd.DataFrame,
     config: TrainProjectorConfig,
 ) -> None:
@@ -77,7 +80,7 @@ def _check_same_run(
         changed = "other parameters than train_projector has now"
     elif made["teacher_sha256"] != tensors_sha256(source_weights):
         changed = "another teacher than extract_teacher has left"
-    elif made["dataset_sha256"] != dataset_card["sha256"]:
+    elif made["dataset_sha256"] != dataset_card.sha256:
         changed = "other images, or another split of them, than split_tasks has left"
     elif made.get("train_tasks_sha256") != tasks_sha256(class_ids_of(tasks, "train")):
         changed = "other tasks than split_tasks has left"
@@ -93,21 +96,20 @@ def evaluate_models(
     images: Images,
     index: pd.DataFrame,
     tasks: pd.DataFrame,
-    objective: dict[str, Any],
-    teacher_logits: dict[str, Tensor],
+    objective: Objective,
+    teacher_logits: TeacherLogits,
     methods: Methods,
     evaluate: EvaluateConfig,
 ) -> pd.DataFrame:
     """Scores of the teacher (held to the task's classes), of every method and seed, and of the projector's controls."""
-    learned = objective_from_json(objective)
     judged = reported_tasks(tasks, evaluate.train_tasks)
-    test_ids = teacher_logits["test_image_ids"]
+    test_ids = teacher_logits.image_ids["test"]
     labels = class_of_image(index)[test_ids]
 
     def read(rows: Tensor) -> Tensor:
-        return learned.encode(images[test_ids[rows].numpy()])
+        return objective.encode(images[test_ids[rows].numpy()])
 
-    teacher = masked_scores(learned, teacher_logits["test_class_scores"], labels, judged)
+    teacher = masked_scores(objective, teacher_logits.test_class_scores, labels, judged)
     tables = [teacher.assign(method="teacher", seed=TEACHER_SEED)]
     makers: dict[tuple[str, int], Specialise] = {
         (method, seed): model.specialise for method, seeds in methods.items() for seed, model in seeds.items()
@@ -115,7 +117,7 @@ def evaluate_models(
     for control in CONTROLS:
         for seed, model in methods["projected"].items():
             makers[control, seed] = _told_otherwise(control, model, judged, tasks, evaluate.seed)
-    for (method, seed), table in task_scores(makers, learned, read, labels, judged).items():
+    for (method, seed), table in task_scores(makers, objective, read, labels, judged).items():
         tables.append(table.assign(method=method, seed=seed))
     return pd.concat(tables, ignore_index=True)
 
@@ -130,19 +132,18 @@ def _told_otherwise(
     return lambda task: projected.specialise(task, told[tuple(task)])
 
 
-def measure_costs(
-    teacher: nn.Module, tasks: pd.DataFrame, objective: dict[str, Any], methods: Methods
-) -> dict[str, Cost]:
+def measure_costs(teacher: nn.Module, tasks: pd.DataFrame, objective: Objective, methods: Methods) -> Costs:
     """Deployed parameters and multiply-accumulates of the teacher and of every method's model of the median task."""
-    learned, classes = objective_from_json(objective), median_task(tasks)
+    classes = median_task(tasks)
     students = {method: next(iter(seeds.values())).specialise(classes) for method, seeds in methods.items()}
-    return {name: deployed_cost(model, learned) for name, model in {"teacher": teacher, **students}.items()}
+    models = {"teacher": teacher, **students}
+    return Costs({name: deployed_cost(model, objective) for name, model in models.items()})
 
 
 def measure_latency(
     teacher: nn.Module,
     tasks: pd.DataFrame,
-    objective: dict[str, Any],
+    objective: Objective,
     methods: Methods,
     evaluate: EvaluateConfig,
 ) -> Timings:
@@ -152,23 +153,23 @@ def measure_latency(
         {method: next(iter(seeds.values())).specialise for method, seeds in methods.items()},
         tasks=[[int(c) for c in classes] for classes in reported_tasks(tasks, 0)["class_ids"]],
         classes=median_task(tasks),
-        objective=objective_from_json(objective),
+        objective=objective,
         config=evaluate.latency,
     )
 
 
 def compute_metrics(
     results: pd.DataFrame,
-    costs: dict[str, Cost],
-    dataset_card: dict[str, Any],
-    objective: dict[str, Any],
+    costs: Costs,
+    dataset_card: DatasetCard,
+    objective: Objective,
     evaluate: EvaluateConfig,
     train_projector: TrainProjectorConfig,
 ) -> Metrics:
     """The content of `metrics.json`."""
     return build_metrics(
-        dataset_card["name"],
-        objective_from_json(objective),
+        dataset_card.name,
+        objective,
         results,
         costs,
         train_projector.student,
@@ -197,13 +198,13 @@ def draw_examples(
     images: Images,
     index: pd.DataFrame,
     tasks: pd.DataFrame,
-    objective: dict[str, Any],
-    teacher_logits: dict[str, Tensor],
+    objective: Objective,
+    teacher_logits: TeacherLogits,
     methods: Methods,
     evaluate: EvaluateConfig,
 ) -> go.Figure:
     """What the models of some held-out tasks do, beside images of these tasks."""
-    learned, test_ids = objective_from_json(objective), teacher_logits["test_image_ids"]
+    test_ids = teacher_logits.image_ids["test"]
     labels = class_of_image(index)[test_ids]
     held_out = reported_tasks(tasks, 0)
     makers: dict[str, Specialise] = {
@@ -216,9 +217,9 @@ def draw_examples(
         of_task, places = images_of_task(labels, classes)
         some = evenly_spaced(len(of_task), min(len(of_task), EXAMPLES))
         pictures = np.asarray(images[test_ids[of_task[some]].numpy()])
-        cells = {"Test images": learned.shown(pictures)}
+        cells = {"Test images": objective.shown(pictures)}
         for method, specialise in makers.items():
-            shown = learned.examples(specialise(classes), pictures, places[some], classes, evaluate.seed)
+            shown = objective.examples(specialise(classes), pictures, places[some], classes, evaluate.seed)
             cells[METHOD_NAMES[method]] = shown
         rows.append(ExampleRow(held_out["name"].iloc[place], cells))
     return examples_figure(rows, "Examples")
@@ -232,7 +233,7 @@ def tabulate_learning_curves(*histories: pd.DataFrame) -> list[dict[Hashable, An
 
 def write_report(
     metrics: Metrics,
-    costs: dict[str, Cost],
+    costs: Costs,
     timings: Timings,
     results: pd.DataFrame,
     sweep_trials: pd.DataFrame,
@@ -241,8 +242,8 @@ def write_report(
     tasks_figure: go.Figure,
     pareto_figure: go.Figure,
     task_examples: go.Figure,
-    teacher_card: dict[str, Any],
-    dataset_card: dict[str, Any],
+    teacher_card: TeacherCard,
+    dataset_card: DatasetCard,
     evaluate: EvaluateConfig,
     train_projector: TrainProjectorConfig,
 ) -> str:

@@ -29,7 +29,7 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 func=nodes.measure_activations,
-                inputs=["teacher", "images", "index", "objective", "params:extract_teacher"],
+                inputs=["teacher", "images", "index", "dataset_card", "objective", "params:extract_teacher"],
                 outputs="source_statistics",
                 name="measure_activations_node",
             ),

@@ -1,12 +1,12 @@
 """Nodes that read images, draw tasks, and split the images."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from kedro.utils import find_kedro_project
 
 from projpipe.config import SplitTasksConfig
+from projpipe.images.card import DatasetCard
 from projpipe.images.index import build_index, describe
 from projpipe.images.raw import RawImages
 from projpipe.images.sources import read_source
@@ -37,7 +37,7 @@ def sample_tasks(raw_images: RawImages, config: SplitTasksConfig) -> tuple[pd.Da
 
 def split_images(
     raw_images: RawImages, held_out_classes: list[int], config: SplitTasksConfig
-) -> tuple[Images, pd.DataFrame, dict[str, Any]]:
+) -> tuple[Images, pd.DataFrame, DatasetCard]:
     """Split every class's images into train, validation and test, and describe the data set.
 
     Out come the images, packed in one array or as a list of files, the index that says what each of them is, and a card

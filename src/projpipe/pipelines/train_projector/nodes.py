@@ -1,21 +1,25 @@
 """Nodes that train the projector and the two models it is compared with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from torch import Tensor
 
 from projpipe.config import TrainProjectorConfig
+from projpipe.images.card import DatasetCard
 from projpipe.methods.models import restore
 from projpipe.methods.registry import METHODS
+from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.projection.projector_folder import Projector
 from projpipe.training.provenance import package_versions, tasks_sha256, tensors_sha256
 from projpipe.training.ray_train import train_method
 from projpipe.training.run_inputs import RunInputs
 
 Trained = tuple[dict[str, Tensor], pd.DataFrame]
+# What a projector's folder says of its data and of its teacher, in this order.
+OF_DATA = ("name", "classes", "groups", "inverted", "image_size", "channels")
+OF_TEACHER = ("architecture", "arguments", "params", "metric", "score", "license")
 
 
 def trainer_of(method: str) -> Callable[[RunInputs, Path], Trained]:
@@ -31,7 +35,7 @@ def trainer_of(method: str) -> Callable[[RunInputs, Path], Trained]:
 
 def _train(method: str, run_inputs: RunInputs, run_store: Path) -> Trained:
     models, history = train_method(method, run_inputs, run_store)
-    rows = pd.DataFrame([row.to_json() for row in history]).astype({"loss": "float64", "source_score": "float64"})
+    rows = pd.DataFrame(history).astype({"loss": "float64", "source_score": "float64"})
     rows.insert(0, "method", method)
     return models, rows
 
@@ -40,8 +44,8 @@ def assemble_projector(
     run_inputs: RunInputs,
     models: dict[str, Tensor],
     history: pd.DataFrame,
-    dataset_card: dict[str, Any],
-    teacher_card: dict[str, Any],
+    dataset_card: DatasetCard,
+    teacher_card: TeacherCard,
     config: TrainProjectorConfig,
 ) -> Projector:
     """Make the projector folder from the seed that was best on the validation tasks."""
@@ -50,19 +54,15 @@ def assemble_projector(
     seed = int(best["seed"])
     operator = restore("projected", models, seed, run_inputs.source, config).projector
     trained_on = {class_id for task in run_inputs.train_tasks for class_id in task}
-    new = [name for class_id, name in enumerate(dataset_card["classes"]) if class_id not in trained_on]
-    kept = ("name", "classes", "groups", "inverted", "image_size", "channels")
-    described = {key: dataset_card[key] for key in kept}
+    new = [name for class_id, name in enumerate(dataset_card.classes) if class_id not in trained_on]
     return Projector(
         operator=operator,
         objective=run_inputs.objective,
-        data={**described, "held_out_classes": new},
+        data={**_picked(dataset_card, OF_DATA), "held_out_classes": new},
         provenance={
-            "teacher": {
-                key: teacher_card[key] for key in ("architecture", "arguments", "params", "metric", "score", "license")
-            },
+            "teacher": _picked(teacher_card, OF_TEACHER),
             "teacher_sha256": tensors_sha256(run_inputs.source.weights),
-            "dataset_sha256": dataset_card["sha256"],
+            "dataset_sha256": dataset_card.sha256,
             "train_tasks_sha256": tasks_sha256(run_inputs.train_tasks),
             "parameters": config.model_dump(mode="json"),
             "seed": seed,
@@ -73,7 +73,13 @@ def assemble_projector(
     )
 
 
-def _tuned_source(history: pd.DataFrame, best: pd.Series) -> dict[str, Any]:
+def _picked(card: DatasetCard | TeacherCard, keys: Sequence[str]) -> dict[str, object]:
+    """A part of a card, as JSON values in the order of the keys."""
+    described = card.to_json()
+    return {key: described[key] for key in keys}
+
+
+def _tuned_source(history: pd.DataFrame, best: pd.Series) -> dict[str, object]:
     """The score of a source that was tuned, on validation images: at the start and as it is kept; nothing of others."""
     scores = {"before": history.sort_values("step").iloc[0]["source_score"], "after": best["source_score"]}
     known = {when: round(float(score), 6) for when, score in scores.items() if pd.notna(score)}
