@@ -101,9 +101,14 @@ def test_a_control_that_does_as_well_means_that_the_task_is_not_shown_to_be_used
     clean["metrics"]["differences"]["projected-mean"] = {"new_class": {"mean": -0.02, "ci95": [-0.03, -0.01]}}
     found = found_in(clean, five_seeds)
 
-    assert "Told another task's embedding in place of its task's own, the projector is not shown to do worse" in found
-    assert "on new combinations of known classes: this run does not show that its factors use the task" in found
-    assert "Told the mean embedding of the training tasks in place of its task's own" in found
+    assert "Projected, wrong-task control: told another task's embedding in place of its task's own, the" in found
+    assert (
+        "the projector is not shown to do worse on new combinations of known classes. This run does not show" in found
+    )
+    assert (
+        "Projected, mean-embedding control: told the mean embedding of the training tasks in place of its task's"
+        in found
+    )
     assert "the projector does better on new classes." in found
 
 

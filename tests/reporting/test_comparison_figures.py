@@ -72,7 +72,7 @@ def test_the_forest_plot_shows_every_difference_with_its_interval(summary: dict[
         "minus Universal conditional",
         "minus Per task, distilled",
         "minus Teacher",
-        "minus Projected, another task's embedding",
+        "minus Projected, wrong-task control",
     ]
     assert list(figure.layout.yaxis2.ticktext) == ["minus rank 8", "minus random"]
     assert [a.text for a in figure.layout.annotations] == [

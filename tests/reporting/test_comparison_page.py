@@ -143,7 +143,7 @@ def test_every_method_has_a_row_with_its_accuracies(summary: dict[str, Any], tim
         "Projected",
         "Universal conditional",
         "Per task, distilled ¹",
-        "Projected, another task's embedding",
+        "Projected, wrong-task control",
     ]
     assert rows[3][1:] == ["85.9 [84.8, 87.1]"] * 4
     assert rows[4][1:] == ["94.8 [93.7, 96.0]", NONE, NONE, NONE]
@@ -158,7 +158,7 @@ def test_differences_are_bold_where_their_interval_leaves_out_zero(
         "Universal conditional": "**+9.2 [6.3, 11.9]**",
         "Per task, distilled ¹": "+0.3 [−2.6, 3.0]",
         "Teacher": "**−3.1 [−6.0, −0.4]**",
-        "Projected, another task's embedding": "**+35.1 [32.2, 37.8]**",
+        "Projected, wrong-task control": "**+35.1 [32.2, 37.8]**",
     }
     assert rows[2][2:5] == [NONE] * 3
 
@@ -290,7 +290,7 @@ def test_bits_have_four_decimals_and_differences_keep_their_sign(
         "Universal conditional": "**+0.0920 [0.0630, 0.1190]**",
         "Per task, distilled ¹": "+0.0030 [−0.0260, 0.0300]",
         "Teacher": "**−0.0310 [−0.0600, −0.0040]**",
-        "Projected, another task's embedding": "**+0.3510 [0.3220, 0.3780]**",
+        "Projected, wrong-task control": "**+0.3510 [0.3220, 0.3780]**",
     }
     assert tables[5][0][-1] == "source bits per pixel, before → after"
     assert [row[-1] for row in tables[5][1:]] == [NONE, "0.9700 → 0.9550", NONE]

@@ -62,7 +62,7 @@ def test_controls_and_further_kinds_are_drawn_beside_the_methods(with_controls: 
     kinds = [label.replace("<br>", " ").split(" (")[0] for label in figure.data[0].x]
 
     assert kinds == list(KIND_NAMES.values())
-    assert list(trace(figure, "Projected, another task's embedding").y) == pytest.approx([40] * 4)
+    assert list(trace(figure, "Projected, wrong-task control").y) == pytest.approx([40] * 4)
     assert len({t.marker.color for t in figure.data}) == len({t.marker.symbol for t in figure.data}) == 7
 
 

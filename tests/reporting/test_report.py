@@ -160,8 +160,8 @@ def test_controls_have_rows_among_the_results_and_are_explained(
     render: Any, accuracy: Any, with_controls: dict[str, Any]
 ) -> None:
     text = Page(render(accuracy, with_controls)).text
-    for name in ("another task's", "mean", "random"):
-        assert text.count(f"Projected, {name} embedding") == 3  # a difference, an explanation, a row of results
+    for name in ("wrong-task", "mean-embedding", "random-embedding"):
+        assert text.count(f"Projected, {name} control") == 3  # a difference, an explanation, a row of results
     assert "40.0 [38.0, 42.0]" in text
     assert "told the mean embedding of the training tasks in place of its task" in text
     assert "coherent new combinations, those of them whose classes belong together" in text

@@ -8,14 +8,9 @@ from projpipe.evaluation.latency import Timings
 from projpipe.evaluation.metrics import Metrics
 from projpipe.metric import ACCURACY, METRICS
 from projpipe.reporting.formats import latencies_of
-from projpipe.reporting.looks import KIND_NAMES, METHOD_NAMES
+from projpipe.reporting.looks import KIND_NAMES, METHOD_NAMES, TOLD
 from projpipe.reporting.wording import WORDING
 
-TOLD = {
-    "shuffled": "another task's embedding",
-    "mean": "the mean embedding of the training tasks",
-    "random": "a random embedding",
-}
 FEW_SEEDS, FEW_TASKS, NOISY = 5, 10, 0.2
 CEILINGS = {ACCURACY.name: 0.97}  # of metrics that have an end to come near to
 
@@ -47,13 +42,14 @@ def _against(other: str, unclear: list[str], worse: list[str]) -> Iterator[str]:
 
 
 def _against_control(control: str, unclear: list[str], worse: list[str]) -> Iterator[str]:
+    told = f"{METHOD_NAMES[control]}: told {TOLD[control]} in place of its task's own, the projector"
     if unclear:
         yield (
-            f"Told {TOLD[control]} in place of its task's own, the projector is not shown to do worse on "
-            f"{_listed(unclear)}: this run does not show that its factors use the task there."
+            f"{told} is not shown to do worse on {_listed(unclear)}. "
+            "This run does not show that its factors use the task there."
         )
     if worse:
-        yield f"Told {TOLD[control]} in place of its task's own, the projector does better on {_listed(worse)}."
+        yield f"{told} does better on {_listed(worse)}."
 
 
 def _listed(kinds: list[str]) -> str:

@@ -20,9 +20,14 @@ METHOD_NAMES = {
     "distilled": "Per task, distilled",
     "pruned": "Pruned teacher, fine-tuned per task",
     "pruned_only": "Pruned teacher",
-    "shuffled": "Projected, another task's embedding",
-    "mean": "Projected, mean embedding",
-    "random": "Projected, random embedding",
+    "shuffled": "Projected, wrong-task control",
+    "mean": "Projected, mean-embedding control",
+    "random": "Projected, random-embedding control",
+}
+TOLD = {  # what a control tells the projector in place of the embedding of its task
+    "shuffled": "another task's embedding",
+    "mean": "the mean embedding of the training tasks",
+    "random": "a random embedding",
 }
 KIND_NAMES = {
     "new_combination": "new combinations of known classes",

@@ -17,9 +17,9 @@ from projpipe.evaluation.metrics import Metrics
 from projpipe.images.card import DatasetCard
 from projpipe.metric import METRICS
 from projpipe.objectives.teacher_card import TeacherCard
-from projpipe.reporting.caveats import TOLD, caveats
+from projpipe.reporting.caveats import caveats
 from projpipe.reporting.formats import count, percent
-from projpipe.reporting.looks import KIND_NAMES, METHOD_NAMES, TITLE
+from projpipe.reporting.looks import KIND_NAMES, METHOD_NAMES, TITLE, TOLD
 from projpipe.reporting.wording import WORDING
 
 PACKAGES = ("projpipe", "torch", "timm", "kedro", "ray", "optuna", "numpy", "pandas", "plotly")
