@@ -1,14 +1,25 @@
-"""What projpipe raises for input that a person can mend."""
+"""What projpipe raises for input that a person can fix, and how it says so."""
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 
 
 class InputError(ValueError):
-    """Bad input: the message names the value, the place it came from, and the mend."""
+    """Bad input: the message names the value, the place it came from, and how to fix it."""
 
 
 class DivergenceError(InputError):
     """A loss that is no number any more: the learning rate is too high for what is trained."""
+
+
+def did_you_mean(wrong: object, known: Iterable[str], otherwise: str, count: int = 1, cutoff: float = 0.6) -> str:
+    """The end of a message about a name that does not exist: at most `count` of those like it, else `otherwise`.
+
+    Args:
+        cutoff: how much alike, from 0 (not at all) to 1, as of `difflib.get_close_matches`.
+    """
+    near = difflib.get_close_matches(str(wrong), list(known), n=count, cutoff=cutoff)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else otherwise
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
