@@ -1,6 +1,5 @@
-"""A Kedro session that ends with one line, not a traceback, where a person can mend what is wrong."""
+"""A Kedro session that ends with one line, not a traceback, where a person can fix what is wrong."""
 
-import difflib
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,10 +12,10 @@ from yaml import YAMLError
 
 from projpipe import config
 from projpipe.config.base import describe_problem, own_problems
-from projpipe.errors import InputError, causes
+from projpipe.errors import InputError, causes, did_you_mean
 from projpipe.pipeline_registry import ORDER
 
-MENDABLE = (InputError, MissingConfigException, YAMLError)
+FIXABLE = (InputError, MissingConfigException, YAMLError)
 MODELS: dict[str, type[config.Config]] = {
     "split_tasks": config.SplitTasksConfig,
     "extract_teacher": config.ExtractTeacherConfig,
@@ -45,15 +44,14 @@ class ReadableSession(KedroSession):
             raise click.ClickException("\n".join(_problems(raw)) or str(error)) from error
         except Exception as error:
             for cause in causes(error):
-                if isinstance(cause, MENDABLE):
+                if isinstance(cause, FIXABLE):
                     raise click.ClickException(str(cause)) from error
             raise
 
 
 def _check_pipeline(name: str) -> None:
     if name not in (*ORDER, "__default__"):
-        near = difflib.get_close_matches(name, ORDER, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(ORDER)}"
+        hint = did_you_mean(name, ORDER, otherwise=f"there are {', '.join(ORDER)}")
         raise InputError(f"--pipelines: {name!r} is not a pipeline; {hint}")
 
 

@@ -2,10 +2,11 @@
 
 import pandera.pandas as pa
 
-SPLITS = ("train", "validation", "test")
-KINDS = ("train", "validation", "new_combination", "new_class")
-STRATEGIES = ("random", "group", "explicit")
-METHODS = ("projected", "static", "universal")
+from projpipe.images.card import SPLITS
+from projpipe.methods.registry import METHODS
+from projpipe.tasks.task import KINDS, STRATEGIES
+
+REGISTERED = pa.Check(lambda name: name in METHODS, element_wise=True, error="a registered method")
 
 
 def _distinct_classes(class_ids: object) -> bool:
@@ -39,7 +40,7 @@ TASKS = pa.DataFrameSchema(
 
 HISTORY = pa.DataFrameSchema(
     {
-        "method": pa.Column(str, pa.Check.isin(METHODS)),
+        "method": pa.Column(str, REGISTERED),
         "seed": pa.Column("int64"),
         "step": pa.Column("int64", pa.Check.ge(0)),
         "loss": pa.Column("float64", nullable=True),
@@ -94,7 +95,7 @@ COMPARISON_HISTORY = pa.DataFrameSchema(
     {
         "table": pa.Column(str),
         "name": pa.Column(str),
-        "method": pa.Column(str),
+        "method": pa.Column(str, REGISTERED),
         "seed": pa.Column("int64"),
         "step": pa.Column("int64", pa.Check.ge(0)),
         "validation_score": pa.Column("float64", pa.Check.ge(0)),

@@ -23,7 +23,7 @@ from nbclient import NotebookClient
 from projpipe import load_projector
 from projpipe.datasets import FolderDataset
 from projpipe.methods.controls import CONTROLS
-from projpipe.schemas import METHODS
+from projpipe.methods.registry import main_methods
 
 ROOT = Path(__file__).parents[2]
 # What no two runs share, see dvc.yaml: figures of time.
@@ -85,7 +85,7 @@ def test_it_shows_which_node_runs_and_how_far_training_is(ran: tuple[Path, str])
     _, shown = ran
     for node in pipelines["__default__"].nodes:
         assert node.name in shown
-    for method in METHODS:
+    for method in main_methods():
         assert f"train {method}" in shown
     assert "trial 2 of 2" in shown
 
@@ -111,7 +111,7 @@ def test_metrics_have_the_form_that_all_data_sets_share(metrics: dict[str, Any])
     for size in ("params", "macs"):
         share = metrics["student"][size] / metrics["teacher"][size]
         assert metrics["reduction"][size] == pytest.approx(1 - share, abs=1e-6)
-    assert metrics["results"].keys() == {"teacher", *METHODS, *CONTROLS}
+    assert metrics["results"].keys() == {"teacher", *main_methods(), *CONTROLS}
     for by_kind in metrics["results"].values():
         assert by_kind.keys() == {"new_combination", "new_class", "train"}
         assert {kind: cell["tasks"] for kind, cell in by_kind.items()} == {
@@ -152,7 +152,7 @@ def test_the_teacher_is_a_folder_that_timm_reads(project: Path, catalog: DataCat
 
 
 def test_what_learns_has_learned(catalog: DataCatalog) -> None:
-    for method in METHODS:
+    for method in main_methods():
         history = catalog.load(f"{method}_history").sort_values("step")
         assert list(history["step"]) == [0, 20, 40]
         assert math.isnan(history["loss"].iloc[0])

@@ -41,8 +41,15 @@ def test_a_trial_that_diverges_has_the_score_of_what_was_kept_before(
     assert score() > start
 
 
-def test_a_space_of_sizes_below_the_teacher_is_accepted(source: Source) -> None:
-    check_space(space(), source.spec)
+def test_a_space_is_accepted_where_each_of_its_sizes_makes_a_student_smaller_than_the_teacher(source: Source) -> None:
+    def smaller(space: StudentSpace) -> bool:
+        students = [source.spec.student(**size.model_dump()) for size in sizes(space)]
+        return all(student.block_params() < source.spec.block_params() for student in students)
+
+    check_space(largest := space(embed_dim=[12, 24], depth=[1, 4], mlp_ratio=[1.0, 1.9]), source.spec)
+    assert smaller(largest)
+    with pytest.raises(InputError, match="24 wide x 4 deep, mlp_ratio 2: .* block parameters, its teacher has"):
+        check_space(space(embed_dim=[12, 24], depth=[1, 4], mlp_ratio=[1.0, 2.0]), source.spec)
 
 
 @pytest.mark.parametrize(

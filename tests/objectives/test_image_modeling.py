@@ -15,7 +15,6 @@ from projpipe.objectives.batch import Batch
 from projpipe.objectives.tokens import Tokens
 from projpipe.transformer.canonical import Weights
 from projpipe.transformer.export import export_student
-from projpipe.transformer.forward import forward_students
 from projpipe.transformer.spec import TransformerSpec
 
 SYMBOLS = 3  # of the fixtures
@@ -59,25 +58,6 @@ def test_a_model_that_knows_nothing_takes_the_logarithm_of_the_number_of_symbols
     images = torch.randint(SYMBOLS, (5, 1, 2, 2))
     bits = modeling.scores(torch.zeros(5, 4, SYMBOLS), images, torch.zeros(5))
     assert bits.tolist() == pytest.approx([math.log2(SYMBOLS)] * 5)
-
-
-def test_the_students_forward_pass_is_that_of_the_exported_timm_model(
-    modeling: ImageModeling, decoder: tuple[TransformerSpec, Weights], all_images: Tensor
-) -> None:
-    spec, weights = decoder
-    ours = forward_students(spec, {name: tensor[None] for name, tensor in weights.items()}, all_images[None])[0]
-    assert torch.allclose(ours, modeling.logits(export_student(spec, weights), all_images), atol=1e-5)
-
-
-def test_models_of_several_tasks_each_read_their_own_images(decoder: tuple[TransformerSpec, Weights]) -> None:
-    spec, weights = decoder
-    other = {name: tensor * 1.3 for name, tensor in weights.items()}
-    both = {name: torch.stack([tensor, other[name]]) for name, tensor in weights.items()}
-    images = torch.randint(SYMBOLS, (2, 6, 1, 2, 2))
-    together = forward_students(spec, both, images)
-    for task, own in enumerate((weights, other)):
-        alone = forward_students(spec, {name: tensor[None] for name, tensor in own.items()}, images[task, None])
-        assert torch.allclose(together[task], alone[0], atol=1e-5)
 
 
 def test_the_teacher_of_a_task_is_the_mixture_of_what_it_says_of_each_class(

@@ -36,16 +36,6 @@ def test_a_student_as_large_as_its_source_is_the_source_told_the_task(
     assert (source[0] - source[1]).abs().max() > 0.01
 
 
-def test_a_source_that_is_told_a_class_is_its_timm_model_told_that_class(
-    decoder_source: Source, decoder_teacher: torch.nn.Module, modeling: ImageModeling, all_images: Tensor
-) -> None:
-    one = torch.tensor([[2]])
-    weights = told(decoder_source.spec, decoder_source.weights, one, torch.ones_like(one, dtype=torch.bool))
-    found = forward_students(decoder_source.spec, weights, all_images[None])[0]
-    expected = modeling.teacher_logits(decoder_teacher, all_images, torch.full((len(all_images),), 2))
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-
-
 def test_projected_decoders_carry_no_condition_and_are_exported_as_they_are(
     decoder_source: Source, every_term: Conditioning, modeling: ImageModeling, all_images: Tensor, two_tasks: Tensor
 ) -> None:

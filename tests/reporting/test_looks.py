@@ -1,12 +1,21 @@
 import pandas as pd
 
+from projpipe.methods.registry import METHODS
 from projpipe.reporting import looks
 
 
-def test_every_method_has_a_name_a_colour_and_a_marker_of_its_own() -> None:
-    assert looks.METHOD_NAMES.keys() == looks.COLOURS.keys() == looks.MARKERS.keys()
-    assert len(set(looks.METHOD_NAMES.values())) == len(set(looks.MARKERS.values())) == len(looks.METHOD_NAMES)
-    assert len(set(looks.DASHES.values())) == len(looks.DASHES)
+def test_every_row_has_a_title_and_a_marker_of_its_own_and_every_curve_a_dash() -> None:
+    known = looks.looks()
+    assert len({look.title for look in known.values()}) == len({look.marker for look in known.values()}) == len(known)
+    assert len({method.look.dash for method in METHODS.values()}) == len(METHODS)
+
+
+def test_a_name_that_a_user_gave_stays_as_it_is() -> None:
+    assert [looks.title_of(name) for name in ("static", "shuffled", "rank 8")] == [
+        "Static projection",
+        "Projected, wrong-task control",
+        "rank 8",
+    ]
 
 
 def test_one_task_is_not_tasks() -> None:
@@ -18,8 +27,8 @@ def test_curves_of_any_number_of_other_names_are_told_apart() -> None:
     history = pd.DataFrame({"name": names, "method": ["projected", "static", *["projected"] * 21]})
     styles = looks.curve_styles(history)
 
-    assert styles["projected"].label == "Projected"
-    assert styles["random"].label == "random"
+    assert styles["projected"].title == "Projected"
+    assert styles["random"].title == "random"
     assert len({(style.colour, style.dash) for style in styles.values()}) == len(names)
     assert len({styles[name].colour for name in names[:8]}) == 8
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from projpipe.experiments.trial import PER_TASK
-from projpipe.reporting.looks import METHOD_NAMES
+from projpipe.reporting.looks import title_of
 from projpipe.reporting.rows import compared_with_reference, judged_on_sample, row_name
 
 
@@ -27,7 +27,7 @@ def test_a_row_has_the_name_a_user_gave_it_or_that_of_its_method(table: Any) -> 
     assert [row_name(name, table) for name in ("ours", "random", "static", "teacher", "shuffled")] == [
         "ours",
         "random",  # of a user, not the control
-        *(METHOD_NAMES[name] for name in ("static", "teacher", "shuffled")),
+        *(title_of(name) for name in ("static", "teacher", "shuffled")),
     ]
 
 

@@ -179,32 +179,6 @@ def test_an_architecture_without_pretrained_weights_says_so() -> None:
         make(weights="pretrained", architecture=architecture)
 
 
-@pytest.mark.parametrize(
-    ("weights", "channels", "mean"), [("random", 3, 0.3), ("pretrained", 3, 0.5), ("pretrained", 1, 0.5)]
-)
-def test_images_are_normalised_as_pretrained_weights_expect_them(weights: str, channels: int, mean: float) -> None:
-    architecture = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
-    config = ExtractTeacherConfig(**{**SETTINGS, "architecture": architecture, "weights": weights})
-    card = replace(CARD, channels=channels, mean=channels * (0.3,), std=channels * (0.4,))
-    objective = Classification.fit(config, card)
-    assert objective.mean == channels * [mean]
-    assert objective.teacher_arguments(config, card).settings.mean == objective.mean
-
-
-def test_images_are_normalised_as_the_config_says(caplog: pytest.LogCaptureFixture) -> None:
-    def fit(**changes: Any) -> Classification:
-        config = ExtractTeacherConfig(**{**SETTINGS, "weights": "own.safetensors", **changes})
-        return Classification.fit(config, CARD)
-
-    with caplog.at_level("INFO"):
-        assert (fit().mean, fit().std) == ([0.3], [0.4])
-    assert "mean and deviation of the train split: [0.3], [0.4]" in caplog.text
-    own = fit(normalisation={"mean": [0.5], "std": [0.2]})
-    assert (own.mean, own.std) == ([0.5], [0.2])
-    with pytest.raises(InputError, match=r"normalisation: 3 means and 1 deviations are not one for each .* 1 channels"):
-        fit(normalisation={"mean": [0.5] * 3, "std": [0.2]})
-
-
 def test_a_classifier_that_nothing_would_train_is_refused(tmp_path: Path) -> None:
     untrained = {"training": {**SETTINGS["training"], "epochs": 0}}
     message = r"training\.epochs: with 0 the head, of 5 outputs, would stay as it starts"

@@ -49,4 +49,6 @@ def test_a_teacher_of_other_images_is_refused(objective: Classification) -> None
 
 
 def test_a_task_of_one_class_is_none_too_few_for_image_modeling() -> None:
-    check_tasks(ImageModeling(Tokens((2, 2), 3), unconditional=0.1), tasks([1, 4], [3]))
+    modeling = ImageModeling(Tokens((2, 2), 3), unconditional=0.1)
+    with pytest.raises(InputError, match="'task 2' has fewer than the 1 classes that image_modeling needs"):
+        check_tasks(modeling, tasks([1, 4], [3], []))

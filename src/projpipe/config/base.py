@@ -1,11 +1,12 @@
 """What all parameters share, and how what is wrong with one is said."""
 
-import difflib
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import ErrorDetails
+
+from projpipe.errors import did_you_mean
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Precision = Literal["float32", "bfloat16"]
@@ -42,8 +43,8 @@ def describe_problem(problem: ErrorDetails) -> str:
     if problem["type"] == "extra_forbidden":
         known = {field for model in Config.__subclasses__() for field in model.model_fields}
         wrong = str(problem["loc"][-1])
-        near = difflib.get_close_matches(wrong, known - {wrong}, n=1, cutoff=0.7)
-        return "there is no such parameter" + (f"; did you mean {near[0]!r}?" if near else "")
+        hint = did_you_mean(wrong, known - {wrong}, otherwise="", cutoff=0.7)
+        return f"there is no such parameter; {hint}".removesuffix("; ")
     if problem["type"] == "missing":
         return "is missing"
     return f"{problem['msg'].removeprefix('Value error, ')} (given: {problem['input']!r})"

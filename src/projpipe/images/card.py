@@ -8,6 +8,8 @@ from typing import Any
 
 from projpipe.record import from_json, to_json
 
+SPLITS = ("train", "validation", "test")
+
 
 @dataclass(frozen=True)
 class DatasetCard:

@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 
 from projpipe.config import SplitFractions
-from projpipe.images.card import DatasetCard
+from projpipe.images.card import SPLITS, DatasetCard
 from projpipe.images.normalisation import channel_statistics
 from projpipe.images.raw import RawImages
 from projpipe.images.stored import contents
 from projpipe.images.streamed import Images
-from projpipe.schemas import SPLITS
 
 
 def build_index(raw: RawImages, fractions: SplitFractions, seed: int) -> pd.DataFrame:

@@ -21,13 +21,11 @@ class Control:
 
 
 CONTROLS = {
-    "shuffled": Control(
-        Look("Projected, another task's embedding", "#56b4e9", "circle-open"), "another task's embedding"
-    ),
+    "shuffled": Control(Look("Projected, wrong-task control", "#56b4e9", "circle-open"), "another task's embedding"),
     "mean": Control(
-        Look("Projected, mean embedding", "#009e73", "square-open"), "the mean embedding of the training tasks"
+        Look("Projected, mean-embedding control", "#009e73", "square-open"), "the mean embedding of the training tasks"
     ),
-    "random": Control(Look("Projected, random embedding", "#d55e00", "diamond-open"), "a random embedding"),
+    "random": Control(Look("Projected, random-embedding control", "#d55e00", "diamond-open"), "a random embedding"),
 }
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from projpipe.errors import InputError
-
-SPLITS = ("train", "validation", "test")
+from projpipe.images.card import SPLITS
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ changes).
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from projpipe.atomic import write_atomically
-from projpipe.errors import InputError
+from projpipe.errors import InputError, did_you_mean
 from projpipe.manifest import MANIFEST, open_sealed, sealed
 from projpipe.objectives import Objective, objective_from_json
 from projpipe.projection.factors import Conditioning
@@ -204,8 +203,7 @@ class Projector:
 
 
 def _nearest(name: object, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(str(name), known, n=3)
-    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known[:10]) or 'none'}"
+    return did_you_mean(name, known, otherwise=f"known: {', '.join(known[:10]) or 'none'}", count=3)
 
 
 def load_projector(folder: Path | str) -> Projector:

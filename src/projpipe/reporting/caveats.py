@@ -6,9 +6,10 @@ import pandas as pd
 
 from projpipe.evaluation.latency import Timings
 from projpipe.evaluation.metrics import Metrics
+from projpipe.methods.controls import CONTROLS
 from projpipe.metric import ACCURACY, METRICS
 from projpipe.reporting.formats import latencies_of
-from projpipe.reporting.looks import KIND_NAMES, METHOD_NAMES, TOLD
+from projpipe.reporting.looks import KIND_NAMES, title_of
 from projpipe.reporting.wording import WORDING
 
 FEW_SEEDS, FEW_TASKS, NOISY = 5, 10, 0.2
@@ -27,11 +28,11 @@ def _differences(metrics: Metrics) -> Iterator[str]:
         verdicts = {kind: metric.verdict(cell["ci95"]) for kind, cell in by_kind.items()}
         unclear = [kind for kind, verdict in verdicts.items() if verdict == "no difference shown"]
         worse = [kind for kind, verdict in verdicts.items() if verdict == "worse"]
-        yield from _against_control(other, unclear, worse) if other in TOLD else _against(other, unclear, worse)
+        yield from _against_control(other, unclear, worse) if other in CONTROLS else _against(other, unclear, worse)
 
 
 def _against(other: str, unclear: list[str], worse: list[str]) -> Iterator[str]:
-    name = METHOD_NAMES[other].lower()
+    name = title_of(other).lower()
     if unclear:
         yield (
             f"Projected minus {name}: the interval includes zero on {_listed(unclear)}, "
@@ -42,7 +43,7 @@ def _against(other: str, unclear: list[str], worse: list[str]) -> Iterator[str]:
 
 
 def _against_control(control: str, unclear: list[str], worse: list[str]) -> Iterator[str]:
-    told = f"{METHOD_NAMES[control]}: told {TOLD[control]} in place of its task's own, the projector"
+    told = f"{title_of(control)}: told {CONTROLS[control].told} in place of its task's own, the projector"
     if unclear:
         yield (
             f"{told} is not shown to do worse on {_listed(unclear)}. "
@@ -83,7 +84,7 @@ def _ceiling(metrics: Metrics) -> Iterator[str]:
     means = [
         by_kind["new_combination"]["mean"]
         for method, by_kind in metrics["results"].items()
-        if method not in TOLD and "new_combination" in by_kind
+        if method not in CONTROLS and "new_combination" in by_kind
     ]
     if ceiling is not None and means and min(means) > ceiling:
         yield (
@@ -103,7 +104,7 @@ def _speed(metrics: Metrics, timings: Timings) -> Iterator[str]:
             "fixed cost of calling each layer, not arithmetic, takes most of the time."
         )
     noisy = [
-        f"{METHOD_NAMES[method].lower()} at {at}"
+        f"{title_of(method).lower()} at {at}"
         for method in timings["latency"]
         for at, measured in latencies_of(timings, method).items()
         if measured["iqr_ms"] > NOISY * measured["median_ms"]

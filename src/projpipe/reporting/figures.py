@@ -10,19 +10,19 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from projpipe.evaluation.summary import Score
+from projpipe.methods.method import Look
+from projpipe.methods.projected import PROJECTED
 from projpipe.metric import Metric
 from projpipe.reporting.looks import (
-    COLOURS,
     KIND_NAMES,
-    MARKERS,
-    METHOD_NAMES,
     QUIET,
-    CurveStyle,
     broken,
     curve_styles,
     escaped,
     finish,
+    looks,
     tasks,
+    title_of,
 )
 
 
@@ -31,12 +31,12 @@ def scores_figure(results: Mapping[str, Mapping[str, Score]], metric: Metric) ->
 
     `results` is the entry of that name in the metrics: {method: {kind: Score}}.
     """
-    figure = go.Figure()
+    figure, known = go.Figure(), looks()
     for method, by_kind in results.items():
         kinds = [kind for kind in KIND_NAMES if kind in by_kind]
         cells = [by_kind[kind] for kind in kinds]
         figure.add_scatter(
-            name=METHOD_NAMES.get(method, method),
+            name=title_of(method),
             x=[f"{broken(KIND_NAMES[kind], 24)}<br>({tasks(by_kind[kind]['tasks'])})" for kind in kinds],
             y=[metric.scale * cell["mean"] for cell in cells],
             error_y={
@@ -49,7 +49,7 @@ def scores_figure(results: Mapping[str, Mapping[str, Score]], metric: Metric) ->
             },
             mode="markers",
             offsetgroup=method,
-            marker={"color": COLOURS.get(method), "symbol": MARKERS.get(method), "size": 12},
+            marker={"color": known[method].colour, "symbol": known[method].marker, "size": 12},
             hovertemplate=f"{_hovered(metric)}<extra>%{{fullData.name}}</extra>",
         )
     figure.update_layout(scattermode="group", scattergap=0.4)
@@ -80,7 +80,7 @@ def learning_curves_figure(history: pd.DataFrame, metric: Metric) -> go.Figure:
 
 
 def draw_curves(
-    figure: go.Figure, history: pd.DataFrame, styles: Mapping[str, CurveStyle], metric: Metric, **panel: int
+    figure: go.Figure, history: pd.DataFrame, styles: Mapping[str, Look], metric: Metric, **panel: int
 ) -> None:
     """Draw the mean over seeds and the range of the seeds of every `name` in `history`.
 
@@ -106,7 +106,7 @@ def draw_curves(
             **panel,
         )
         figure.add_scatter(
-            name=style.label,
+            name=style.title,
             x=list(curve["step"]),
             y=list(curve["mean"]),
             mode="lines+markers",
@@ -155,7 +155,7 @@ def tasks_figure(results: pd.DataFrame, metric: Metric) -> go.Figure:
                 "width": 0,
             },
             mode="markers",
-            marker={"color": COLOURS["projected"], "symbol": MARKERS["projected"], "size": 8},
+            marker={"color": PROJECTED.look.colour, "symbol": PROJECTED.look.marker, "size": 8},
             customdata=list(rows["task_name"].map(escaped)),
             hovertemplate=f"%{{customdata}}: %{{y:+.{metric.decimals}f}} {metric.step}<extra></extra>",
             showlegend=False,
@@ -179,7 +179,7 @@ def pareto_figure(trials: pd.DataFrame, metric: Metric) -> go.Figure:
     front = trials[trials["pareto"]].sort_values("params")
     for name, rows, style in (
         ("beaten by a smaller or better student", trials[~trials["pareto"]], {"color": QUIET, "symbol": "x-thin-open"}),
-        ("Pareto front", front, {"color": COLOURS["projected"], "symbol": MARKERS["projected"]}),
+        ("Pareto front", front, {"color": PROJECTED.look.colour, "symbol": PROJECTED.look.marker}),
     ):
         figure.add_scatter(
             name=name,
@@ -187,7 +187,7 @@ def pareto_figure(trials: pd.DataFrame, metric: Metric) -> go.Figure:
             y=list(metric.scale * rows["validation_score"]),
             mode="lines+markers" if rows is front else "markers",
             # along the front a score holds until the next larger student, in either direction of the metric
-            line={"color": COLOURS["projected"], "shape": "hv", "width": 1.5},
+            line={"color": PROJECTED.look.colour, "shape": "hv", "width": 1.5},
             marker={**style, "size": 10},
             customdata=[
                 f"embed_dim {row.embed_dim}, depth {row.depth}, num_heads {row.num_heads}, mlp_ratio {row.mlp_ratio:g}"

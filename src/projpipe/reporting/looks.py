@@ -1,78 +1,25 @@
 """What methods and kinds of tasks are called, and how every figure draws them.
 
 Every method keeps one colour (the Okabe-Ito palette, told apart with any kind of colour vision) and one marker, so
-that the figures also read in black and white.
+that the figures also read in black and white. What a method is called, and its colour, stand with the method.
 """
 
 import textwrap
-from dataclasses import dataclass
 
 import pandas as pd
 import plotly.graph_objects as go
 
-METHOD_NAMES = {
-    "teacher": "Teacher",
-    "projected": "Projected",
-    "static": "Static projection",
-    "universal": "Universal conditional",
-    "universal_selected": "Universal, weights selected",
-    "scratch": "Per task, from scratch",
-    "distilled": "Per task, distilled",
-    "pruned": "Pruned teacher, fine-tuned per task",
-    "pruned_only": "Pruned teacher",
-    "shuffled": "Projected, wrong-task control",
-    "mean": "Projected, mean-embedding control",
-    "random": "Projected, random-embedding control",
-}
-TOLD = {  # what a control tells the projector in place of the embedding of its task
-    "shuffled": "another task's embedding",
-    "mean": "the mean embedding of the training tasks",
-    "random": "a random embedding",
-}
+from projpipe.methods.controls import CONTROLS
+from projpipe.methods.method import Look
+from projpipe.methods.registry import METHODS, start_rows
+
+TEACHER = Look("Teacher", "#7f7f7f", "diamond", "longdash")
 KIND_NAMES = {
     "new_combination": "new combinations of known classes",
     "coherent": "coherent new combinations",
     "random": "random new combinations",
     "new_class": "new classes",
     "train": "training tasks",
-}
-COLOURS = {
-    "teacher": "#7f7f7f",
-    "projected": "#0072b2",
-    "static": "#e69f00",
-    "universal": "#cc79a7",
-    "universal_selected": "#d55e00",
-    "scratch": "#56b4e9",
-    "distilled": "#009e73",
-    "pruned": "#000000",
-    "pruned_only": "#000000",
-    "shuffled": "#56b4e9",
-    "mean": "#009e73",
-    "random": "#d55e00",
-}
-MARKERS = {
-    "teacher": "diamond",
-    "projected": "circle",
-    "static": "square",
-    "universal": "triangle-up",
-    "universal_selected": "triangle-down",
-    "scratch": "pentagon",
-    "distilled": "star",
-    "pruned": "x",
-    "pruned_only": "cross",
-    "shuffled": "circle-open",
-    "mean": "square-open",
-    "random": "diamond-open",
-}
-DASHES = {
-    "teacher": "longdash",
-    "projected": "solid",
-    "static": "dash",
-    "universal": "dot",
-    "universal_selected": "dashdot",
-    "scratch": "longdashdot",
-    "distilled": "8px,3px",
-    "pruned": "3px,6px",
 }
 # for curves of other names; yellow, which is hard to see on white, comes last
 OKABE_ITO = ("#56b4e9", "#009e73", "#d55e00", "#000000", "#e69f00", "#cc79a7", "#0072b2", "#f0e442")
@@ -82,30 +29,32 @@ LIGHT, DARK, QUIET = "#ffffff", "#1f2328", "#7f7f7f"
 TITLE = 50  # pixels that the title of a figure takes
 
 
-@dataclass(frozen=True)
-class CurveStyle:
-    """How one curve is drawn, and what the legend calls it."""
-
-    label: str
-    colour: str
-    marker: str
-    dash: str
+def looks() -> dict[str, Look]:
+    """How the rows of every table are called and drawn, by name; those that a user named are not among them."""
+    methods = {name: method.look for name, method in METHODS.items()}
+    controls = {name: control.look for name, control in CONTROLS.items()}
+    return {"teacher": TEACHER, **methods, **start_rows(), **controls}
 
 
-def curve_styles(history: pd.DataFrame) -> dict[str, CurveStyle]:
-    """The style of every `name` in `history`.
+def title_of(name: str) -> str:
+    """What people call a row: a name that a user gave it stays as it is."""
+    known = looks()
+    return known[name].title if name in known else name
+
+
+def curve_styles(history: pd.DataFrame) -> dict[str, Look]:
+    """How the curve of every `name` in `history` is called and drawn.
 
     Where the name is that of its `method` it is drawn as that method is everywhere; any other name (`rank 8`) takes the
     next colour of the palette that no method here has.
     """
     pairs = dict(zip(history["name"], history["method"], strict=True))
-    own = [name for name, method in pairs.items() if name == method and name in DASHES]
-    free = [colour for colour in OKABE_ITO if colour not in {COLOURS[name] for name in own}]
-    styles = {name: CurveStyle(METHOD_NAMES[name], COLOURS[name], MARKERS[name], DASHES[name]) for name in own}
+    styles = {name: METHODS[name].look for name, method in pairs.items() if name == method and name in METHODS}
+    free = [colour for colour in OKABE_ITO if colour not in {look.colour for look in styles.values()}]
     for i, name in enumerate(name for name in pairs if name not in styles):
         turn = i + i // len(free)  # a colour that comes again has another dash and marker
         marker, dash = OTHER_MARKERS[turn % len(OTHER_MARKERS)], OTHER_DASHES[turn % len(OTHER_DASHES)]
-        styles[name] = CurveStyle(escaped(name), free[i % len(free)], marker, dash)
+        styles[name] = Look(escaped(name), free[i % len(free)], marker, dash)
     return styles
 
 

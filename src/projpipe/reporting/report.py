@@ -15,12 +15,13 @@ from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.latency import Timings
 from projpipe.evaluation.metrics import Metrics
 from projpipe.images.card import DatasetCard
+from projpipe.methods.controls import CONTROLS
 from projpipe.metric import METRICS
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.reporting.caveats import caveats
 from projpipe.reporting.formats import count, percent
-from projpipe.reporting.looks import KIND_NAMES, METHOD_NAMES, TITLE, TOLD
-from projpipe.reporting.wording import WORDING
+from projpipe.reporting.looks import KIND_NAMES, TITLE, looks
+from projpipe.reporting.wording import WORDING, described, told_apart
 
 PACKAGES = ("projpipe", "torch", "timm", "kedro", "ray", "optuna", "numpy", "pandas", "plotly")
 
@@ -60,9 +61,11 @@ def render_report(
         settings=dict(settings),
         caveats=caveats(metrics, timings, results),
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
-        method_names=METHOD_NAMES,
+        method_names={name: look.title for name, look in looks().items()},
         kind_names=KIND_NAMES,
-        told=TOLD,
+        told={name: control.told for name, control in CONTROLS.items()},
+        described=described(metrics["objective"]),
+        told_apart=told_apart(metrics["objective"]),
     )
 
 

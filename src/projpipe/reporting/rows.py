@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from projpipe.evaluation.comparison import ComparedTable
 from projpipe.evaluation.summary import Difference
 from projpipe.methods import registry
-from projpipe.reporting.looks import METHOD_NAMES
+from projpipe.reporting.looks import title_of
 
 NOTE = " \N{SUPERSCRIPT ONE}"  # behind the name of a row that is judged on the sampled tasks alone
 
@@ -13,7 +13,7 @@ NOTE = " \N{SUPERSCRIPT ONE}"  # behind the name of a row that is judged on the 
 def row_name(name: str, table: ComparedTable) -> str:
     """What people call a row: the name a user gave it, or that of its method."""
     trained = table["methods"].get(name)
-    return METHOD_NAMES.get(name, name) if trained is None or trained["method"] == name else name
+    return title_of(name) if trained is None or trained["method"] == name else name
 
 
 def compared_with_reference(table: ComparedTable) -> Iterator[tuple[str, Mapping[str, Difference]]]:

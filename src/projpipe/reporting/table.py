@@ -15,7 +15,7 @@ from projpipe.evaluation.metrics import Metrics
 from projpipe.evaluation.summary import Measured
 from projpipe.metric import METRICS, Metric
 from projpipe.reporting.formats import count, latencies_of
-from projpipe.reporting.looks import METHOD_NAMES
+from projpipe.reporting.looks import title_of
 from projpipe.reporting.rows import NOTE, compared_with_reference, judged_on_sample, row_name
 
 SHOWN_KINDS = ("new_combination", "new_class")
@@ -44,7 +44,7 @@ def closing_table(metrics: Metrics, costs: Mapping[str, Cost], timings: Timings)
         table.add_column(heading, justify="right", no_wrap=True)
     for method, cost in costs.items():
         table.add_row(
-            METHOD_NAMES[method].replace(" ", "\n"),
+            title_of(method).replace(" ", "\n"),
             *(_measured(metric, metric.text, metrics["results"][method][kind]) for kind in kinds),
             count(cost.params),
             count(cost.macs),

@@ -1,9 +1,10 @@
 """What the report says differently for every objective; all other words are the same, or the metric's."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
+
+from projpipe.methods.registry import METHODS, main_methods
 
 
 @dataclass(frozen=True)
@@ -13,8 +14,7 @@ class Wording:
     Args:
         small_model: what the projector makes of the teacher.
         differences: in what differences are given, {steps} being those of the metric.
-        told_apart: what each method is, where the opening sentence compares it with the projected model.
-        described: what each method is, in full.
+        teacher: what the teacher is, in full.
         labels: what the loss takes besides distillation.
         sizes: for what models sizes and speeds are; {classes} is '3 classes', {all} the number of all classes.
         universal_size: how large the universal model is beside the other students.
@@ -24,8 +24,7 @@ class Wording:
 
     small_model: str
     differences: str
-    told_apart: Mapping[str, str]
-    described: Mapping[str, Markup]
+    teacher: Markup
     labels: str
     sizes: Markup
     universal_size: str
@@ -37,30 +36,10 @@ WORDING: dict[str, Wording] = {
     "classification": Wording(
         small_model="a small one for any set of classes you name",
         differences="in {steps} of accuracy",
-        told_apart={
-            "universal": "a universal conditional model of its size",
-            "static": "the same projection without a look at the task",
-            "teacher": "its teacher",
-        },
-        described={
-            "teacher": Markup(
-                "The large model itself, trained on all classes; for a task, its answers are limited to the "
-                "task&rsquo;s classes. It has not been trained for single tasks, so that a small model can pass it."
-            ),
-            "projected": Markup(
-                "The method: the teacher&rsquo;s weights are mapped to a small model&rsquo;s weights by a trained "
-                "operator that looks at the task."
-            ),
-            "static": Markup(
-                "The same operator without the look at the task: one small body for all tasks, with the rows of the "
-                "task&rsquo;s classes in its classifier. What <em>Projected</em> gains over it is what looking at the "
-                "task brings."
-            ),
-            "universal": Markup(
-                "One small model of the same size, trained from scratch on all tasks and told which one it is on (a "
-                "task token, and gains and shifts after each normalisation). The usual alternative."
-            ),
-        },
+        teacher=Markup(
+            "The large model itself, trained on all classes; for a task, its answers are limited to the "
+            "task&rsquo;s classes. It has not been trained for single tasks, so that a small model can pass it."
+        ),
         labels="the labels",
         sizes=Markup(
             "Sizes and speeds are of models for {classes}, the held-out tasks&rsquo; median; the teacher has its {all}."
@@ -72,33 +51,10 @@ WORDING: dict[str, Wording] = {
     "image_modeling": Wording(
         small_model="a small one that models the images of any classes you name",
         differences="in {steps}",
-        told_apart={
-            "universal": "a universal conditional model of its size",
-            "static": "the same projection by factors that do not look at the task",
-            "teacher": "its teacher",
-        },
-        described={
-            "teacher": Markup(
-                "The large model itself, trained on all classes: a causal decoder over the tokens of an image, which "
-                "is told the class. For a task, it is told each of the task&rsquo;s classes, and what it says is mixed."
-            ),
-            "projected": Markup(
-                "The method: the teacher&rsquo;s weights are mapped to a small model&rsquo;s weights by a trained "
-                "operator that looks at the task. The small model is told nothing: the task is in its weights, through "
-                "the teacher&rsquo;s embeddings of the task&rsquo;s classes, whose mean is projected, and through the "
-                "factors of the projection, which depend on the task."
-            ),
-            "static": Markup(
-                "The same operator with factors that do not look at the task: one small body for all tasks, with the "
-                "mean embedding of the task&rsquo;s classes in its weights. What <em>Projected</em> gains over it is "
-                "what looking at the task brings."
-            ),
-            "universal": Markup(
-                "One small model of the same size, trained from scratch on all tasks and told which one it is on (the "
-                "mean of its embeddings of the task&rsquo;s classes is added to every token, a task token stands "
-                "before the first, and there are gains and shifts after each normalisation). The usual alternative."
-            ),
-        },
+        teacher=Markup(
+            "The large model itself, trained on all classes: a causal decoder over the tokens of an image, which "
+            "is told the class. For a task, it is told each of the task&rsquo;s classes, and what it says is mixed."
+        ),
         labels="the images themselves",
         sizes=Markup(
             "Sizes and speeds are of models for {classes}, the held-out tasks&rsquo; median, and are the same for any "
@@ -112,3 +68,15 @@ WORDING: dict[str, Wording] = {
         ),
     ),
 }
+
+
+def described(objective: str) -> dict[str, Markup]:
+    """What the teacher and each method of every run is, in full, by name."""
+    methods = {name: Markup(METHODS[name].described[objective]) for name in main_methods()}
+    return {"teacher": WORDING[objective].teacher, **methods}
+
+
+def told_apart(objective: str) -> dict[str, str]:
+    """What each of them is where the opening sentence sets the projected model against it, by name."""
+    methods = {name: METHODS[name].told_apart for name in main_methods()}
+    return {"teacher": "its teacher", **{name: words[objective] for name, words in methods.items() if words}}

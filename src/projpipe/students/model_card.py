@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from huggingface_hub import ModelCardData
+
 from projpipe.metric import METRICS
 from projpipe.objectives import Objective
 from projpipe.objectives.card_text import CardText
@@ -31,7 +33,7 @@ def model_card(
         "without fine-tuning."
     )
     blocks = [
-        "\n".join(_front_matter(card, provenance)),
+        _front_matter(card, provenance),
         f"# {counted} of {_text(provenance.get('dataset') or 'images')}",
         about,
         "\n".join(["| | |", "| --- | --- |", *facts]),
@@ -43,14 +45,15 @@ def model_card(
     return "\n\n".join(blocks) + "\n"
 
 
-def _front_matter(card: CardText, provenance: Mapping[str, Any]) -> Iterator[str]:
-    yield "---"
-    yield "library_name: timm"
-    yield f"pipeline_tag: {card.pipeline_tag}"
-    yield f"tags:\n- {card.pipeline_tag}\n- timm\n- projpipe"
-    if license_name := provenance.get("teacher", {}).get("license"):
-        yield f"license: {json.dumps(license_name)}"
-    yield "---"
+def _front_matter(card: CardText, provenance: Mapping[str, Any]) -> str:
+    """What the Hugging Face hub reads of a card: YAML between dashes."""
+    data = ModelCardData(
+        library_name="timm",
+        pipeline_tag=card.pipeline_tag,
+        tags=[card.pipeline_tag, "timm", "projpipe"],
+        license=provenance.get("teacher", {}).get("license"),
+    )
+    return f"---\n{data.to_yaml()}\n---"
 
 
 def _facts(

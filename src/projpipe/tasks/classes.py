@@ -1,6 +1,5 @@
 """The classes of a data set by name and group, and which of them are held out."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from projpipe.config import HeldOutClasses
-from projpipe.errors import InputError
+from projpipe.errors import InputError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,7 @@ class Classes:
         known |= {name: (class_id,) for class_id, name in enumerate(self.names)}
         for name in wanted:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1) or list(known)[:3]
-                hint = f"did you mean {near[0]!r}?" if len(near) == 1 else f"there are {', '.join(near)} and others"
+                hint = did_you_mean(name, known, otherwise=f"there are {', '.join(list(known)[:3])} and others")
                 raise InputError(f"{place}: {name!r} is neither a class nor a group of the data; {hint}")
         return tuple(sorted({class_id for name in wanted for class_id in known[name]}))
 

@@ -9,14 +9,13 @@ import numpy as np
 
 from projpipe.config import ExplicitTask, SampledTasks, TaskDraw
 from projpipe.errors import InputError
-from projpipe.schemas import KINDS
 from projpipe.tasks.classes import Classes
-from projpipe.tasks.task import Kind, Task
+from projpipe.tasks.task import KINDS, Kind, Task
 
 # Tasks to judge on are drawn before those to train on, so that asking for more train tasks leaves them as they are.
 KNOWN_KINDS: tuple[Kind, ...] = ("new_combination", "validation", "train")
 NEW_KINDS: tuple[Kind, ...] = ("new_class",)
-STRATEGIES = ("explicit", "group", "random")
+DRAWN_FIRST = ("explicit", "group", "random")  # strategies, those first that have the fewest sets to choose from
 PURPOSES = {"train": ("train",), "validate": ("validation",), "judge": ("new_combination", "new_class")}
 
 
@@ -57,7 +56,7 @@ def sample_tasks(classes: Classes, held_out: Sequence[int], draws: Sequence[Task
     task to train on, to validate on, or to judge on.
     """
     sampler = _Sampler(classes, held_out, seed)
-    order = sorted(range(len(draws)), key=lambda position: STRATEGIES.index(draws[position].strategy))
+    order = sorted(range(len(draws)), key=lambda position: DRAWN_FIRST.index(draws[position].strategy))
     made = {position: sampler.make(draws[position], position) for position in order}
     ordered = [
         task

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import pandas as pd
 
 from projpipe.tasks.classes import Classes
 
 Kind = Literal["train", "validation", "new_combination", "new_class"]
+Strategy = Literal["random", "group", "explicit"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 COHERENT = ("group", "explicit")  # the strategies whose tasks have classes that belong together
 NAME_LENGTH = 48
 
@@ -25,7 +28,7 @@ class Task:
 
     classes: tuple[int, ...]
     kind: Kind
-    strategy: Literal["random", "group", "explicit"]
+    strategy: Strategy
     name: str = ""
 
 

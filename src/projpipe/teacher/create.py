@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from projpipe.config import ExtractTeacherConfig
-from projpipe.errors import InputError
+from projpipe.errors import InputError, did_you_mean
 from projpipe.images.card import DatasetCard
 from projpipe.objectives import OBJECTIVES, Objective, planned_arguments
 from projpipe.transformer.architecture import check_architecture, check_supported, published
@@ -118,8 +117,7 @@ def _check_weights(config: ExtractTeacherConfig, folder: Path) -> None:
             f"extract_teacher.weights: {path} is not a .safetensors file, the only kind that is read; save the state "
             "dict with safetensors.torch.save_file"
         )
-    near = difflib.get_close_matches(config.weights, words, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "give an existing .safetensors file, 'pretrained' or 'random'"
+    hint = did_you_mean(config.weights, words, otherwise="give an existing .safetensors file, 'pretrained' or 'random'")
     raise InputError(f"extract_teacher.weights: there is no file {path}; {hint}")
 
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from projpipe.config import ExtractTeacherConfig, Precision
 from projpipe.images.augmentation import sample_affine
-from projpipe.objectives.teacher_logits import SPLITS, TeacherLogits
+from projpipe.images.card import SPLITS
+from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.teacher.data import TeacherData
 from projpipe.training.precision import computing_in
 from projpipe.training.progress import progress_bar

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from projpipe.errors import InputError
+from projpipe.errors import InputError, did_you_mean
 from projpipe.transformer.spec import activation_of
 
 if TYPE_CHECKING:
@@ -62,13 +61,11 @@ def check_architecture(name: str) -> None:
     known = timm.list_models()
     architecture, _, tag = name.partition(".")
     if architecture not in known:
-        near = difflib.get_close_matches(architecture, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "`timm.list_models('vit_*')` lists what there is"
+        hint = did_you_mean(architecture, known, otherwise="`timm.list_models('vit_*')` lists what there is")
         raise InputError(f"extract_teacher.architecture: {name!r} is not a model of timm; {hint}")
     tagged = timm.list_pretrained(f"{architecture}.*")
     if tag and name not in tagged:
-        near = difflib.get_close_matches(name, tagged, n=1, cutoff=0.0)
-        hint = f"did you mean {near[0]!r}?" if near else "it has none; leave the tag out"
+        hint = did_you_mean(name, tagged, otherwise="it has none; leave the tag out", cutoff=0.0)
         raise InputError(f"extract_teacher.architecture: {name!r} is not a set of weights of timm; {hint}")
     with torch.device("meta"):  # takes no time and no memory
         _check_class(timm.create_model(name))

@@ -29,7 +29,7 @@ from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
 from projpipe.reporting import figures
 from projpipe.reporting.examples import ExampleRow, examples_figure
-from projpipe.reporting.looks import METHOD_NAMES
+from projpipe.reporting.looks import title_of
 from projpipe.reporting.report import render_report
 from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of, sorts_of
@@ -220,7 +220,7 @@ def draw_examples(
         cells = {"Test images": objective.shown(pictures)}
         for method, specialise in makers.items():
             shown = objective.examples(specialise(classes), pictures, places[some], classes, evaluate.seed)
-            cells[METHOD_NAMES[method]] = shown
+            cells[title_of(method)] = shown
         rows.append(ExampleRow(held_out["name"].iloc[place], cells))
     return examples_figure(rows, "Examples")
 
