@@ -105,9 +105,9 @@ def test_training_lowers_the_loss_and_is_not_done_again(
 ) -> None:
     config = settings(epochs=12, learning_rate=0.01)
     model, history = train(start, data, tmp_path, config)
-    assert [row["epoch"] for row in history] == list(range(1, 13))
-    assert history[-1]["loss"] < 0.7 * history[0]["loss"]
-    assert history[-1]["validation_score"] > max(0.5, history[0]["validation_score"])
+    assert [row.epoch for row in history] == list(range(1, 13))
+    assert history[-1].loss < 0.7 * history[0].loss
+    assert history[-1].validation_score > max(0.5, history[0].validation_score)
     assert not model.training
     measured = stop_in_epoch(monkeypatch, 0)
     again, told = train(start, data, tmp_path, config)

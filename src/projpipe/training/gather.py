@@ -9,6 +9,7 @@ from projpipe.config import TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.images.card import DatasetCard
 from projpipe.images.streamed import Images
+from projpipe.methods.registry import check_learning_rates
 from projpipe.objectives import Objective
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits
@@ -49,7 +50,8 @@ def gather_run_inputs(
     """Bring together all that decides what training makes; its hash names the run.
 
     Raises:
-        InputError: a task has fewer classes than the objective is for, or the teacher is of other images.
+        InputError: a task has fewer classes than the objective is for, the teacher is of other images, or a learning
+            rate is missing or of no method.
     """
     if teacher_card.dataset_sha256 != dataset_card.sha256:
         raise InputError(
@@ -57,6 +59,7 @@ def gather_run_inputs(
             "has left; make it anew with `kedro run --pipelines extract_teacher`, in the same environment"
         )
     check_tasks(objective, tasks)
+    check_learning_rates(config.learning_rates)
     return RunInputs(
         config=config,
         objective=objective,

@@ -73,14 +73,20 @@ class Trainer:
 
     def state_tensors(self) -> dict[str, Tensor]:
         """All tensors that a checkpoint needs; the step goes beside them."""
-        named = {MODEL: self.model.state_dict(), OPTIMIZER: self._moments()}
-        if self.average is not None:
-            named[AVERAGE] = self.average.module.state_dict()
-        return {f"{kind}{name}": tensor for kind, tensors in named.items() for name, tensor in tensors.items()}
+        tensors = self.model_tensors() | _named(OPTIMIZER, self._moments())
+        return tensors if self.average is None else tensors | _named(AVERAGE, self.average.module.state_dict())
+
+    def model_tensors(self) -> dict[str, Tensor]:
+        """Those of them that are the model's: all that is needed of one that is finished."""
+        return _named(MODEL, self.model.state_dict())
+
+    def load_model(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take the model alone out of the tensors of a checkpoint."""
+        self.model.load_state_dict(starting_with(MODEL, tensors))
 
     def load_state_tensors(self, step: int, tensors: Mapping[str, Tensor]) -> None:
         """Go on after `step` steps."""
-        self.model.load_state_dict(starting_with(MODEL, tensors))
+        self.load_model(tensors)
         optimizer: dict[str, Any] = get_optimizer_state_dict(self.model, self.optimizer, options=FLAT)
         moments = starting_with(OPTIMIZER, tensors)
         set_optimizer_state_dict(self.model, self.optimizer, optimizer | moments, options=FLAT)
@@ -102,6 +108,10 @@ class Trainer:
 def starting_with(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names start with a prefix, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
 
 
 def one_cycle(step: int, steps: int, warmup_fraction: float) -> float:
