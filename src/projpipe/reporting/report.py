@@ -19,6 +19,7 @@ from projpipe.metric import METRICS
 from projpipe.reporting.caveats import caveats
 from projpipe.reporting.formats import count, percent
 from projpipe.reporting.looks import KIND_NAMES, METHOD_NAMES, TITLE, TOLD
+from projpipe.reporting.opening import opening
 from projpipe.reporting.wording import WORDING
 
 PACKAGES = ("projpipe", "torch", "timm", "kedro", "ray", "optuna", "numpy", "pandas", "plotly")
@@ -57,6 +58,7 @@ def render_report(
         dataset_card=dataset_card,
         training=parameters["train_projector"],
         settings=dict(settings),
+        opening=opening(metrics, timings),
         caveats=caveats(metrics, timings, results),
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
         method_names=METHOD_NAMES,
