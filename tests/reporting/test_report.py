@@ -88,6 +88,21 @@ def test_the_opening_sentence_follows_the_interval_and_the_direction(
         assert f" {of.metric.step}, {low} to {high})" in text
 
 
+def test_where_hardly_any_difference_shows_that_stands_first_with_its_reasons(render: Any, either: Any) -> None:
+    changed = copy.deepcopy(either.measured)
+    for by_kind in changed["metrics"]["differences"].values():
+        for cell in by_kind.values():
+            cell["ci95"] = [-0.01, 0.01]
+    text = Page(render(either, changed)).text
+    first_lines = text[: text.index("One more model")]
+    assert "By this run, methods are hard to tell apart." in first_lines
+    assert "98.7 % fewer parameters than their teacher" in first_lines
+    assert "of 9 differences, 9 have an interval that includes zero" in first_lines
+    assert "kedro run --env omniglot" in first_lines
+    assert "shows no clear difference" not in first_lines  # once is enough
+    assert "hard to tell apart" not in Page(render(either, either.measured)).text
+
+
 def test_verdicts_turn_around_where_fewer_are_better(render: Any, accuracy: Any, bits: Any) -> None:
     def verdicts(of: Any, sign: int) -> set[str]:
         changed = copy.deepcopy(of.measured)

@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,16 @@ def test_controls_and_further_kinds_leave_the_closing_table_as_it_is(
     evaluation: dict[str, Any], with_controls: dict[str, Any]
 ) -> None:
     assert printed(with_controls, width=80) == printed(evaluation, width=80)
+
+
+def test_that_methods_are_hard_to_tell_apart_is_said_in_one_line(evaluation: dict[str, Any]) -> None:
+    said = "Methods are hard to tell apart (2 seeds, few tasks): see the report"
+    assert said not in printed(evaluation, width=80)
+    changed = copy.deepcopy(evaluation)
+    for by_kind in changed["metrics"]["differences"].values():
+        for cell in by_kind.values():
+            cell["ci95"] = [-0.01, 0.01]
+    assert said in printed(changed, width=80).splitlines()
 
 
 def test_the_name_of_the_data_set_is_printed_as_it_is(evaluation: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from projpipe.evaluation.metrics import Metrics
 from projpipe.methods.controls import CONTROLS
 from projpipe.metric import ACCURACY, METRICS
 from projpipe.reporting.formats import latencies_of
-from projpipe.reporting.looks import KIND_NAMES, title_of
+from projpipe.reporting.looks import listed_kinds, title_of
 from projpipe.reporting.wording import WORDING
 
 FEW_SEEDS, FEW_TASKS, NOISY = 5, 10, 0.2
@@ -35,30 +35,47 @@ def _against(other: str, unclear: list[str], worse: list[str]) -> Iterator[str]:
     name = title_of(other).lower()
     if unclear:
         yield (
-            f"Projected minus {name}: the interval includes zero on {_listed(unclear)}, "
+            f"Projected minus {name}: the interval includes zero on {listed_kinds(unclear)}, "
             "where this run does not show a difference either way."
         )
     if worse:
-        yield f"Projected minus {name}: the projected model is worse on {_listed(worse)}."
+        yield f"Projected minus {name}: the projected model is worse on {listed_kinds(worse)}."
 
 
 def _against_control(control: str, unclear: list[str], worse: list[str]) -> Iterator[str]:
     told = f"{title_of(control)}: told {CONTROLS[control].told} in place of its task's own, the projector"
     if unclear:
         yield (
-            f"{told} is not shown to do worse on {_listed(unclear)}. "
+            f"{told} is not shown to do worse on {listed_kinds(unclear)}. "
             "This run does not show that its factors use the task there."
         )
     if worse:
-        yield f"{told} does better on {_listed(worse)}."
+        yield f"{told} does better on {listed_kinds(worse)}."
 
 
-def _listed(kinds: list[str]) -> str:
-    return " and on ".join(KIND_NAMES[kind] for kind in kinds)
+def seeds_of(metrics: Metrics) -> int:
+    """With how many seeds the methods were trained."""
+    return max(len(cell["by_seed"]) for by_kind in metrics["differences"].values() for cell in by_kind.values())
+
+
+def few_tasks(metrics: Metrics) -> list[str]:
+    """The kinds of tasks of which there are so few that their intervals are rough."""
+    return [kind for kind, cell in metrics["results"]["projected"].items() if cell["tasks"] < FEW_TASKS]
+
+
+def at_ceiling(metrics: Metrics) -> bool:
+    """Whether every method but the controls comes near to the end of the metric, on new combinations."""
+    ceiling = CEILINGS.get(metrics["metric"])
+    means = [
+        by_kind["new_combination"]["mean"]
+        for method, by_kind in metrics["results"].items()
+        if method not in CONTROLS and "new_combination" in by_kind
+    ]
+    return ceiling is not None and bool(means) and min(means) > ceiling
 
 
 def _samples(metrics: Metrics, results: pd.DataFrame) -> Iterator[str]:
-    seeds = results.loc[results["method"] == "projected", "seed"].nunique()
+    seeds = seeds_of(metrics)
     if seeds == 1:
         yield "Methods were trained with one seed: intervals hold the spread of tasks alone, not that of training runs."
     elif seeds < FEW_SEEDS:
@@ -66,31 +83,20 @@ def _samples(metrics: Metrics, results: pd.DataFrame) -> Iterator[str]:
             f"Methods were trained with {seeds} seeds, which show the spread between training runs only roughly. "
             "Intervals are wide for that reason, and may hide real differences."
         )
-    few = [kind for kind, cell in metrics["results"]["projected"].items() if cell["tasks"] < FEW_TASKS]
-    if few:
-        yield f"There are fewer than {FEW_TASKS} tasks on {_listed(few)}: read those intervals as rough."
+    if few := few_tasks(metrics):
+        yield f"There are fewer than {FEW_TASKS} tasks on {listed_kinds(few)}: read those intervals as rough."
     smallest = int(results["images"].min())
     one_image = WORDING[metrics["objective"]].one_image.format(share=100 / smallest)
     yield (
         f"The task with the fewest test images has {smallest} of them, so that {one_image}. "
         "Tasks share classes and test images, and are not independent of each other."
     )
-    yield from _ceiling(metrics)
-    yield "One teacher, one data set and one training budget: with longer training the order of methods can change."
-
-
-def _ceiling(metrics: Metrics) -> Iterator[str]:
-    ceiling = CEILINGS.get(metrics["metric"])
-    means = [
-        by_kind["new_combination"]["mean"]
-        for method, by_kind in metrics["results"].items()
-        if method not in CONTROLS and "new_combination" in by_kind
-    ]
-    if ceiling is not None and means and min(means) > ceiling:
+    if at_ceiling(metrics):
         yield (
-            f"Every method is above {100 * ceiling:.0f} % on new combinations: these tasks are easy, "
-            "and differences are small for that reason alone."
+            f"Every method is above {100 * CEILINGS[metrics['metric']]:.0f} % on new combinations: these tasks are "
+            "easy, and differences are small for that reason alone."
         )
+    yield "One teacher, one data set and one training budget: with longer training the order of methods can change."
 
 
 def _speed(metrics: Metrics, timings: Timings) -> Iterator[str]:

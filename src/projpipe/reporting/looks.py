@@ -5,6 +5,7 @@ that the figures also read in black and white. What a method is called, and its 
 """
 
 import textwrap
+from collections.abc import Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -61,6 +62,11 @@ def curve_styles(history: pd.DataFrame) -> dict[str, Look]:
 def tasks(number: int) -> str:
     """How many tasks: '1 task', '84 tasks'."""
     return f"{number} task{'s' * (number != 1)}"
+
+
+def listed_kinds(kinds: Sequence[str]) -> str:
+    """Kinds of tasks as what comes after 'on': 'new classes and on training tasks'."""
+    return " and on ".join(KIND_NAMES[kind] for kind in kinds)
 
 
 def broken(text: str, width: int) -> str:

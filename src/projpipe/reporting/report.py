@@ -21,6 +21,7 @@ from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.reporting.caveats import caveats
 from projpipe.reporting.formats import count, percent
 from projpipe.reporting.looks import KIND_NAMES, TITLE, looks
+from projpipe.reporting.opening import opening
 from projpipe.reporting.wording import WORDING, described, told_apart
 
 PACKAGES = ("projpipe", "torch", "timm", "kedro", "ray", "optuna", "numpy", "pandas", "plotly")
@@ -59,6 +60,7 @@ def render_report(
         dataset_card=dataset_card,
         training=parameters["train_projector"],
         settings=dict(settings),
+        opening=opening(metrics, timings),
         caveats=caveats(metrics, timings, results),
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
         method_names={name: look.title for name, look in looks().items()},

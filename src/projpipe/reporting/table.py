@@ -16,6 +16,7 @@ from projpipe.evaluation.summary import Measured
 from projpipe.metric import METRICS, Metric
 from projpipe.reporting.formats import count, latencies_of
 from projpipe.reporting.looks import title_of
+from projpipe.reporting.opening import closing_line
 from projpipe.reporting.rows import NOTE, compared_with_reference, judged_on_sample, row_name
 
 SHOWN_KINDS = ("new_combination", "new_class")
@@ -24,8 +25,10 @@ SHOWN_KINDS = ("new_combination", "new_class")
 def print_closing_table(
     metrics: Metrics, costs: Mapping[str, Cost], timings: Timings, report: Path, console: Console
 ) -> None:
-    """Print the closing table, and where the report is."""
+    """Print the closing table, that it shows hardly any difference where that is so, and where the report is."""
     console.print(closing_table(metrics, costs, timings))
+    if line := closing_line(metrics):
+        console.print(Text(line))
     console.print(Text(f"Report: {report}"), soft_wrap=True)
 
 

@@ -20,6 +20,7 @@ class Wording:
         universal_size: how large the universal model is beside the other students.
         one_image: what one image weighs in the result of the task with the fewest; {share} is its share in per cent.
         examples: the caption of the examples.
+        elsewhere: where differences between methods show, for a run in which hardly any does.
     """
 
     small_model: str
@@ -30,6 +31,7 @@ class Wording:
     universal_size: str
     one_image: str
     examples: str
+    elsewhere: Markup
 
 
 WORDING: dict[str, Wording] = {
@@ -47,6 +49,11 @@ WORDING: dict[str, Wording] = {
         universal_size="the universal model has one token more",
         one_image="one image is {share:.1f} points there",
         examples="Up to 16 test images of each of some held-out tasks, and those of them that each model gets wrong.",
+        elsewhere=Markup(
+            "In the comparison on Omniglot, which has more and harder tasks, with five seeds: "
+            "<code>kedro run --env omniglot</code>, then the same with <code>--pipelines compare_methods</code>. What "
+            "it found is in the repository, <code>docs/results/omniglot.md</code>."
+        ),
     ),
     "image_modeling": Wording(
         small_model="a small one that models the images of any classes you name",
@@ -65,6 +72,12 @@ WORDING: dict[str, Wording] = {
         examples=(
             "Some held-out tasks, up to 16 images a cell: test images of the task, and images that the models drew, "
             "token by token."
+        ),
+        elsewhere=Markup(
+            "In the comparison of models that draw Omniglot&rsquo;s characters: "
+            "<code>kedro run --env omniglot_modeling</code>, then the same with "
+            "<code>--pipelines compare_methods</code>. What it found is in the repository, "
+            "<code>docs/results/omniglot_modeling.md</code>."
         ),
     ),
 }
