@@ -77,13 +77,15 @@ class InputHooks:
                 f"`{_command(missing, catalog, run_params['env'])}`"
             )
         made = pipeline.all_outputs()
+        if "params:train_projector" in pipeline.inputs():
+            _check_learning_rates(catalog)
         if {"teacher", "run_inputs"} <= made:
             _check_sizes(catalog, sweep="sweep_inputs" in made)
             if "tasks" in made:
                 _check_tasks(catalog)
             _check_machine(catalog.load("params:train_projector").ray)
-        if {"teacher", "comparison_parts"} <= made:
-            _check_comparison(catalog)
+        if "comparison_trials" in made:
+            _check_comparison(catalog, with_teacher="teacher" in made)
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
@@ -137,17 +139,25 @@ def _check_tasks(catalog: CatalogProtocol) -> None:
             )
 
 
-def _check_comparison(catalog: CatalogProtocol) -> None:
-    """Refuse a comparison that cannot be, for which the teacher would otherwise be trained first."""
+def _check_learning_rates(catalog: CatalogProtocol) -> None:
+    """Refuse learning rates that are not one for each method that is trained."""
+    from projpipe.methods.registry import check_learning_rates
+
+    check_learning_rates(catalog.load("params:train_projector").learning_rates)
+
+
+def _check_comparison(catalog: CatalogProtocol, with_teacher: bool) -> None:
+    """Refuse a comparison that cannot be, `with_teacher` one for which the teacher would otherwise be trained first."""
     from projpipe.experiments.plan import check_sampled, check_trials, plan
     from projpipe.objectives import OBJECTIVES
     from projpipe.teacher.create import planned_spec
 
-    teacher = catalog.load("params:extract_teacher")
-    comparison = catalog.load("params:compare_methods")
-    parts = plan(comparison, catalog.load("params:train_projector"))
-    check_trials(parts, planned_spec(teacher), OBJECTIVES[teacher.objective.name])
-    check_sampled(comparison.sampled_tasks, catalog.load("params:split_tasks").held_out_tasks)
+    comparison = catalog.load("params:compare_methods").chosen
+    trials = plan(comparison, catalog.load("params:train_projector"))
+    if with_teacher:
+        teacher = catalog.load("params:extract_teacher")
+        check_trials(trials, planned_spec(teacher), OBJECTIVES[teacher.objective.name])
+        check_sampled(comparison.sampled_tasks, catalog.load("params:split_tasks").held_out_tasks)
 
 
 def _check_machine(config: RayConfig) -> None:

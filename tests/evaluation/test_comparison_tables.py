@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from projpipe.config import ConditioningConfig, TrainProjectorConfig
 from projpipe.evaluation.comparison_tables import comparison_history, comparison_results, comparison_summary
@@ -15,9 +14,10 @@ from projpipe.evaluation.metrics import TEACHER_SEED
 from projpipe.experiments.outcome import Outcome
 from projpipe.experiments.trial import Trial
 from projpipe.metric import ACCURACY
+from projpipe.settings import CONFIG_LOADER_ARGS
 from projpipe.training.history import HistoryRow
 
-BASE = Path(__file__).parents[2] / "conf/base/parameters_train_projector.yml"
+CONF = Path(__file__).parents[2] / "conf"
 TASKS = pd.DataFrame(
     {
         "task_id": [4, 5, 9],
@@ -36,7 +36,7 @@ COSTS = {
 
 
 def trial(table: str, name: str, method: str, seed: int, steps: int) -> Trial:
-    settings = yaml.safe_load(BASE.read_text())["train_projector"]
+    settings = EnvironmentConfigLoader(CONF, **CONFIG_LOADER_ARGS)["parameters"]["train_projector"]
     settings["optimisation"]["steps"] = steps
     return Trial(table, name, method, TrainProjectorConfig(**settings | {"seeds": (seed,)}), 0.01, controls=False)
 

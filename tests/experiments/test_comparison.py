@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from projpipe.config import CompareMethodsConfig
+from projpipe.config import Comparison
 from projpipe.errors import InputError
 from projpipe.experiments.comparison import run_comparison, steps_done
 from projpipe.experiments.plan import plan
@@ -18,10 +18,8 @@ JUDGED = [*((task, "new_combination, random") for task in SAMPLED), ([7, 8], "ne
 CPU = torch.device("cpu")
 
 
-def compared(*methods: dict[str, Any], **table: Any) -> CompareMethodsConfig:
-    return CompareMethodsConfig(
-        sampled_tasks=2, tables=[{"name": "small", "seeds": [0, 1], **table, "methods": list(methods)}]
-    )
+def compared(*methods: dict[str, Any], **table: Any) -> Comparison:
+    return Comparison(sampled_tasks=2, tables=[{"name": "small", "seeds": [0, 1], **table, "methods": list(methods)}])
 
 
 def one_trial(method: str, settings: Any, controls: bool = False, **changes: Any) -> Trial:
@@ -45,7 +43,7 @@ def test_a_student_smaller_than_pruning_can_make_the_teacher_is_refused_before_w
 ) -> None:
     student = {"embed_dim": 2, "depth": 1, "num_heads": 1}
     trials = plan(compared({"method": "pruned", "learning_rate": 0.1}, changes={"student": student}), settings())
-    with pytest.raises(InputError, match=r"tables \('small'\)\.methods \('pruned'\): params: .*at least"):
+    with pytest.raises(InputError, match=r"table 'small', row 'pruned': params: .*at least"):
         run_comparison(trials, run_inputs, JUDGED, SAMPLED, tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -54,6 +52,6 @@ def test_a_trial_that_fails_is_named_when_the_others_have_ended(
     run_inputs: RunInputs, tmp_path: Path, settings: Any
 ) -> None:
     trials = plan(compared({"method": "static", "learning_rate": 1e30}, {"method": "universal"}, seeds=[0]), settings())
-    with pytest.raises(InputError, match=r"^compare_methods\..* \('static'\), seed 0: the loss is"):
+    with pytest.raises(InputError, match=r"^compare_methods\..* row 'static', seed 0: the loss is"):
         run_comparison(trials, run_inputs, JUDGED, SAMPLED, tmp_path)
     assert [path.name for path in tmp_path.rglob("*.json") if path.name != "inputs.json"] == [trials[1].file()]

@@ -5,17 +5,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from projpipe.config import CompareMethodsConfig
+from projpipe.config import Comparison
 from projpipe.errors import InputError
 from projpipe.experiments.plan import check_sampled, check_trials, plan
 from projpipe.objectives import Classification, ImageModeling
 from projpipe.training.run_inputs import RunInputs
 
 
-def compared(*methods: dict[str, Any], **table: Any) -> CompareMethodsConfig:
-    return CompareMethodsConfig(
-        sampled_tasks=2, tables=[{"name": "small", "seeds": [0, 1], **table, "methods": list(methods)}]
-    )
+def compared(*methods: dict[str, Any], **table: Any) -> Comparison:
+    return Comparison(sampled_tasks=2, tables=[{"name": "small", "seeds": [0, 1], **table, "methods": list(methods)}])
 
 
 def test_a_plan_has_a_trial_a_method_and_seed_with_the_tables_and_its_own_changes(settings: Any) -> None:
@@ -58,7 +56,7 @@ def test_a_plan_has_a_trial_a_method_and_seed_with_the_tables_and_its_own_change
 def test_what_cannot_be_is_refused_with_its_place(
     methods: list[dict[str, Any]], table: dict[str, Any], message: str, settings: Any
 ) -> None:
-    with pytest.raises(InputError, match=rf"compare_methods\.tables \('small'\).*{message}"):
+    with pytest.raises(InputError, match=rf"compare_methods\.comparisons, table 'small'.*{message}"):
         plan(compared(*methods, **table), settings())
 
 
@@ -83,31 +81,31 @@ def test_what_a_table_cannot_change_is_refused(table: dict[str, Any], message: s
 
 
 def test_a_table_that_goes_by_the_teachers_name_is_refused(settings: Any) -> None:
-    with pytest.raises(InputError, match=r"compare_methods\.tables: 'teacher' is what the teacher itself goes by"):
+    with pytest.raises(InputError, match=r"comparisons, tables: 'teacher' is what the teacher itself goes by"):
         plan(compared({"method": "projected"}, name="teacher"), settings())
 
 
 def test_tables_of_one_name_are_refused(settings: Any) -> None:
     config = compared({"method": "projected"})
     twice = config.model_copy(update={"tables": config.tables * 2})
-    with pytest.raises(InputError, match=r"compare_methods\.tables: 'small' stands there twice"):
+    with pytest.raises(InputError, match=r"compare_methods\.comparisons, tables: 'small' stands there twice"):
         plan(twice, settings())
 
 
 def test_trials_that_do_not_fit_the_teacher_are_refused_with_their_place(run_inputs: RunInputs, settings: Any) -> None:
-    teacher, place = run_inputs.source.spec, r"compare_methods\.tables \('small'\)\.methods "
+    teacher, place = run_inputs.source.spec, r"compare_methods\.comparisons, table 'small', row "
     wide = plan(compared({"method": "projected"}, changes={"student": {"embed_dim": 48}}), settings())
-    with pytest.raises(InputError, match=place + r"\('projected'\): 48 wide.*make it smaller"):
+    with pytest.raises(InputError, match=place + r"'projected': 48 wide.*make it smaller"):
         check_trials(wide, teacher, Classification)
     per_task = plan(compared({"method": "static"}, {"method": "distilled", "learning_rate": 0.1}), settings())
     check_trials(per_task, teacher, Classification)
-    with pytest.raises(InputError, match=place + r"\('distilled'\): .* not there for image_modeling; leave it out"):
+    with pytest.raises(InputError, match=place + r"'distilled': .* not there for image_modeling; leave it out"):
         check_trials(per_task, teacher, ImageModeling)
 
 
 def test_a_comparison_of_models_per_task_alone_is_refused(run_inputs: RunInputs, settings: Any) -> None:
     alone = [{"method": method, "learning_rate": 0.1} for method in ("scratch", "distilled")]
-    with pytest.raises(InputError, match=r"compare_methods\.tables: every row trains a model for each task; add one"):
+    with pytest.raises(InputError, match=r"comparisons: every row trains a model for each task; add one"):
         check_trials(plan(compared(*alone), settings()), run_inputs.source.spec, Classification)
 
 

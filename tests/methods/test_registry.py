@@ -10,7 +10,7 @@ from pandera.errors import SchemaError
 from torch import Tensor, nn
 
 from projpipe import schemas
-from projpipe.config import CompareMethodsConfig
+from projpipe.config import Comparison
 from projpipe.errors import InputError
 from projpipe.evaluation.comparison_tables import comparison_history
 from projpipe.experiments.plan import plan
@@ -60,9 +60,9 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> str:
     return TOY.name
 
 
-def compared(method: str) -> CompareMethodsConfig:
+def compared(method: str) -> Comparison:
     table = {"name": "small", "seeds": [0], "methods": [{"method": method, "learning_rate": 0.01}]}
-    return CompareMethodsConfig(sampled_tasks=2, tables=[table])
+    return Comparison(sampled_tasks=2, tables=[table])
 
 
 def test_a_method_that_is_registered_is_planned_trained_judged_weighed_tabulated_and_drawn(
@@ -80,9 +80,7 @@ def test_a_method_that_is_registered_is_planned_trained_judged_weighed_tabulated
 
 
 def test_a_method_that_is_not_registered_is_refused_by_parameters_and_tables(settings: Any) -> None:
-    message = (
-        r"compare_methods\.tables \('small'\)\.methods \('statik'\): 'statik' is not a method; did you mean 'static'"
-    )
+    message = r"compare_methods\.tables \('small'\)table 'small', row 'statik': 'statik' is not a method; did you mean 'static'"
     with pytest.raises(InputError, match=message):
         plan(compared("statik"), settings())
     row = {"table": "small", "name": "a", "method": "statik", "seed": 0, "step": 0, "validation_score": 0.5}

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from projpipe.config import ComparedMethod, CompareMethodsConfig, ComparisonTable, TrainProjectorConfig
+from projpipe.config import ComparedMethod, Comparison, ComparisonTable, TrainProjectorConfig
 from projpipe.config.base import describe_problem
 from projpipe.errors import InputError
 from projpipe.experiments.trial import Trial
@@ -15,6 +15,8 @@ from projpipe.methods import registry
 from projpipe.methods.controls import CONTROLS
 from projpipe.objectives import Objective
 from projpipe.transformer.spec import TransformerSpec
+
+PLACE = "compare_methods.comparisons"  # where tables stand among the parameters, for errors
 
 
 def check_trials(trials: Sequence[Trial], teacher: TransformerSpec, objective: Objective | type[Objective]) -> None:
@@ -26,8 +28,8 @@ def check_trials(trials: Sequence[Trial], teacher: TransformerSpec, objective: O
     """
     if all(registry.METHODS[trial.method].per_task for trial in trials):
         raise InputError(
-            "compare_methods.tables: every row trains a model for each task; add one for all tasks, such as projected, "
-            "to set them against"
+            f"{PLACE}: every row trains a model for each task; add one for all tasks, such as projected, to set them "
+            "against"
         )
     for trial in trials:
         teacher.student(**trial.config.student.model_dump(), place=trial.place)
@@ -48,45 +50,52 @@ def check_sampled(count: int, held_out: int) -> None:
     """
     if count > held_out:
         raise InputError(
-            f"compare_methods.sampled_tasks: {count} is more than the {held_out} held-out tasks of split_tasks; lower "
-            "it, or have more drawn"
+            f"{PLACE}, sampled_tasks: {count} is more than the {held_out} held-out tasks of split_tasks; lower it, or "
+            "have more drawn"
         )
 
 
-def plan(config: CompareMethodsConfig, base: TrainProjectorConfig) -> list[Trial]:
+def plan(config: Comparison, base: TrainProjectorConfig) -> list[Trial]:
     """All trials of a comparison, table by table.
 
     Raises:
         InputError: a change is no parameter of `train_projector` or out of range, a learning rate is missing, a name
             stands there twice or is taken, or controls are asked of what does not look at the task.
     """
-    trials: list[Trial] = []
     tables = [table.name for table in config.tables]
-    if repeated := {name for name in tables if tables.count(name) > 1}:
-        raise InputError(f"compare_methods.tables: {min(repeated)!r} stands there twice; give one of them another name")
+    _check_distinct(tables, f"{PLACE}, tables")
     if "teacher" in tables:
-        raise InputError("compare_methods.tables: 'teacher' is what the teacher itself goes by; give another name")
-    for table in config.tables:
-        place = f"compare_methods.tables ({table.name!r})"
-        names = [method.name or method.method for method in table.methods]
-        if repeated := {name for name in names if names.count(name) > 1}:
-            raise InputError(f"{place}.methods: {min(repeated)!r} stands there twice; give one of them another name")
-        if taken := reserved_names() & set(names):
-            raise InputError(f"{place}.methods: {min(taken)!r} is the name of a row that is added; give another one")
-        for position, (name, method) in enumerate(zip(names, table.methods, strict=True)):
-            resolved = _resolve(base, table, method, f"{place}.methods ({name!r})")
-            registry.find(method.method, f"{place}.methods ({name!r})")
-            rate = method.learning_rate or resolved.learning_rates.get(method.method)
-            if rate is None:
-                raise InputError(f"{place}.methods ({name!r}): {method.method} has no learning_rate; give it one")
-            controls = table.controls and position == 0
-            if controls and method.method != "projected":
-                raise InputError(f"{place}.controls: {name!r} does not look at the task; put a projected row first")
-            trials += [
-                Trial(table.name, name, method.method, resolved.model_copy(update={"seeds": (seed,)}), rate, controls)
-                for seed in table.seeds
-            ]
+        raise InputError(f"{PLACE}, tables: 'teacher' is what the teacher itself goes by; give another name")
+    return [trial for table in config.tables for trial in _trials(table, base)]
+
+
+def _trials(table: ComparisonTable, base: TrainProjectorConfig) -> list[Trial]:
+    """The trials of one table, row by row."""
+    trials: list[Trial] = []
+    place = f"{PLACE}, table {table.name!r}"
+    names = [method.name or method.method for method in table.methods]
+    _check_distinct(names, place)
+    if taken := reserved_names() & set(names):
+        raise InputError(f"{place}: {min(taken)!r} is the name of a row that is added; give another one")
+    for position, (name, method) in enumerate(zip(names, table.methods, strict=True)):
+        registry.find(method.method, f"{place}, row {name!r}")
+        resolved = _resolve(base, table, method, f"{place}, row {name!r}")
+        rate = method.learning_rate or resolved.learning_rates.get(method.method)
+        if rate is None:
+            raise InputError(f"{place}, row {name!r}: {method.method} has no learning_rate; give it one")
+        controls = table.controls and position == 0
+        if controls and method.method != "projected":
+            raise InputError(f"{place}, controls: {name!r} does not look at the task; put a projected row first")
+        trials += [
+            Trial(table.name, name, method.method, resolved.model_copy(update={"seeds": (seed,)}), rate, controls)
+            for seed in table.seeds
+        ]
     return trials
+
+
+def _check_distinct(names: Sequence[str], place: str) -> None:
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise InputError(f"{place}: {min(repeated)!r} stands there twice; give one of them another name")
 
 
 def _resolve(
@@ -100,7 +109,7 @@ def _resolve(
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         where = ".".join(map(str, problem["loc"]))
-        raise InputError(f"{place}.changes: {where}: {describe_problem(problem)}") from error
+        raise InputError(f"{place}, changes: {where}: {describe_problem(problem)}") from error
 
 
 def _merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

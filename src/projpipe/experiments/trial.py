@@ -51,7 +51,7 @@ class Trial:
     @property
     def place(self) -> str:
         """Where it stands among the parameters, for errors."""
-        return f"compare_methods.tables ({self.table!r}).methods ({self.row!r})"
+        return f"compare_methods.comparisons, table {self.table!r}, row {self.row!r}"
 
     def file(self) -> str:
         """Names the file of its outcome by all that decides it, besides what was staged."""

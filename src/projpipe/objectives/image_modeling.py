@@ -119,7 +119,7 @@ class ImageModeling:
             )
         if config.normalisation is not None:
             raise InputError("extract_teacher.normalisation: images become tokens in image_modeling; leave it out")
-        if given := [name for name in OWN_ARGUMENTS if config.arguments.get(name) is not None]:
+        if given := [name for name in OWN_ARGUMENTS if name in config.arguments]:
             raise InputError(
                 f"extract_teacher.arguments.{given[0]}: the tokens decide this in image_modeling; leave it out"
             )
@@ -268,6 +268,5 @@ class ImageModeling:
 
 
 def _decoder_arguments(config: ExtractTeacherConfig, size: int | list[int]) -> dict[str, object]:
-    """The config's arguments, but for those that are null because another environment has them, as a decoder's."""
-    given = {name: value for name, value in config.arguments.items() if value is not None}
-    return {**given, **AS_A_DECODER, "img_size": size}
+    """The config's arguments as a decoder's."""
+    return {**config.arguments, **AS_A_DECODER, "img_size": size}

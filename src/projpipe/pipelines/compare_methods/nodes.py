@@ -38,7 +38,7 @@ def plan_trials(
     compare_methods: CompareMethodsConfig, train_projector: TrainProjectorConfig, run_inputs: RunInputs
 ) -> Trials:
     """What there is to train, refused where it does not fit the teacher."""
-    trials = plan(compare_methods, train_projector)
+    trials = plan(compare_methods.chosen, train_projector)
     check_trials(trials, run_inputs.source.spec, run_inputs.objective)
     return trials
 
@@ -47,7 +47,7 @@ def train_and_judge(
     trials: Trials, run_inputs: RunInputs, tasks: pd.DataFrame, compare_methods: CompareMethodsConfig, run_store: Path
 ) -> Outcomes:
     """Train and judge every method of every table with every seed; what is finished already is read."""
-    held_out, count = held_out_tasks(tasks), compare_methods.sampled_tasks
+    held_out, count = held_out_tasks(tasks), compare_methods.chosen.sampled_tasks
     check_sampled(count, len(held_out))
     judged = list(zip(class_ids_of(held_out), sorts_of(held_out), strict=True))
     return Outcomes(run_comparison(trials, run_inputs, judged, [task for task, _ in judged[:count]], run_store))
@@ -65,7 +65,7 @@ def tabulate(
     """Scores by table, row, seed and task, those of the teacher among them; and the learning curves."""
     labels = class_of_image(index)[teacher_logits.image_ids["test"]]
     teacher = masked_scores(objective, teacher_logits.test_class_scores, labels, held_out_tasks(tasks))
-    results = comparison_results(trials, outcomes.each, teacher, compare_methods.sampled_tasks)
+    results = comparison_results(trials, outcomes.each, teacher, compare_methods.chosen.sampled_tasks)
     return results, comparison_history(trials, outcomes.each)
 
 
@@ -100,7 +100,7 @@ def summarise(
         "objective": objective.name,
         "metric": objective.metric.name,
         "teacher": costs["teacher"].to_json(),
-        "sampled_tasks": compare_methods.sampled_tasks,
+        "sampled_tasks": compare_methods.chosen.sampled_tasks,
         "tables": comparison_summary(
             trials, outcomes.each, results, by_table, objective.metric, evaluate.bootstrap_samples, evaluate.seed
         ),

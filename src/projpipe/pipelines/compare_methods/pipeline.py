@@ -19,19 +19,19 @@ def create_pipeline() -> Pipeline:
             node(
                 func=nodes.plan_trials,
                 inputs=["params:compare_methods", "params:train_projector", "comparison_inputs"],
-                outputs="comparison_parts",
+                outputs="comparison_trials",
                 name="plan_comparison_node",
             ),
             node(
                 func=nodes.train_and_judge,
-                inputs=["comparison_parts", "comparison_inputs", "tasks", "params:compare_methods", "run_store"],
+                inputs=["comparison_trials", "comparison_inputs", "tasks", "params:compare_methods", "run_store"],
                 outputs="comparison_outcomes",
                 name="train_and_judge_node",
             ),
             node(
                 func=nodes.tabulate,
                 inputs=[
-                    "comparison_parts",
+                    "comparison_trials",
                     "comparison_outcomes",
                     "tasks",
                     "index",
@@ -44,14 +44,14 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 func=nodes.make_students,
-                inputs=["comparison_parts", "teacher", "comparison_inputs", "tasks"],
+                inputs=["comparison_trials", "teacher", "comparison_inputs", "tasks"],
                 outputs="comparison_models",
                 name="make_students_node",
             ),
             node(
                 func=nodes.summarise,
                 inputs=[
-                    "comparison_parts",
+                    "comparison_trials",
                     "comparison_outcomes",
                     "comparison_results",
                     "comparison_models",
