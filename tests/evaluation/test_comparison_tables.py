@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from projpipe.config import ConditioningConfig, TrainProjectorConfig
+from projpipe.config_loader import EnvironmentConfigLoader
 from projpipe.evaluation.comparison_tables import comparison_history, comparison_results, comparison_summary
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.metrics import TEACHER_SEED
