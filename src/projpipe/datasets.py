@@ -6,6 +6,7 @@ named in the error. Modules that are slow to import are imported where they are 
 
 import json
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -125,7 +126,7 @@ class JSONDataset(PathDataset[Any]):
 class Record(Protocol):
     """An object that JSON describes, such as a card or an objective."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Mapping[str, object]:
         """JSON values that describe it."""
 
 

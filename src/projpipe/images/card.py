@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from projpipe.record import from_json, to_json
 
@@ -42,7 +41,7 @@ class DatasetCard:
     unreadable: tuple[str, ...]
     sha256: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The content of `dataset.json`."""
         return to_json(self)
 

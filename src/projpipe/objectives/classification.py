@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -91,7 +91,7 @@ class Classification:
             logger.info("images are normalised with mean and deviation of the train split: %s, %s", mean, std)
         return cls(mean, std, (channels, *card.image_size))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {"name": self.name, **to_json(self)}
 
     @classmethod

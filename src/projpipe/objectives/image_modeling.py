@@ -124,7 +124,7 @@ class ImageModeling:
                 f"extract_teacher.arguments.{given[0]}: the tokens decide this in image_modeling; leave it out"
             )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {"name": self.name, **to_json(self)}
 
     @classmethod

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from projpipe.record import from_json, to_json
 
@@ -38,7 +37,7 @@ class TeacherCard:
     training: Mapping[str, object]
     versions: Mapping[str, str]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The content of `teacher.json`."""
         return to_json(self)
 

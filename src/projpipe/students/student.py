@@ -101,7 +101,7 @@ class Student:
             for name, content in files.items():
                 (temporary / name).write_bytes(content)
 
-    def _timm_config(self) -> dict[str, Any]:
+    def _timm_config(self) -> dict[str, object]:
         """What timm itself writes for this model; a test holds the two to each other."""
         spec, num_classes = self.spec, len(self.weights["head.bias"])
         size = [spec.in_chans, *spec.image_size]
