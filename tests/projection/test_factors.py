@@ -54,14 +54,6 @@ def test_a_term_is_what_the_formula_says(conditioning: Conditioning) -> None:
         torch.testing.assert_close(found, formula(factor, conditioning, row), atol=1e-5, rtol=1e-5)
 
 
-def test_a_mixture_weighs_its_parts(conditioning: Conditioning) -> None:
-    factor = make_factor(conditioning)
-    assert factor.is_mixture == (not conditioning.rank and not conditioning.gates)
-    if factor.is_mixture:
-        coefficients = torch.randn(TASKS, factor.num_coefficients, generator=torch.Generator().manual_seed(1))
-        torch.testing.assert_close(factor.mix(coefficients, factor.parts()), factor(coefficients))
-
-
 def test_every_coefficient_changes_its_own_block_alone(conditioning: Conditioning) -> None:
     factor = make_factor(conditioning)
     one_each = factor(torch.eye(factor.num_coefficients))  # as many tasks as coefficients, each with one switched on

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -67,27 +66,6 @@ class Factor(nn.Module):
     def num_coefficients(self) -> int:
         """Coefficients for all blocks together."""
         return self.base.shape[0] * sum(self.sizes)
-
-    @property
-    def is_mixture(self) -> bool:
-        """Whether it is a sum of `parts`, weighted by the task: has neither gates nor a low-rank term."""
-        return not (self.sizes[1] or self.sizes[2])
-
-    def parts(self) -> Tensor:
-        """The base and the templates of a mixture, `[L_s, 1 + templates, student, source]`."""
-        base = self.base[:, None]
-        if not self.sizes[0]:
-            return base
-        return torch.cat([base, self.templates.unflatten(-1, self.base.shape[1:])], dim=1)
-
-    def mix(self, coefficients: Tensor | None, parts: Tensor) -> Tensor:
-        """Weigh something for each of the `parts`, `[L_s, 1 + templates, ...]`: `[T, L_s, ...]`."""
-        if coefficients is None:
-            return parts[None, :, 0]
-        blocks, number = parts.shape[:2]
-        weights = F.pad(coefficients.view(-1, blocks, number - 1), (1, 0), value=1.0)
-        mixed = torch.bmm(weights.transpose(0, 1), parts.flatten(2))  # [L_s, T, ...]
-        return mixed.transpose(0, 1).unflatten(-1, parts.shape[2:])
 
     def forward(self, coefficients: Tensor | None) -> Tensor:
         """Build the factor for `T` tasks.

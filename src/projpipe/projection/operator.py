@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from projpipe.projection.factors import Conditioning, Factor
 from projpipe.projection.initialisation import initial_factors
 from projpipe.projection.parameter_groups import ParameterGroup, matrices_decay, nothing_decays
-from projpipe.projection.products import Products, mix, multiply_ahead, static_units
-from projpipe.projection.project import inner_products, project, project_tokens
+from projpipe.projection.products import Products, inner_products, mix, multiply_ahead, static_units
+from projpipe.projection.project import project, project_tokens
 from projpipe.projection.source import Source, block_groups, merged_weights
 from projpipe.projection.task_encoder import TaskEncoder, reset_linears
 from projpipe.transformer.canonical import Weights, canonical_name, module_key
@@ -69,20 +69,17 @@ class ProjectionOperator(nn.Module):
         self.factors = nn.ModuleDict(
             {module_key(name): Factor(base, conditioning.of(name), generator) for name, base in factors.items()}
         )
-        free = {
-            name: torch.zeros(shape)
-            for name, shape in (student.weight_shapes(source.num_classes) | self.own_shapes).items()
-            if free_weights or (name.endswith("bias") and name != "head.bias")
-        } | biases
+        shapes = student.weight_shapes(source.num_classes) | self.own_shapes
+        wanted = [name for name in shapes if free_weights or (name.endswith("bias") and name != "head.bias")]
+        free = {name: torch.zeros(shapes[name]) for name in wanted} | biases
         del free["k.bias"]  # softmax takes no notice of it, so that it would follow rounding
         self.free = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in free.items()})
         self.encoder: TaskEncoder | None = None
+        self.sizes = [factor.num_coefficients for factor in self._factors().values()]
         if not conditioning.is_static:
             self.encoder = TaskEncoder(source.class_table, conditioning.task_embed_dim)
             reset_linears(self.encoder, generator)
-            self.coefficients = nn.Linear(
-                conditioning.task_embed_dim, sum(factor.num_coefficients for factor in self._factors().values())
-            )
+            self.coefficients = nn.Linear(conditioning.task_embed_dim, sum(self.sizes))
             nn.init.zeros_(self.coefficients.weight)
             nn.init.zeros_(self.coefficients.bias)
 
@@ -107,11 +104,7 @@ class ProjectionOperator(nn.Module):
         return self.encoder(classes, mask)
 
     def forward(
-        self,
-        classes: Tensor,
-        mask: Tensor,
-        familiar: Tensor | None = None,
-        embedding: Tensor | None = None,
+        self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None, embedding: Tensor | None = None
     ) -> Weights:
         """Project for `T` tasks.
 
@@ -145,8 +138,7 @@ class ProjectionOperator(nn.Module):
         if self.encoder is None:
             return dict.fromkeys(self.factors)
         coefficients = self.coefficients(self.embed(classes, mask) if embedding is None else embedding)
-        sizes = [factor.num_coefficients for factor in self._factors().values()]
-        split = zip(self.factors, coefficients.split(sizes, dim=1), strict=True)
+        split = zip(self.factors, coefficients.split(self.sizes, dim=1), strict=True)
         return {name: part if part.shape[1] else None for name, part in split}
 
     def _place_classes(

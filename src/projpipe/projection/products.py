@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from projpipe.projection.factors import Factor
-from projpipe.projection.project import LINEAR_MAPS, READING, WRITING, inner_products
+from projpipe.projection.project import LINEAR_MAPS, READING, WRITING
 from projpipe.transformer.canonical import Weights
 
 
@@ -44,6 +46,18 @@ class Products:
         return cls(inner, {name: tensor for name, tensor in tensors.items() if name not in inner})
 
 
+def inner_products(source: Weights, units: Mapping[str, Tensor]) -> Weights:
+    """The source's weights between the units of a student and its own residual stream, by linear map.
+
+    `units` are the factors `[1, L_s, student, source]` of linear maps whose units are the same for all tasks: what no
+    task changes is multiplied once for all of them.
+    """
+    return {
+        name: factor @ source[f"{name}.weight"] if name in READING else source[f"{name}.weight"] @ factor.mT
+        for name, factor in units.items()
+    }
+
+
 def multiply_ahead(source: Weights, factors: Mapping[str, Factor]) -> Products:
     """Multiply what no task changes of the factors and a source's merged weights."""
     inner = inner_products(source, static_units(factors))
@@ -51,11 +65,11 @@ def multiply_ahead(source: Weights, factors: Mapping[str, Factor]) -> Products:
     mixtures: Weights = {}
     for name, product in inner.items():
         stream = factors[LINEAR_MAPS[name]]
-        if not stream.is_mixture:
+        if not is_mixture(stream):
             kept[name] = product
             continue
-        parts, each = stream.parts(), product[0][:, None]
-        bias = factors[bias_factor(name)].parts() @ source[f"{name}.bias"][:, None, :, None]
+        parts, each = parts_of(stream), product[0][:, None]
+        bias = parts_of(factors[bias_factor(name)]) @ source[f"{name}.bias"][:, None, :, None]
         mixtures[f"{name}.weight"] = each @ parts.mT if name in READING else parts @ each
         mixtures[f"{name}.bias"] = bias.squeeze(-1)
     return Products(kept, mixtures)
@@ -67,8 +81,32 @@ def mix(mixtures: Weights, factors: Mapping[str, Factor], coefficients: Mapping[
     for name, stream in LINEAR_MAPS.items():
         for key, mixed in (f"{name}.weight", stream), (f"{name}.bias", bias_factor(name)):
             if key in mixtures:
-                weights[key] = factors[mixed].mix(coefficients[mixed], mixtures[key])
+                weights[key] = weigh(mixtures[key], coefficients[mixed])
     return weights
+
+
+def is_mixture(factor: Factor) -> bool:
+    """Whether a factor is a sum of `parts_of`, weighted by the task: has neither gates nor a low-rank term."""
+    _, rank, gates = factor.sizes
+    return not (rank or gates)
+
+
+def parts_of(factor: Factor) -> Tensor:
+    """The base and the templates of a mixture, `[L_s, 1 + templates, student, source]`."""
+    base = factor.base[:, None]
+    if not factor.sizes[0]:
+        return base
+    return torch.cat([base, factor.templates.unflatten(-1, factor.base.shape[1:])], dim=1)
+
+
+def weigh(parts: Tensor, coefficients: Tensor | None) -> Tensor:
+    """Something for each of `parts_of` a factor, `[L_s, 1 + templates, ...]`, weighed: `[T, L_s, ...]`."""
+    if coefficients is None:
+        return parts[None, :, 0]
+    blocks, number = parts.shape[:2]
+    weights = F.pad(coefficients.view(-1, blocks, number - 1), (1, 0), value=1.0)
+    mixed = torch.bmm(weights.transpose(0, 1), parts.flatten(2))  # [L_s, T, ...]
+    return mixed.transpose(0, 1).unflatten(-1, parts.shape[2:])
 
 
 def static_units(factors: Mapping[str, Factor]) -> dict[str, Tensor]:

@@ -32,7 +32,7 @@ def project(source: Weights, factors: Mapping[str, Tensor], inner: Mapping[str, 
     Args:
         source: canonical weights, the blocks of each group merged: see `source.merged_weights`.
         factors: `[T, L_s, student, source]` by name; 1 in place of `T` where all tasks share one.
-        inner: `A W` and `W B^T` of the linear maps whose units are the same for all tasks, see `inner_products`.
+        inner: `A W` and `W B^T` of the linear maps whose units are the same for all tasks, see `products.inner_products`.
 
     Returns:
         Canonical student weights with a leading axis `T`, or 1 where nothing depends on the task.
@@ -63,15 +63,3 @@ def project_tokens(source: Weights, embed: Tensor) -> Weights:
         weights["pre.weight"] = scale.sqrt().squeeze(-1).expand(-1, embed.shape[1])
         weights["pre.bias"] = embed @ source["pre.bias"]
     return weights
-
-
-def inner_products(source: Weights, units: Mapping[str, Tensor]) -> Weights:
-    """The source's weights between the units of a student and its own residual stream, by linear map.
-
-    `units` are the factors `[1, L_s, student, source]` of linear maps whose units are the same for all tasks: what no
-    task changes is multiplied once for all of them.
-    """
-    return {
-        name: factor @ source[f"{name}.weight"] if name in READING else source[f"{name}.weight"] @ factor.mT
-        for name, factor in units.items()
-    }

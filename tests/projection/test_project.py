@@ -1,0 +1,64 @@
+"""The formula, term by term."""
+
+import torch
+from torch import Tensor
+
+from projpipe.projection.products import inner_products
+from projpipe.projection.project import LINEAR_MAPS, READING, project
+from projpipe.projection.source import Source, block_groups, merged_weights
+
+TASKS, BLOCKS, WIDTH, UNITS = 3, 2, 5, 7
+
+
+def factors_of(source: dict[str, Tensor], units_tasks: int) -> dict[str, Tensor]:
+    """Random factors for a student of two blocks; maps of units for each task, or one for all."""
+    generator = torch.Generator().manual_seed(0)
+    width = source["patch.weight"].shape[0]
+    streams = {"embed_write": 1, **dict.fromkeys(LINEAR_MAPS.values(), BLOCKS)}
+    factors = {name: torch.randn(TASKS, blocks, WIDTH, width, generator=generator) for name, blocks in streams.items()}
+    for name in LINEAR_MAPS:
+        number = source[f"{name}.weight"].shape[1 if name in READING else 2]
+        factors[f"{name}_units"] = torch.randn(units_tasks, BLOCKS, UNITS, number, generator=generator)
+    return factors
+
+
+def by_hand(source: dict[str, Tensor], factors: dict[str, Tensor], name: str, task: int, block: int) -> Tensor:
+    """One linear map of one block of one student."""
+    stream, units = factors[LINEAR_MAPS[name]][task, block], factors[f"{name}_units"]
+    units, weight = units[min(task, len(units) - 1), block], source[f"{name}.weight"][block]
+    return units @ weight @ stream.T if name in READING else stream @ weight @ units.T
+
+
+def test_every_linear_map_is_projected_from_both_sides_whether_its_units_are_the_tasks_or_not(source: Source) -> None:
+    merged = merged_weights(source.weights, block_groups(source.spec.depth, BLOCKS))
+    for units_tasks in (1, TASKS):
+        factors = factors_of(merged, units_tasks)
+        units = {name: factors[f"{name}_units"] for name in LINEAR_MAPS if units_tasks == 1}
+        weights = project(merged, factors, inner_products(merged, units))
+        for name in LINEAR_MAPS:
+            for task in range(TASKS):
+                for block in range(BLOCKS):
+                    expected = by_hand(merged, factors, name, task, block)
+                    found = weights[f"{name}.weight"][task, block]
+                    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4, msg=name)
+
+
+def test_tokens_and_biases_go_through_what_they_are_written_with(source: Source) -> None:
+    merged = merged_weights(source.weights, block_groups(source.spec.depth, BLOCKS))
+    factors = factors_of(merged, TASKS)
+    weights = project(merged, factors, {})
+    embed = factors["embed_write"][:, 0]
+    for name in ("prefix", "pos"):
+        torch.testing.assert_close(weights[name], torch.einsum("tsd,pd->tps", embed, merged[name]))
+    torch.testing.assert_close(weights["patch.bias"], torch.einsum("tsd,d->ts", embed, merged["patch.bias"]))
+    for name in LINEAR_MAPS:
+        written = factors[f"{name}_units" if name in READING else LINEAR_MAPS[name]]
+        expected = torch.einsum("tlsd,ld->tls", written, merged[f"{name}.bias"])
+        torch.testing.assert_close(weights[f"{name}.bias"], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_formula_fits_a_screen() -> None:
+    """What a reader has to see of the idea: `project` with its worked example."""
+    import inspect
+
+    assert len(inspect.getsource(project).splitlines()) <= 60
