@@ -32,7 +32,7 @@ def project(source: Weights, factors: Mapping[str, Tensor], inner: Mapping[str, 
     Args:
         source: canonical weights, the blocks of each group merged: see `source.merged_weights`.
         factors: `[T, L_s, student, source]` by name; 1 in place of `T` where all tasks share one.
-        inner: `A W` and `W B^T` of the linear maps whose units are the same for all tasks, see `products.inner_products`.
+        inner: `A W` and `W B^T` of the linear maps whose units are the same for all tasks: `products.inner_products`.
 
     Returns:
         Canonical student weights with a leading axis `T`, or 1 where nothing depends on the task.
