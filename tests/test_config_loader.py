@@ -86,7 +86,11 @@ def test_a_copy_of_an_environment_keeps_its_data_apart(project: Path, monkeypatc
         pixels = np.random.default_rng(number).integers(0, 256, (70, 80, 3), np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
     shutil.copytree(project / "conf/image_folder", project / "conf/mine")
-    draw = {"strategy": "random", "classes_per_task": [2, 2], "counts": {"train": 2, "new_combination": 1}}
+    draw = {
+        "strategy": "random",
+        "classes_per_task": [2, 2],
+        "counts": {"train": 2, "validation": 1, "new_combination": 1},
+    }
     fewer = {"split_tasks": {"held_out_classes": {"count": 1}, "tasks": [draw]}}
     with KedroSession.create(project, env="mine", runtime_params=fewer) as session:
         session.run(pipeline_names=["split_tasks"])
