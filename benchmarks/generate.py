@@ -37,7 +37,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--projector", type=Path, help="folder of a trained projector, such as data/06_models/projector"
+        "--projector", type=Path, help="folder of a trained projector, such as data/digits/06_models/projector"
     )
     parser.add_argument("--no-gates", dest="gates", action="store_false", help="the task mixes templates alone")
     parser.add_argument("--repeats", type=int, default=20)

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from kedro.config import OmegaConfigLoader
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -26,7 +25,7 @@ from projpipe.images.streamed import StreamedImages
 from projpipe.methods.task_model import build
 from projpipe.objectives import Classification
 from projpipe.projection.source import Source
-from projpipe.settings import CONFIG_LOADER_ARGS
+from projpipe.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 from projpipe.teacher.activations import activation_statistics
 from projpipe.training.batches import LabelledImages
 from projpipe.training.prefetch import Chunks, read_ahead
@@ -51,7 +50,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.3, help="of the peak that is reached")
     parser.add_argument("--cores", type=int, default=120, help="that decode images")
     arguments = parser.parse_args()
-    given = OmegaConfigLoader("conf", env=arguments.env, **CONFIG_LOADER_ARGS)["parameters"]
+    given = CONFIG_LOADER_CLASS("conf", env=arguments.env, **CONFIG_LOADER_ARGS)["parameters"]
     split, extraction = SplitTasksConfig(**given["split_tasks"]), ExtractTeacherConfig(**given["extract_teacher"])
     config = TrainProjectorConfig(**given["train_projector"])
     schedule = config.optimisation

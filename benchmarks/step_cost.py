@@ -14,12 +14,12 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from kedro.config import MissingConfigException
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
 
 from projpipe.config import StudentConfig
+from projpipe.errors import InputError
 from projpipe.experiments.trial import flops_per_step
 from projpipe.methods.task_model import build
 from projpipe.training.batches import Batch, draw_batch
@@ -48,8 +48,8 @@ def main() -> None:
 
     try:
         inputs = load_inputs(arguments.env)
-    except MissingConfigException as error:
-        parser.error(f"--env {arguments.env}: {error}; name a folder of conf/")
+    except InputError as error:
+        parser.error(str(error))
     except DatasetError as error:
         command = f"kedro run --env {arguments.env} --pipelines split_tasks,extract_teacher"
         parser.error(f"{error}; run `{command}` first")

@@ -1,27 +1,20 @@
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
-from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
 from kedro.validation.exceptions import DataValidationError
 
+from projpipe.config_loader import EnvironmentConfigLoader
 from projpipe.pipeline_registry import ORDER
 from projpipe.readable_session import MODELS
 from projpipe.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[1] / "conf"
-ENVIRONMENTS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "local")
-each_environment = pytest.mark.parametrize("env", ENVIRONMENTS)
-
-
-def configuration(env: str) -> OmegaConfigLoader:
-    return OmegaConfigLoader(conf_source=str(CONF), env=env, **CONFIG_LOADER_ARGS)
+ENVIRONMENTS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "base")
 
 
 @pytest.fixture
@@ -36,39 +29,13 @@ def datasets() -> list[str]:
     return sorted(name for name in whole.datasets() if not name.startswith("param"))
 
 
-@each_environment
+@pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_the_parameters_of_every_environment_are_accepted(env: str) -> None:
-    parameters = configuration(env)["parameters"]
+    parameters = EnvironmentConfigLoader(CONF, env=env, **CONFIG_LOADER_ARGS)["parameters"]
     assert list(MODELS) == list(ORDER)
     assert parameters.keys() == MODELS.keys()
     for name, model in MODELS.items():
         model.model_validate(parameters[name])
-
-
-@each_environment
-def test_an_environment_changes_the_keys_that_it_states_and_keeps_all_others(env: str) -> None:
-    expected = configuration("base")["parameters"]
-    for file in (CONF / env).glob("parameters_*.yml"):
-        _overlay(expected, yaml.safe_load(file.read_text()))
-    assert configuration(env)["parameters"] == expected
-
-
-def _overlay(parameters: dict[str, Any], stated: dict[str, Any]) -> None:
-    for key, value in stated.items():
-        if isinstance(value, dict) and isinstance(parameters.get(key), dict):
-            _overlay(parameters[key], value)
-        else:
-            parameters[key] = value
-
-
-def test_environments_share_a_data_folder_only_where_they_make_the_same_of_it() -> None:
-    folders = {env: configuration(env)["globals"]["data_folder"] for env in ENVIRONMENTS}
-    assert folders.pop("base") == "data"
-    # One that takes another's data links to that one's parameters.
-    owners = {env: (CONF / env / "parameters_split_tasks.yml").resolve().parent.name for env in folders}
-    assert folders == {env: f"data/{owner}" for env, owner in owners.items()}
-    names = [(folders[env], configuration(env)["globals"]["comparison"]) for env in folders]
-    assert len(set(names)) == len(names)
 
 
 def test_the_catalog_is_the_same_for_all_environments() -> None:

@@ -1,28 +1,35 @@
 """Every environment under conf/ fits together: its parameters are known, its teacher and its students can be built."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from kedro.config import OmegaConfigLoader
+import yaml
 
 from projpipe import config
-from projpipe.experiments.plan import check_parts, plan
+from projpipe.config_loader import EnvironmentConfigLoader
+from projpipe.experiments.plan import check_parts, check_sampled, plan
 from projpipe.experiments.sweep import check_space
 from projpipe.objectives import OBJECTIVES, make_objective
+from projpipe.pipeline_registry import ORDER
 from projpipe.settings import CONFIG_LOADER_ARGS
 from projpipe.teacher.create import create_teacher
 from projpipe.transformer.spec import TransformerSpec
 
 CONF = Path(__file__).parents[1] / "conf"
-ENVIRONMENTS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "local")
+ENVIRONMENTS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "base")
 each_environment = pytest.mark.parametrize("env", ENVIRONMENTS)
 
 
 def parameters(env: str) -> dict[str, Any]:
-    loader = OmegaConfigLoader(str(CONF), env=env, **CONFIG_LOADER_ARGS)
-    return loader["parameters"]
+    return EnvironmentConfigLoader(CONF, env=env, **CONFIG_LOADER_ARGS)["parameters"]
+
+
+def stated(env: str) -> dict[str, Any]:
+    return yaml.safe_load((CONF / env / "parameters.yml").read_text())
 
 
 def image_card(source: config.ImageSource) -> dict[str, Any]:
@@ -55,23 +62,78 @@ def test_its_students_are_smaller_than_its_teacher_which_reads_its_images(env: s
     assert student.deployed_params(num_classes=3) < (0.5 if env.startswith("smoke") else 0.09) * teacher_params
     check_space(config.SweepStudentsConfig(**given["sweep_students"]).space, spec)
     config.EvaluateConfig(**given["evaluate"])
-    parts = plan(config.CompareMethodsConfig(**given["compare_methods"]), training)
-    check_parts(parts, spec, OBJECTIVES[extraction.objective.name])
+    for comparison in config.CompareMethodsConfig(**given["compare_methods"]).comparisons.values():
+        check_parts(plan(comparison, training), spec, OBJECTIVES[extraction.objective.name])
+        check_sampled(comparison.sampled_tasks, split.held_out_tasks)
+
+
+def test_the_default_environment_is_one_of_them() -> None:
+    assert CONFIG_LOADER_ARGS["default_run_env"] in ENVIRONMENTS
+
+
+def test_every_environment_is_one_file_and_nothing_is_a_link() -> None:
+    files = {path.relative_to(CONF).as_posix() for path in CONF.rglob("*") if not path.is_dir()}
+    environments = {f"{env}/parameters.yml" for env in ("base", *ENVIRONMENTS)}
+    assert files == {"logging.yml", "base/catalog.yml"} | environments
+    assert not [path for path in CONF.rglob("*") if path.is_symlink()]
 
 
 @each_environment
-def test_every_parameter_file_opens_with_its_command_what_to_expect_and_how_long_it_takes(env: str) -> None:
-    own = [path for path in sorted((CONF / env).glob("parameters_*.yml")) if not path.is_symlink()]
-    for path in own:
-        pipeline = path.stem.removeprefix("parameters_")
-        opening = path.read_text().split(f"\n{pipeline}:")[0]
-        where = "" if env == "base" else f"--env {env} "
-        assert opening.startswith(f"# kedro run {where}--pipelines {pipeline}\n"), path
-        assert "# Expected: " in opening, path
-        assert "Run time: " in opening, path
+def test_its_file_opens_with_its_command_what_to_expect_and_how_long_it_takes(env: str) -> None:
+    text = (CONF / env / "parameters.yml").read_text()
+    assert text.startswith(f"# kedro run --env {env}\n")
+    says_what_to_expect(text.split("\n\n")[0], "the environment")
 
 
 @each_environment
-def test_dvc_sees_what_kedro_sees(env: str) -> None:
-    for path in (CONF / env).glob("parameters_*.yml"):
-        assert "${" not in path.read_text(), f"{path}: DVC reads interpolation as text"
+def test_so_does_every_section_and_every_comparison(env: str) -> None:
+    comments = re.split(r"(?m)^ *# (?=kedro run --env)", (CONF / env / "parameters.yml").read_text())
+    by_command = {comment.split("\n")[0]: comment for comment in comments}
+    assert tuple(stated(env)) == ORDER
+    default, *others = stated(env)["compare_methods"]["comparisons"]
+    assert default == config.DEFAULT_COMPARISON
+    asked = [*ORDER, *(f"compare_methods --params compare_methods.comparison={name}" for name in others)]
+    for options in asked:
+        says_what_to_expect(by_command[f"kedro run --env {env} --pipelines {options}"], options)
+
+
+def says_what_to_expect(comment: str, place: str) -> None:
+    assert "# Expected: " in comment, place
+    assert "Run time: " in comment, place
+
+
+@each_environment
+def test_it_states_nothing_that_base_says_already(env: str) -> None:
+    base = dict(leaves(stated("base")))
+    assert not {key for key, value in leaves(stated(env)) if key in base and base[key] == value}
+
+
+@pytest.mark.parametrize("env", ["base", *ENVIRONMENTS])
+def test_nothing_is_unset_and_all_is_literal(env: str) -> None:
+    assert not [key for key, value in leaves(stated(env)) if value is None]
+    text = (CONF / env / "parameters.yml").read_text()
+    assert "${" not in text, "DVC reads interpolation as text"
+
+
+def leaves(given: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that is no section, by its place."""
+    if not isinstance(given, dict):
+        yield at, given
+        return
+    for key, value in given.items():
+        yield from leaves(value, f"{at}.{key}")
+
+
+def test_base_states_nothing_that_every_environment_states_anew() -> None:
+    own = [dict(leaves(stated(env))) for env in ENVIRONMENTS]
+    assert not [key for key, _ in leaves(stated("base")) if all(key in one for one in own)]
+
+
+def test_a_comparison_that_is_not_there_is_refused_with_those_there_are() -> None:
+    given = parameters("omniglot")["compare_methods"]
+    assert config.CompareMethodsConfig(**given).chosen.tables[0].name == "24 x 2, 1,000 steps"
+    assert config.CompareMethodsConfig(**given, comparison="large").chosen.tables[0].name == "48 x 3, 1,000 steps"
+    with pytest.raises(ValueError, match="did you mean 'ablation'. There are: main, long, large, per_task, ablation"):
+        config.CompareMethodsConfig(**given, comparison="ablatoin")
+    with pytest.raises(ValueError, match="there is no such comparison; There are: other"):
+        config.CompareMethodsConfig(comparisons={"other": given["comparisons"]["main"]})

@@ -71,9 +71,10 @@ def test_what_does_not_fit_is_refused_before_the_teacher_is_trained(
 
 
 def test_more_sampled_tasks_than_will_be_held_out_are_refused_before_the_teacher_is_trained(project: Path) -> None:
+    more = {"compare_methods": {"comparisons": {"main": {"sampled_tasks": 99}}}}
     with (
         pytest.raises(InputError, match=r"sampled_tasks: 99 is more than the 4 held-out tasks of split_tasks"),
-        KedroSession.create(project, env="smoke", runtime_params={"compare_methods": {"sampled_tasks": 99}}) as session,
+        KedroSession.create(project, env="smoke", runtime_params=more) as session,
     ):
         session.run(pipeline_names=["split_tasks", "extract_teacher", "compare_methods"])
     assert not (project / "data").exists()
@@ -82,10 +83,10 @@ def test_more_sampled_tasks_than_will_be_held_out_are_refused_before_the_teacher
 @pytest.mark.parametrize(
     ("changes", "wrong"),
     [
-        ({"student": {"embed_dim": 48}}, r"\('wide'\)\.methods \('projected'\): 48 wide x 1 deep.*wider"),
+        ({"student": {"embed_dim": 48}}, r"table 'wide', row 'projected': 48 wide x 1 deep.*wider"),
         (
             {"student": {"embed_dims": 48}},
-            r"\('wide'\)\.methods \('projected'\)\.changes: student\.embed_dims: there is no",
+            r"table 'wide', row 'projected', changes: student\.embed_dims: there is no",
         ),
     ],
 )
@@ -93,9 +94,10 @@ def test_a_comparison_that_cannot_be_is_refused_before_the_teacher_is_trained(
     project: Path, changes: dict[str, Any], wrong: str
 ) -> None:
     table = {"name": "wide", "seeds": [0], "changes": changes, "methods": [{"method": "projected"}]}
+    wide = {"compare_methods": {"comparisons": {"main": {"tables": [table]}}}}
     with (
-        pytest.raises(InputError, match=rf"compare_methods\.tables {wrong}"),
-        KedroSession.create(project, env="smoke", runtime_params={"compare_methods": {"tables": [table]}}) as session,
+        pytest.raises(InputError, match=rf"compare_methods\.comparisons, {wrong}"),
+        KedroSession.create(project, env="smoke", runtime_params=wide) as session,
     ):
         session.run(pipeline_names=["split_tasks", "extract_teacher", "compare_methods"])
     assert not (project / "data").exists()

@@ -26,18 +26,18 @@ def test_an_unknown_pipeline_gets_the_nearest_name(project: Path) -> None:
     )
 
 
-def test_an_unknown_environment_is_named(project: Path) -> None:
-    assert "conf/smok" in refused(project, "split_tasks", env="smok")
+def test_an_unknown_environment_gets_the_nearest_name(project: Path) -> None:
+    assert refused(project, "split_tasks", env="smok") == ("--env: 'smok' is not an environment; did you mean 'smoke'?")
 
 
 def test_every_wrong_parameter_is_named_on_a_line_of_its_own(project: Path) -> None:
     wrong = {"seed": -1, "sead": 3, "split": {"validation": 0.8, "test": 0.3}}
     lines = refused(project, "split_tasks", split_tasks=wrong).splitlines()
     assert sorted(lines) == [
-        "parameters_split_tasks.yml: split_tasks.sead: there is no such parameter; did you mean 'seed'?",
-        "parameters_split_tasks.yml: split_tasks.seed: Input should be greater than or equal to 0 (given: -1)",
+        "--params: split_tasks.sead: there is no such parameter; did you mean 'seed'?",
+        "--params: split_tasks.seed: Input should be greater than or equal to 0 (given: -1)",
         (
-            "parameters_split_tasks.yml: split_tasks.split: validation + test = 1.1 leaves no images to train on "
+            "--params: split_tasks.split: validation + test = 1.1 leaves no images to train on "
             "(given: {'validation': 0.8, 'test': 0.3})"
         ),
     ]
@@ -45,8 +45,9 @@ def test_every_wrong_parameter_is_named_on_a_line_of_its_own(project: Path) -> N
 
 def test_one_wrong_entry_of_a_list_is_one_line(project: Path) -> None:
     tables = [{"name": "small", "seeds": [0, 0], "methods": [{"method": "projekted", "learning_rate": math.inf}]}]
-    lines = refused(project, "compare_methods", compare_methods={"sampled_tasks": 2, "tables": tables}).splitlines()
-    place = "parameters_compare_methods.yml: compare_methods.tables.0"
+    comparisons = {"main": {"sampled_tasks": 2, "tables": tables}}
+    lines = refused(project, "compare_methods", compare_methods={"comparisons": comparisons}).splitlines()
+    place = "--params: compare_methods.comparisons.main.tables.0"
     assert [line.split(": Input should be")[0] for line in lines] == [
         f"{place}.seeds: seeds [0, 0] repeat a value; give each once (given: [0, 0])",
         f"{place}.methods.0.method",
@@ -55,14 +56,17 @@ def test_one_wrong_entry_of_a_list_is_one_line(project: Path) -> None:
 
 
 def test_a_list_without_entries_is_refused(project: Path) -> None:
-    found = refused(project, "compare_methods", compare_methods={"tables": []})
-    assert "compare_methods.tables: Tuple should have at least 1 item after validation, not 0 (given: [])" in found
+    found = refused(project, "compare_methods", compare_methods={"comparisons": {"main": {"tables": []}}})
+    assert (
+        "compare_methods.comparisons.main.tables: Tuple should have at least 1 item after validation, not 0 (given: [])"
+        in found
+    )
 
 
 def test_the_place_of_a_parameter_is_that_in_its_file(project: Path) -> None:
     wrong = {"objective": {"name": "image_modeling", "tokens": {"kind": "pixels", "levels": 1, "codebook": 4}}}
     lines = refused(project, "extract_teacher", env="smoke_modeling", extract_teacher=wrong).splitlines()
-    place = "parameters_extract_teacher.yml: extract_teacher.objective.tokens"
+    place = "--params: extract_teacher.objective.tokens"
     assert f"{place}.levels: Input should be greater than or equal to 2 (given: 1)" in lines
     assert f"{place}.codebook: there is no such parameter" in lines
 
@@ -72,10 +76,28 @@ def test_parameters_that_are_wrong_together_are_refused(project: Path) -> None:
     assert "train_projector.student: embed_dim 12 is not divisible by num_heads 5" in message
 
 
-def test_a_parameter_that_is_not_stated_is_named(project: Path) -> None:
-    (project / "conf/base/parameters_evaluate.yml").write_text("evaluate: {seed: 0}\n")
-    message = refused(project, "evaluate", env="base")
-    assert "parameters_evaluate.yml: evaluate.latency: is missing" in message.splitlines()
+def test_a_wrong_parameter_is_named_with_its_file(project: Path) -> None:
+    own, shared = project / "conf/smoke/parameters.yml", project / "conf/base/parameters.yml"
+    own.write_text(own.read_text().replace("  bootstrap_samples: 100\n", "  bootstrap_samples: 10\n"))
+    shared.write_text(shared.read_text().replace("    threads: 1\n", "    threads: 0\n"))
+    assert sorted(line.split(": Input")[0] for line in refused(project, "evaluate").splitlines()) == [
+        "conf/base/parameters.yml: evaluate.latency.threads",
+        "conf/smoke/parameters.yml: evaluate.bootstrap_samples",
+    ]
+
+
+def test_a_parameter_that_is_not_stated_is_named_with_the_file_to_state_it_in(project: Path) -> None:
+    shared = project / "conf/base/parameters.yml"
+    shared.write_text(shared.read_text().replace("  example_tasks: 4\n", ""))
+    assert refused(project, "evaluate") == "conf/smoke/parameters.yml: evaluate.example_tasks: is missing"
+
+
+def test_a_comparison_that_is_not_there_gets_the_nearest_name_and_all(project: Path) -> None:
+    message = refused(project, "compare_methods", env="omniglot", compare_methods={"comparison": "lang"})
+    assert message == (
+        "--params: compare_methods.comparison: there is no such comparison; did you mean 'long'? There are: main, "
+        "long, large, per_task, ablation (given: 'lang')"
+    )
 
 
 def test_an_unknown_source_of_images_is_refused_with_the_known_ones(project: Path) -> None:
@@ -85,8 +107,8 @@ def test_an_unknown_source_of_images_is_refused_with_the_known_ones(project: Pat
 
 
 def test_a_file_that_is_no_yaml_is_named(project: Path) -> None:
-    (project / "conf/base/parameters_evaluate.yml").write_text("evaluate: [1\n")
-    assert "parameters_evaluate.yml" in refused(project, "split_tasks")
+    (project / "conf/smoke/parameters.yml").write_text("evaluate: [1\n")
+    assert "conf/smoke/parameters.yml" in refused(project, "split_tasks")
 
 
 def test_input_that_a_node_refuses_stops_the_run_with_its_message(project: Path) -> None:

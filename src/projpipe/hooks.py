@@ -144,7 +144,7 @@ def _check_comparison(catalog: CatalogProtocol) -> None:
     from projpipe.teacher.create import planned_spec
 
     teacher = catalog.load("params:extract_teacher")
-    comparison = catalog.load("params:compare_methods")
+    comparison = catalog.load("params:compare_methods").chosen
     parts = plan(comparison, catalog.load("params:train_projector"))
     check_parts(parts, planned_spec(teacher), OBJECTIVES[teacher.objective.name])
     check_sampled(comparison.sampled_tasks, catalog.load("params:split_tasks").held_out_tasks)

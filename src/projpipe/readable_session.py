@@ -13,6 +13,7 @@ from yaml import YAMLError
 
 from projpipe import config
 from projpipe.config.base import describe_problem, own_problems
+from projpipe.config_loader import EnvironmentConfigLoader
 from projpipe.errors import InputError, causes
 from projpipe.pipeline_registry import ORDER
 
@@ -41,8 +42,9 @@ class ReadableSession(KedroSession):
                 _check_pipeline(name)
             return super().run(*args, **kwargs)
         except ParameterValidationError as error:
-            raw = self._get_config_loader()["parameters"]
-            raise click.ClickException("\n".join(_problems(raw)) or str(error)) from error
+            loader = self._get_config_loader()
+            assert isinstance(loader, EnvironmentConfigLoader)  # see settings.py
+            raise click.ClickException("\n".join(_problems(loader)) or str(error)) from error
         except Exception as error:
             for cause in causes(error):
                 if isinstance(cause, MENDABLE):
@@ -57,15 +59,16 @@ def _check_pipeline(name: str) -> None:
         raise InputError(f"--pipelines: {name!r} is not a pipeline; {hint}")
 
 
-def _problems(parameters: dict[str, Any]) -> Iterator[str]:
+def _problems(loader: EnvironmentConfigLoader) -> Iterator[str]:
     """What is wrong with parameters, one line each."""
+    parameters = loader["parameters"]
     for name, model in MODELS.items():
         try:
             model.model_validate(parameters.get(name, {}))
         except ValidationError as error:
             for problem in own_problems(error.errors(include_url=False)):
-                where = ".".join(map(str, (name, *_keys(problem["loc"], parameters.get(name, {})))))
-                yield f"parameters_{name}.yml: {where}: {describe_problem(problem)}"
+                place = (name, *_keys(problem["loc"], parameters.get(name, {})))
+                yield f"{loader.origin(place)}: {'.'.join(map(str, place))}: {describe_problem(problem)}"
 
 
 def _keys(loc: tuple[int | str, ...], given: Any) -> Iterator[int | str]:

@@ -1,5 +1,6 @@
 """Settings that Kedro reads: how configuration is merged, and what a run shows and refuses."""
 
+from projpipe.config_loader import EnvironmentConfigLoader
 from projpipe.hooks import InputHooks, ProgressHooks
 from projpipe.readable_session import ReadableSession
 
@@ -7,8 +8,9 @@ HOOKS = (InputHooks(), ProgressHooks())
 SESSION_CLASS = ReadableSession
 
 # An environment states only what differs from conf/base: its parameters are merged key by key.
+CONFIG_LOADER_CLASS = EnvironmentConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
-    "default_run_env": "local",
+    "default_run_env": "digits",
     "merge_strategy": {"parameters": "soft"},
 }

@@ -81,6 +81,6 @@ def test_the_report_says_bits_shows_drawn_images_and_how_long_drawing_takes(ran:
 
 
 def test_a_comparison_is_in_bits_too(data: Path) -> None:
-    page = (data / "08_reporting/comparison/comparison.md").read_text()
+    page = (data / "08_reporting/comparison/main/comparison.md").read_text()
     assert "Bits per token, fewer are better" in page
     assert "sampling one image" in page

@@ -176,7 +176,7 @@ def test_the_same_inputs_give_the_same_bytes_whether_runs_are_kept_or_made_again
 
 def test_a_comparison_ends_with_a_page_of_all_methods_and_trains_nothing_twice(project: Path) -> None:
     assert "0 of 9 parts are finished" in kedro(project, "--pipelines", "compare_methods")
-    folder = project / "data/smoke/08_reporting/comparison"
+    folder = project / "data/smoke/08_reporting/comparison/main"
     summary = json.loads((folder / "comparison.json").read_text())["tables"]["smoke"]
     rows = {"projected", "static", "universal", "universal_selected", "scratch", "distilled", "pruned", "pruned_only"}
     assert summary["results"].keys() == {"teacher", *CONTROLS, *rows, "tuned source", "uniform start"}
@@ -193,8 +193,8 @@ def test_a_comparison_ends_with_a_page_of_all_methods_and_trains_nothing_twice(p
 
 def test_the_tour_runs_and_ends_with_a_model_that_timm_alone_reads(project: Path) -> None:
     notebook = nbformat.read(ROOT / "notebooks/01_tour.ipynb", as_version=4)
-    place = next(cell for cell in notebook.cells if cell.source.endswith('DATA = Path("../data")'))
-    place.source = place.source.replace("../data", str(project / "data/smoke"))
+    place = next(cell for cell in notebook.cells if cell.source.endswith('DATA = Path("../data/digits")'))
+    place.source = place.source.replace("../data/digits", str(project / "data/smoke"))
     # What the notebook sees of projpipe must not need what trains a projector.
     notebook.cells.append(
         nbformat.v4.new_code_cell(

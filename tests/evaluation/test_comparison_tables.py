@@ -6,16 +6,17 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from projpipe.config import ConditioningConfig, TrainProjectorConfig
+from projpipe.config_loader import EnvironmentConfigLoader
 from projpipe.evaluation.comparison_tables import comparison_history, comparison_results, comparison_summary
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.metrics import TEACHER_SEED
 from projpipe.experiments.trial import Part
 from projpipe.metric import ACCURACY
+from projpipe.settings import CONFIG_LOADER_ARGS
 
-BASE = Path(__file__).parents[2] / "conf/base/parameters_train_projector.yml"
+CONF = Path(__file__).parents[2] / "conf"
 TASKS = pd.DataFrame(
     {
         "task_id": [4, 5, 9],
@@ -34,7 +35,7 @@ COSTS = {
 
 
 def part(table: str, name: str, method: str, seed: int, steps: int) -> Part:
-    settings = yaml.safe_load(BASE.read_text())["train_projector"]
+    settings = EnvironmentConfigLoader(CONF, **CONFIG_LOADER_ARGS)["parameters"]["train_projector"]
     settings["optimisation"]["steps"] = steps
     return Part(table, name, method, TrainProjectorConfig(**settings | {"seeds": (seed,)}), 0.01, controls=False)
 

@@ -10,10 +10,10 @@ import torch
 from pydantic import ValidationError
 
 import projpipe.experiments.trial as part_module
-from projpipe.config import CompareMethodsConfig
+from projpipe.config import Comparison
 from projpipe.errors import InputError
-from projpipe.experiments.comparison import run_comparison
-from projpipe.experiments.plan import check_parts, check_sampled, plan, steps_done
+from projpipe.experiments.comparison import run_comparison, steps_done
+from projpipe.experiments.plan import check_parts, check_sampled, plan
 from projpipe.experiments.trial import Part, pruned_shape, train_part
 from projpipe.methods.pruning import prune_for_task
 from projpipe.methods.task_model import TaskModel
@@ -28,10 +28,8 @@ JUDGED = [*((task, "new_combination, random") for task in SAMPLED), ([7, 8], "ne
 CPU = torch.device("cpu")
 
 
-def compared(*methods: dict[str, Any], **table: Any) -> CompareMethodsConfig:
-    return CompareMethodsConfig(
-        sampled_tasks=2, tables=[{"name": "small", "seeds": [0, 1], **table, "methods": list(methods)}]
-    )
+def compared(*methods: dict[str, Any], **table: Any) -> Comparison:
+    return Comparison(sampled_tasks=2, tables=[{"name": "small", "seeds": [0, 1], **table, "methods": list(methods)}])
 
 
 def test_a_plan_has_a_part_a_method_and_seed_with_the_tables_and_its_own_changes(settings: Any) -> None:
@@ -74,7 +72,7 @@ def test_a_plan_has_a_part_a_method_and_seed_with_the_tables_and_its_own_changes
 def test_what_cannot_be_is_refused_with_its_place(
     methods: list[dict[str, Any]], table: dict[str, Any], message: str, settings: Any
 ) -> None:
-    with pytest.raises(InputError, match=rf"compare_methods\.tables \('small'\).*{message}"):
+    with pytest.raises(InputError, match=rf"compare_methods\.comparisons, table 'small'.*{message}"):
         plan(compared(*methods, **table), settings())
 
 
@@ -99,25 +97,27 @@ def test_what_a_table_cannot_change_is_refused(table: dict[str, Any], message: s
 
 
 def test_a_table_that_goes_by_the_teachers_name_is_refused(settings: Any) -> None:
-    with pytest.raises(InputError, match=r"compare_methods\.tables: 'teacher' is what the teacher itself goes by"):
+    with pytest.raises(
+        InputError, match=r"compare_methods\.comparisons, tables: 'teacher' is what the teacher itself goes by"
+    ):
         plan(compared({"method": "projected"}, name="teacher"), settings())
 
 
 def test_tables_of_one_name_are_refused(settings: Any) -> None:
     config = compared({"method": "projected"})
     twice = config.model_copy(update={"tables": config.tables * 2})
-    with pytest.raises(InputError, match=r"compare_methods\.tables: 'small' stands there twice"):
+    with pytest.raises(InputError, match=r"compare_methods\.comparisons, tables: 'small' stands there twice"):
         plan(twice, settings())
 
 
 def test_parts_that_do_not_fit_the_teacher_are_refused_with_their_place(run_inputs: RunInputs, settings: Any) -> None:
-    teacher, place = run_inputs.source.spec, r"compare_methods\.tables \('small'\)\.methods "
+    teacher, place = run_inputs.source.spec, r"compare_methods\.comparisons, table 'small', row "
     wide = plan(compared({"method": "projected"}, changes={"student": {"embed_dim": 48}}), settings())
-    with pytest.raises(InputError, match=place + r"\('projected'\): 48 wide.*make it smaller"):
+    with pytest.raises(InputError, match=place + r"'projected': 48 wide.*make it smaller"):
         check_parts(wide, teacher, Classification)
     per_task = plan(compared({"method": "static"}, {"method": "distilled", "learning_rate": 0.1}), settings())
     check_parts(per_task, teacher, Classification)
-    with pytest.raises(InputError, match=place + r"\('distilled'\): .* not there for image_modeling; leave it out"):
+    with pytest.raises(InputError, match=place + r"'distilled': .* not there for image_modeling; leave it out"):
         check_parts(per_task, teacher, ImageModeling)
 
 
@@ -242,7 +242,7 @@ def test_a_student_smaller_than_pruning_can_make_the_teacher_is_refused_before_w
 ) -> None:
     student = {"embed_dim": 2, "depth": 1, "num_heads": 1}
     parts = plan(compared({"method": "pruned", "learning_rate": 0.1}, changes={"student": student}), settings())
-    with pytest.raises(InputError, match=r"tables \('small'\)\.methods \('pruned'\): params: .*at least"):
+    with pytest.raises(InputError, match=r"table 'small', row 'pruned': params: .*at least"):
         run_comparison(parts, run_inputs, JUDGED, SAMPLED, tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -251,14 +251,16 @@ def test_a_part_that_fails_is_named_when_the_others_have_ended(
     run_inputs: RunInputs, tmp_path: Path, settings: Any
 ) -> None:
     parts = plan(compared({"method": "static", "learning_rate": 1e30}, {"method": "universal"}, seeds=[0]), settings())
-    with pytest.raises(InputError, match=r"^compare_methods\..* \('static'\), seed 0: the loss is"):
+    with pytest.raises(InputError, match=r"^compare_methods\..* row 'static', seed 0: the loss is"):
         run_comparison(parts, run_inputs, JUDGED, SAMPLED, tmp_path)
     assert [path.name for path in tmp_path.rglob("*.json") if path.name != "inputs.json"] == [parts[1].file()]
 
 
 def test_a_comparison_of_models_per_task_alone_is_refused(run_inputs: RunInputs, settings: Any) -> None:
     alone = [{"method": method, "learning_rate": 0.1} for method in ("scratch", "distilled")]
-    with pytest.raises(InputError, match=r"compare_methods\.tables: every row trains a model for each task; add one"):
+    with pytest.raises(
+        InputError, match=r"compare_methods\.comparisons: every row trains a model for each task; add one"
+    ):
         check_parts(plan(compared(*alone), settings()), run_inputs.source.spec, Classification)
 
 

@@ -181,9 +181,9 @@ def test_what_no_decoder_can_be_is_refused(changes: dict[str, object], message: 
         make_objective(config(**changes), np.zeros((3, 4, 4, 1), np.uint8), np.arange(3), CARD)
 
 
-def test_arguments_that_are_null_are_left_out() -> None:
-    asked = config(arguments={"patch_size": None, "depth": 2})
+def test_the_tokens_decide_on_patches_and_channels() -> None:
+    asked = config(arguments={"depth": 2})
     objective = make_objective(asked, np.zeros((3, 4, 4, 1), np.uint8), np.arange(3), CARD)
     made = objective.teacher_arguments(asked, CARD)
-    assert made["arguments"]["patch_size"] == 1
+    assert (made["arguments"]["patch_size"], made["arguments"]["depth"]) == (1, 2)
     assert made["in_chans"] == 5 + 1 + 2

@@ -7,27 +7,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from PIL import Image
 from pydantic import ValidationError
 
 from projpipe.config import SplitTasksConfig
+from projpipe.config_loader import EnvironmentConfigLoader
 from projpipe.errors import InputError
 from projpipe.pipelines.split_tasks import create_pipeline
 from projpipe.schemas import IMAGE_INDEX, TASKS
+from projpipe.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[2] / "conf"
 
 
 def parameters(environment: str, **changes: Any) -> SplitTasksConfig:
-    """The parameters of an environment, over those of base as Kedro merges them."""
-    merged: dict[str, Any] = {}
-    for folder in ("base", environment):
-        text = (CONF / folder / "parameters_split_tasks.yml").read_text()
-        merged |= yaml.safe_load(text)["split_tasks"]
-    return SplitTasksConfig(**{**merged, **changes})
+    """The parameters of an environment, with changes."""
+    stated = EnvironmentConfigLoader(CONF, env=environment, **CONFIG_LOADER_ARGS)["parameters"]["split_tasks"]
+    return SplitTasksConfig(**{**stated, **changes})
 
 
 def run(config: SplitTasksConfig) -> dict[str, Any]:
@@ -68,7 +66,7 @@ def counts(tasks: pd.DataFrame) -> dict[str, int]:
 
 
 def test_digits_give_what_their_parameter_file_promises() -> None:
-    outputs = run(parameters("base"))
+    outputs = run(parameters("digits"))
     check(outputs)
     assert len(outputs["images"]) == 1797
     assert len(outputs["dataset_card"]["held_out_classes"]) == 3
@@ -125,7 +123,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not() -> None:
 def test_nothing_is_written_when_there_are_not_enough_tasks() -> None:
     tasks = [{"strategy": "random", "classes_per_task": [2, 2], "counts": {"train": 50, "validation": 1}}]
     saved = DataCatalog({name: MemoryDataset() for name in ("images", "index", "tasks", "dataset_card")})
-    saved["params:split_tasks"] = MemoryDataset(parameters("base", tasks=tasks), copy_mode="assign")
+    saved["params:split_tasks"] = MemoryDataset(parameters("digits", tasks=tasks), copy_mode="assign")
     with pytest.raises(InputError, match="asks for 0 new_combination . 1 validation . 50 train tasks, but only 21"):
         SequentialRunner().run(create_pipeline(), saved)
     assert not any(saved[name].exists() for name in ("images", "index", "tasks", "dataset_card"))
@@ -144,4 +142,4 @@ def test_nothing_is_written_when_there_are_not_enough_tasks() -> None:
 )
 def test_parameters_out_of_range_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        parameters("base", **changes)
+        parameters("digits", **changes)

@@ -65,7 +65,7 @@ def main() -> None:
     """Small Vision Transformers for any task, in one shot, out of a trained projector.
 
     \b
-    projpipe generate data/06_models/projector --classes 3,5,7 --out model
+    projpipe generate data/digits/06_models/projector --classes 3,5,7 --out model
     projpipe predict model image.png
     """
 

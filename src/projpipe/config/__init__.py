@@ -1,10 +1,17 @@
-"""Typed parameters: what every `conf/*/parameters_<pipeline>.yml` may hold.
+"""Typed parameters: what every `conf/*/parameters.yml` may hold.
 
-Each pipeline has a module here. Unknown keys and values out of range are refused before any node runs.
+Each pipeline has a section there and a module here. Unknown keys and values out of range are refused before any node
+runs.
 """
 
 from projpipe.config.base import Config, Precision
-from projpipe.config.compare_methods import ComparedMethod, CompareMethodsConfig, ComparisonTable
+from projpipe.config.compare_methods import (
+    DEFAULT_COMPARISON,
+    ComparedMethod,
+    CompareMethodsConfig,
+    Comparison,
+    ComparisonTable,
+)
 from projpipe.config.evaluate import EvaluateConfig, LatencyConfig
 from projpipe.config.extract_teacher import (
     Augmentation,
@@ -40,10 +47,12 @@ from projpipe.config.train_projector import (
 )
 
 __all__ = [
+    "DEFAULT_COMPARISON",
     "Augmentation",
     "ClassificationConfig",
     "CompareMethodsConfig",
     "ComparedMethod",
+    "Comparison",
     "ComparisonTable",
     "ConditioningConfig",
     "Config",

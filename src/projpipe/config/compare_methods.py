@@ -1,10 +1,13 @@
 """Parameters of the pipeline `compare_methods`."""
 
+import difflib
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
 from projpipe.config.base import Config, Seeds
+
+DEFAULT_COMPARISON = "main"
 
 
 def _without_seeds(changes: dict[str, Any]) -> dict[str, Any]:
@@ -42,8 +45,8 @@ class ComparisonTable(Config):
     methods: Annotated[tuple[ComparedMethod, ...], Field(min_length=1)]
 
 
-class CompareMethodsConfig(Config):
-    """Parameters of the pipeline `compare_methods`. What the tables do not change is as in `train_projector`.
+class Comparison(Config):
+    """Tables that are made together, on one page. What they do not change is as in `train_projector`.
 
     Methods that train a model per task (`scratch`, `distilled`, `pruned`) are trained and judged on the first
     `sampled_tasks` held-out tasks: combinations of known classes come before new classes.
@@ -51,3 +54,25 @@ class CompareMethodsConfig(Config):
 
     sampled_tasks: PositiveInt
     tables: Annotated[tuple[ComparisonTable, ...], Field(min_length=1)]
+
+
+class CompareMethodsConfig(Config):
+    """Parameters of the pipeline `compare_methods`: the comparisons there are, and the name of the one to make."""
+
+    comparisons: dict[str, Comparison]
+    comparison: str = Field(default=DEFAULT_COMPARISON, validate_default=True)
+
+    @field_validator("comparison")
+    @classmethod
+    def _is_there(cls, name: str, others: ValidationInfo) -> str:
+        known = others.data.get("comparisons", {name: None})  # where these are wrong, that is said
+        if name in known:
+            return name
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"there is no such comparison; {hint}There are: {', '.join(known) or 'none'}")
+
+    @property
+    def chosen(self) -> Comparison:
+        """The comparison to make."""
+        return self.comparisons[self.comparison]

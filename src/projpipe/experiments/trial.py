@@ -55,7 +55,7 @@ class Part:
     @property
     def place(self) -> str:
         """Where it stands among the parameters, for errors."""
-        return f"compare_methods.tables ({self.table!r}).methods ({self.name!r})"
+        return f"compare_methods.comparisons, table {self.table!r}, row {self.name!r}"
 
     def file(self) -> str:
         """Names the file of its outcome by all that decides it, besides what was staged."""

@@ -113,7 +113,7 @@ class ImageModeling:
             )
         if config.normalisation is not None:
             raise InputError("extract_teacher.normalisation: images become tokens in image_modeling; leave it out")
-        if given := [name for name in OWN_ARGUMENTS if config.arguments.get(name) is not None]:
+        if given := [name for name in OWN_ARGUMENTS if name in config.arguments]:
             raise InputError(
                 f"extract_teacher.arguments.{given[0]}: the tokens decide this in image_modeling; leave it out"
             )
@@ -163,13 +163,13 @@ class ImageModeling:
         assert config.objective.name == "image_modeling"
         tokens = config.objective.tokens
         symbols = tokens.codebook if tokens.kind == "patches" else tokens.levels
-        arguments = {**_given(config), **AS_A_DECODER, "img_size": 8}
+        arguments = {**config.arguments, **AS_A_DECODER, "img_size": 8}
         return {"arguments": arguments, "in_chans": symbols + 1, "num_classes": symbols}
 
     def teacher_arguments(self, config: ExtractTeacherConfig, card: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments of `create_vit`: a channel for each symbol, one for the start and one for each class."""
         return {
-            "arguments": {**_given(config), **AS_A_DECODER, "img_size": list(self.tokens.grid)},
+            "arguments": {**config.arguments, **AS_A_DECODER, "img_size": list(self.tokens.grid)},
             "in_chans": self.tokens.symbols + 1 + len(card["classes"]),
             "num_classes": self.tokens.symbols,
         }
@@ -270,8 +270,3 @@ class ImageModeling:
     def _classes(self, model: Any) -> int:
         """How many classes a model can be told: none of a student's."""
         return model.in_chans - self.tokens.symbols - 1
-
-
-def _given(config: ExtractTeacherConfig) -> dict[str, Any]:
-    """The config's arguments, but for those that are null because another environment has them."""
-    return {name: value for name, value in config.arguments.items() if value is not None}

@@ -71,7 +71,7 @@ class Projector:
 
         Example:
             >>> from projpipe import load_projector
-            >>> projector = load_projector("data/06_models/projector")  # doctest: +SKIP
+            >>> projector = load_projector("data/digits/06_models/projector")  # doctest: +SKIP
             >>> student = projector.generate(classes=["3", "5", "8"])  # doctest: +SKIP
         """
         return self.student(classes, support_images).to_timm()

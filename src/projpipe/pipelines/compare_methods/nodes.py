@@ -36,7 +36,7 @@ def plan_parts(
     compare_methods: CompareMethodsConfig, train_projector: TrainProjectorConfig, run_inputs: RunInputs
 ) -> Parts:
     """What there is to train, refused where it does not fit the teacher."""
-    parts = plan(compare_methods, train_projector)
+    parts = plan(compare_methods.chosen, train_projector)
     check_parts(parts, run_inputs.source.spec, run_inputs.objective)
     return parts
 
@@ -45,7 +45,7 @@ def train_and_judge(
     parts: Parts, run_inputs: RunInputs, tasks: pd.DataFrame, compare_methods: CompareMethodsConfig, run_store: Path
 ) -> Outcomes:
     """Train and judge every method of every table with every seed; what is finished already is read."""
-    held_out, count = held_out_tasks(tasks), compare_methods.sampled_tasks
+    held_out, count = held_out_tasks(tasks), compare_methods.chosen.sampled_tasks
     check_sampled(count, len(held_out))
     judged = list(zip(class_ids_of(held_out), sorts_of(held_out), strict=True))
     return run_comparison(parts, run_inputs, judged, [task for task, _ in judged[:count]], run_store)
@@ -64,7 +64,7 @@ def tabulate(
     labels = class_of_image(index)[teacher_logits["test_image_ids"]]
     class_scores = teacher_logits["test_class_scores"]
     teacher = masked_scores(objective_from_json(objective), class_scores, labels, held_out_tasks(tasks))
-    results = comparison_results(parts, outcomes, teacher, compare_methods.sampled_tasks)
+    results = comparison_results(parts, outcomes, teacher, compare_methods.chosen.sampled_tasks)
     return results, comparison_history(parts, outcomes)
 
 
@@ -97,7 +97,7 @@ def summarise(
         "objective": learned.name,
         "metric": learned.metric.name,
         "teacher": costs["teacher"],
-        "sampled_tasks": compare_methods.sampled_tasks,
+        "sampled_tasks": compare_methods.chosen.sampled_tasks,
         "tables": comparison_summary(
             parts, outcomes, results, by_table, learned.metric, evaluate.bootstrap_samples, evaluate.seed
         ),

@@ -1,0 +1,69 @@
+"""Configuration as Kedro loads it, and the names of folders of data: the environment's and the comparison's."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kedro.config import OmegaConfigLoader
+
+from projpipe.config import DEFAULT_COMPARISON
+from projpipe.errors import InputError
+
+
+class EnvironmentConfigLoader(OmegaConfigLoader):
+    """Kedro's loader, see `settings.py`, for environments that each keep their data in a folder of their own name.
+
+    So a copy of an environment never writes over the data of the one that it was copied from.
+
+    Raises:
+        InputError: there is no such environment, or it is the one that all share.
+    """
+
+    def __init__(
+        self,
+        conf_source: str | Path,
+        env: str | None = None,
+        runtime_params: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(conf_source, env, runtime_params, **kwargs)
+        self.environment = self.env or self.default_run_env
+        known = sorted({path.parent.name for path in Path(conf_source).glob("*/parameters*")} - {self.base_env})
+        if known and self.environment not in known:
+            near = difflib.get_close_matches(self.environment, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise InputError(f"--env: {self.environment!r} is not an environment; {hint}")
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """As Kedro's; the catalog finds `${globals:environment}` and `${globals:comparison}`."""
+        if key == "catalog":
+            names = {"environment": self.environment, "comparison": _comparison(self["parameters"])}
+            self["globals"] = {**self["globals"], **names}
+        return super().__getitem__(key)
+
+    def origin(self, place: Sequence[int | str]) -> str:
+        """Where a parameter is stated: --params, or a file; where none states it, the file of the environment."""
+        if _states(self.runtime_params, place):
+            return "--params"
+        conf = Path(self.conf_source)
+        folders = (conf / self.environment, conf / self.base_env)
+        files = [path for folder in folders for path in sorted(folder.glob("parameters*.yml"))]
+        stating = (path for path in files if _states(yaml.safe_load(path.read_text()), place))
+        return str(next(stating, files[0]).relative_to(conf.parent))
+
+
+def _states(given: Any, place: Sequence[int | str]) -> bool:
+    for key in place:
+        try:
+            given = given[key]
+        except (LookupError, TypeError):
+            return False
+    return True
+
+
+def _comparison(parameters: dict[str, Any]) -> str:
+    """The comparison that parameters ask for, in a file or with --params; what is wrong with them is said later."""
+    stated = parameters.get("compare_methods")
+    return stated.get("comparison", DEFAULT_COMPARISON) if isinstance(stated, dict) else DEFAULT_COMPARISON
