@@ -1,14 +1,16 @@
-"""dvc.yaml says the same as the Kedro pipelines: what each stage runs, reads and writes."""
+"""The files dvc.yaml say the same as the Kedro pipelines: what each stage runs, reads and writes."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grimp
 import pytest
+import yaml
 from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
@@ -18,9 +20,12 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog, MemoryDataset
 
 from projpipe.datasets import FolderDataset
-from projpipe.pipeline_registry import ORDER
+from projpipe.pipeline_registry import ORDER, WHOLE
+from projpipe.settings import CONFIG_LOADER_ARGS
 
 ROOT = Path(__file__).parents[1]
+DIGITS = CONFIG_LOADER_ARGS["default_run_env"]
+PARAMETERS = ("conf/base/parameters.yml", f"conf/{DIGITS}/parameters.yml")
 # What reads and writes every stage's files, besides the modules that its nodes import.
 SHELL = {"projpipe.datasets", "projpipe.images.stored", "projpipe.schemas", "projpipe.atomic"}
 each_stage = pytest.mark.parametrize("name", ORDER)
@@ -35,7 +40,7 @@ def stages() -> Iterator[dict[str, PipelineStage]]:
 @pytest.fixture(scope="module")
 def catalog() -> DataCatalog:
     bootstrap_project(ROOT)
-    with KedroSession.create(ROOT, env="base") as session:
+    with KedroSession.create(ROOT) as session:
         return session.load_context().catalog
 
 
@@ -50,13 +55,16 @@ def files(names: set[str], catalog: DataCatalog) -> set[str]:
     return {dataset.filepath.relative_to(ROOT).as_posix() for dataset in kept}
 
 
-def test_there_is_a_stage_for_each_pipeline(stages: dict[str, PipelineStage]) -> None:
-    assert tuple(stages) == ORDER
+def test_there_is_a_stage_for_each_pipeline_of_a_plain_run_and_one_elsewhere_for_the_comparison(
+    stages: dict[str, PipelineStage],
+) -> None:
+    files = {name: Path(stage.path).relative_to(ROOT).as_posix() for name, stage in stages.items()}
+    assert files == {**dict.fromkeys(WHOLE, "dvc.yaml"), "compare_methods": "comparison/dvc.yaml"}
 
 
 @each_stage
-def test_a_stage_runs_its_pipeline_without_local_overrides(name: str, stages: dict[str, PipelineStage]) -> None:
-    assert stages[name].cmd == f"kedro run --env base --pipelines {name}"
+def test_a_stage_runs_its_pipeline_in_the_default_environment(name: str, stages: dict[str, PipelineStage]) -> None:
+    assert stages[name].cmd == f"kedro run --env {DIGITS} --pipelines {name}"
 
 
 @each_stage
@@ -80,32 +88,33 @@ def test_a_stage_depends_on_the_parameters_that_its_pipeline_reads(name: str, st
         (dep.def_path, key) for dep in stages[name].deps if isinstance(dep, ParamsDependency) for key in dep.params
     }
     read = {key.removeprefix("params:") for key in pipelines[name].inputs() if key.startswith("param")}
-    assert stated == {(f"conf/base/parameters_{key}.yml", key) for key in read}
+    files = {file: yaml.safe_load((ROOT / file).read_text()) for file in PARAMETERS}
+    assert stated == {(file, key) for file, given in files.items() for key in read & given.keys()}
 
 
 @each_stage
-def test_a_stage_depends_on_the_code_that_its_pipeline_imports_and_on_no_other(
+def test_a_stage_depends_on_the_rooms_of_code_that_its_pipeline_imports_and_on_no_others(
     name: str, stages: dict[str, PipelineStage]
 ) -> None:
     graph = grimp.build_graph("projpipe", exclude_type_checking_imports=True)
     own = {f"projpipe.pipelines.{name}"} | graph.find_descendants(f"projpipe.pipelines.{name}")
     imported = own.union(SHELL, *(graph.find_upstream_modules(module) for module in own)) - {"projpipe"}
-    sources = {_source(module) for module in imported}
-    stated = {Path(path) for path in dependencies(stages[name]) if path.startswith("src/")}
+    rooms = {_room(module) for module in imported}
+    stated = {path for path in dependencies(stages[name]) if path.startswith("src/")}
+    assert sorted(rooms - stated) == [], "imported, and not stated"
+    assert sorted(stated - rooms) == [], "stated, and not imported"
 
-    assert not {path for path in sources if not any(path.is_relative_to(dep) for dep in stated)}, "not stated"
-    assert not {dep for dep in stated if not any(path.is_relative_to(dep) for path in sources)}, "not imported"
 
-
-def _source(module: str) -> Path:
-    path = Path("src", *module.split("."))
-    return path / "__init__.py" if (ROOT / path).is_dir() else path.with_suffix(".py")
+def _room(module: str) -> str:
+    """What a stage states for a module: its room, or the file of one that lies on the ground floor."""
+    levels = module.split(".")
+    path = Path("src", *levels[: 3 if levels[1] == "pipelines" else 2])
+    return (path if (ROOT / path).is_dir() else path.with_suffix(".py")).as_posix()
 
 
 @each_stage
-def test_a_stage_depends_on_the_catalog_and_on_where_data_is_kept(name: str, stages: dict[str, PipelineStage]) -> None:
-    configuration = {path for path in dependencies(stages[name]) if path.startswith("conf/")}
-    assert configuration == {"conf/base/catalog.yml", "conf/base/globals.yml"}
+def test_a_stage_depends_on_the_catalog(name: str, stages: dict[str, PipelineStage]) -> None:
+    assert {path for path in dependencies(stages[name]) if path.startswith("conf/")} == {"conf/base/catalog.yml"}
 
 
 def test_figures_of_time_stay_out_of_the_cache(stages: dict[str, PipelineStage]) -> None:
@@ -119,30 +128,50 @@ def test_metrics_and_a_plot_are_declared(stages: dict[str, PipelineStage]) -> No
     assert [name for name, out in outs.items() if out.plot] == ["learning_curves_table.json"]
 
 
-def test_what_is_up_to_date_is_not_made_again(tmp_path: Path) -> None:
-    for name in ("conf", "src"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "local"))
+@pytest.fixture
+def dvc(tmp_path: Path) -> Callable[..., str]:
+    """Runs DVC on a copy of the project, which lies in `tmp_path`."""
+    for name in ("conf", "src", "comparison"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", ".telemetry", ".dvcignore", "dvc.yaml"):
         shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "conf/local").mkdir()
 
-    def dvc(*arguments: str) -> str:
+    def run(*arguments: str) -> str:
         tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         command = [sys.executable, "-m", "dvc", *arguments]
         return subprocess.run(
             command, cwd=tmp_path, env={**os.environ, "PATH": tools}, capture_output=True, text=True, check=True
         ).stdout
 
-    dvc("init", "--no-scm")
-    dvc("config", "core.analytics", "false")
+    run("init", "--no-scm")
+    run("config", "core.analytics", "false")
+    return run
+
+
+def test_what_is_up_to_date_is_not_made_again(dvc: Callable[..., str], tmp_path: Path) -> None:
     assert "Running stage 'split_tasks'" in dvc("repro", "split_tasks")
-    assert (tmp_path / "data/03_primary/tasks.parquet").exists()
+    assert (tmp_path / "data/digits/03_primary/tasks.parquet").exists()
 
     cache = tmp_path / "src/projpipe/tasks/__pycache__"
     cache.mkdir(exist_ok=True)
     (cache / "task.cpython-311.pyc").write_bytes(b"compiled")
     assert "Stage 'split_tasks' didn't change, skipping" in dvc("repro", "split_tasks")
 
-    parameters = tmp_path / "conf/base/parameters_split_tasks.yml"
-    parameters.write_text(parameters.read_text().replace("seed: 0", "seed: 1"))
-    assert "modified:           split_tasks" in dvc("status", "split_tasks")
+    for file, changed in (("base", "seed: 0"), ("digits", "count: 3")):
+        parameters = tmp_path / f"conf/{file}/parameters.yml"
+        text = parameters.read_text()
+        parameters.write_text(text.replace(changed, f"{changed}1", 1))
+        assert "modified:           split_tasks" in dvc("status", "split_tasks")
+        parameters.write_text(text)
+
+
+def test_the_comparison_is_made_where_it_is_asked_for(
+    dvc: Callable[..., str], stages: dict[str, PipelineStage], tmp_path: Path
+) -> None:
+    for out in (out for stage in stages.values() for out in stage.outs):  # without which --dry stops at the first stage
+        path = tmp_path / out.def_path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert re.findall(r"--pipelines (\w+)", dvc("repro", "--dry")) == list(WHOLE)
+    asked = re.findall(r"--pipelines (\w+)", dvc("repro", "--dry", "comparison/dvc.yaml"))
+    assert asked == ["split_tasks", "extract_teacher", "compare_methods"]
