@@ -1,16 +1,15 @@
 # make run: everything from nothing to the report. make run-modeling: the same for models that draw images. make test: the
-# tests. make compare-omniglot, compare-omniglot-5x, compare-fashion-mnist: the comparisons of classifiers in docs/results,
-# whose finished parts are not trained again. All install what they need into .venv first.
+# tests. make check: style, types and which module may import which. make compare-omniglot: the comparisons of docs/results
+# on Omniglot, whose finished parts are not trained again. All install what they need into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 export RAY_USAGE_STATS_ENABLED = 0
 
 # The last file that a teacher's pipeline writes.
-teacher = data/$(1)/04_feature/source_statistics.safetensors
-COMPARE = $(BIN)/kedro run --pipelines compare_methods --env
+OMNIGLOT_TEACHER := data/omniglot/04_feature/source_statistics.safetensors
 
-.PHONY: run run-modeling test compare-omniglot compare-omniglot-5x compare-fashion-mnist lint viz lock install clean
+.PHONY: run run-modeling test check compare-omniglot viz lock install clean
 
 run: $(INSTALLED)
 	$(BIN)/kedro run
@@ -21,25 +20,18 @@ run-modeling: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/pytest
 
-compare-omniglot: $(call teacher,omniglot)
-	$(COMPARE) omniglot
-	$(COMPARE) omniglot_per_task
-
-compare-omniglot-5x: $(call teacher,omniglot)
-	$(COMPARE) omniglot_5x
-	$(COMPARE) omniglot_large
-
-compare-fashion-mnist: $(call teacher,fashion_mnist)
-	$(COMPARE) fashion_mnist
-
-$(call teacher,%): | $(INSTALLED)
-	$(BIN)/kedro run --env $* --pipelines split_tasks,extract_teacher
-
-lint: $(INSTALLED)
+check: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+compare-omniglot: $(OMNIGLOT_TEACHER)
+	for name in main long large per_task ablation; do $(BIN)/kedro run --env omniglot --pipelines compare_methods \
+	  --params compare_methods.comparison=$$name || exit; done
+
+$(OMNIGLOT_TEACHER): | $(INSTALLED)
+	$(BIN)/kedro run --env omniglot --pipelines split_tasks,extract_teacher
 
 viz: $(INSTALLED)
 	$(BIN)/kedro viz run
