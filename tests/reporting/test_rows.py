@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from projpipe.experiments.trial import PER_TASK
+from projpipe.methods.registry import METHODS
 from projpipe.reporting.looks import title_of
 from projpipe.reporting.rows import compared_with_reference, judged_on_sample, row_name
 
@@ -36,7 +36,9 @@ def test_names_that_hold_a_hyphen_are_found_again(table: Any) -> None:
 
 
 def test_models_per_task_are_judged_on_the_sample_and_so_is_the_pruned_teacher(table: Any) -> None:
-    assert {table["methods"][name]["method"] for name in ("distilled", "5x")} < set(PER_TASK)
+    assert {table["methods"][name]["method"] for name in ("distilled", "5x")} < set(
+        (name for name, method in METHODS.items() if method.per_task)
+    )
     judged = [
         name for name in (*table["methods"], "teacher", "shuffled", "pruned_only") if judged_on_sample(name, table)
     ]

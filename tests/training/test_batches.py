@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from projpipe.training.batches import draw_batch, pad_tasks
+from projpipe.training.batches import TrainingData, draw_batch, pad_tasks
 from projpipe.training.run_inputs import RunInputs, load_staged
-from projpipe.training.trainer import TrainingData
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import torch
 from torch.utils.data import Dataset
 
 from projpipe.errors import InputError
-from projpipe.training.batches import Batch, StepBatches, draw_batch
+from projpipe.objectives.batch import Batch
+from projpipe.training.batches import StepBatches, TrainingData, draw_batch
 from projpipe.training.prefetch import read_ahead
 from projpipe.training.run_inputs import RunInputs, load_staged
-from projpipe.training.trainer import TrainingData
 
 
 @pytest.fixture
