@@ -36,9 +36,9 @@ def test_names_that_hold_a_hyphen_are_found_again(table: Any) -> None:
 
 
 def test_models_per_task_are_judged_on_the_sample_and_so_is_the_pruned_teacher(table: Any) -> None:
-    assert {table["methods"][name]["method"] for name in ("distilled", "5x")} < set(
-        (name for name, method in METHODS.items() if method.per_task)
-    )
+    assert {table["methods"][name]["method"] for name in ("distilled", "5x")} < {
+        name for name, method in METHODS.items() if method.per_task
+    }
     judged = [
         name for name in (*table["methods"], "teacher", "shuffled", "pruned_only") if judged_on_sample(name, table)
     ]
