@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import timm
@@ -23,6 +24,10 @@ from projpipe.training.run_inputs import RunInputs
 from projpipe.transformer.canonical import Weights, canonical_weights
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.timm_folder import VitArguments, create_vit
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("projpipe", deadline=None)
+hypothesis.settings.load_profile("projpipe")
 
 
 def make_teacher(**arguments: object) -> VisionTransformer:

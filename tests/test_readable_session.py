@@ -44,7 +44,7 @@ def test_every_wrong_parameter_is_named_on_a_line_of_its_own(project: Path) -> N
 
 
 def test_one_wrong_entry_of_a_list_is_one_line(project: Path) -> None:
-    tables = [{"name": "small", "seeds": [0, 0], "methods": [{"method": "projekted", "learning_rate": math.inf}]}]
+    tables = [{"name": "small", "seeds": [0, 0], "methods": [{"method": 7, "learning_rate": math.inf}]}]
     comparisons = {"main": {"sampled_tasks": 2, "tables": tables}}
     lines = refused(project, "compare_methods", compare_methods={"comparisons": comparisons}).splitlines()
     place = "--params: compare_methods.comparisons.main.tables.0"
