@@ -217,7 +217,7 @@ def test_training_draws_no_number_from_torchs_own_generator(
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_a_damaged_checkpoint_is_named_with_the_mend(
+def test_a_damaged_checkpoint_is_named_with_the_fix(
     start: VisionTransformer, data: TeacherData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:

@@ -34,8 +34,8 @@ def sample(model: Path, out: Path, count: int, seed: int, temperature: float, to
     from projpipe.students.student import load_student
 
     if out.suffix and not _is_sheet(out):
-        mend = f"end it in .png, or leave {out.suffix} out for a folder"
-        raise InputError(f"--out: {out} names a file of another kind than is written; {mend}")
+        fix = f"end it in .png, or leave {out.suffix} out for a folder"
+        raise InputError(f"--out: {out} names a file of another kind than is written; {fix}")
     with output(out, force, _drawn, "is not what `projpipe sample` wrote", "place") as temporary:
         pictures = load_student(model).sample(count, seed, temperature, top_k)
         _write(pictures, temporary, sheet=_is_sheet(out))

@@ -120,8 +120,8 @@ def _parquet_rows(path: Path, known: Sequence[str]) -> Iterator[tuple[str, list[
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
-        mend = "`pip install pyarrow`, or give a CSV file"
-        raise InputError(f"--tasks: {path}: reading Parquet takes pyarrow; {mend}") from error
+        fix = "`pip install pyarrow`, or give a CSV file"
+        raise InputError(f"--tasks: {path}: reading Parquet takes pyarrow; {fix}") from error
     try:
         table = parquet.read_table(path)
     except (ArrowException, OSError) as error:

@@ -216,14 +216,14 @@ def load_projector(folder: Path | str) -> Projector:
             other one.
     """
     folder = Path(folder)
-    mend = "train it again with `kedro run --pipelines train_projector`, or fetch it again"
-    manifest = open_sealed(folder, KIND, [TENSORS], mend)
+    fix = "train it again with `kedro run --pipelines train_projector`, or fetch it again"
+    manifest = open_sealed(folder, KIND, [TENSORS], fix)
     try:
         return _assemble(manifest, load_file(folder / TENSORS))
     except KeyError as error:
-        raise InputError(f"{folder / MANIFEST} lacks {error}; {mend}") from error
+        raise InputError(f"{folder / MANIFEST} lacks {error}; {fix}") from error
     except (ArithmeticError, AttributeError, IndexError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
-        raise InputError(f"{folder / MANIFEST} does not describe {TENSORS}: {error}; {mend}") from error
+        raise InputError(f"{folder / MANIFEST} does not describe {TENSORS}: {error}; {fix}") from error
 
 
 def _assemble(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Projector:

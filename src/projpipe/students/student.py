@@ -138,12 +138,12 @@ def load_student(folder: Path | str) -> Student:
         InputError: the folder is no model of projpipe, or a file of it is missing, truncated or changed.
     """
     folder = Path(folder)
-    mend = "make it again with `projpipe generate`, or fetch it again"
-    manifest = open_sealed(folder, KIND, [CONFIG, WEIGHTS], mend)
+    fix = "make it again with `projpipe generate`, or fetch it again"
+    manifest = open_sealed(folder, KIND, [CONFIG, WEIGHTS], fix)
     try:
         spec = TransformerSpec.from_json(manifest["spec"])
         weights = from_timm_state(spec, load_file(folder / WEIGHTS))
         objective = objective_from_json(manifest["objective"])
         return Student(spec, weights, manifest["classes"], objective, manifest["provenance"])
     except (KeyError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
-        raise InputError(f"{folder / MANIFEST} does not describe {WEIGHTS}: {error}; {mend}") from error
+        raise InputError(f"{folder / MANIFEST} does not describe {WEIGHTS}: {error}; {fix}") from error

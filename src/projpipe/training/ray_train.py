@@ -141,7 +141,7 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
 
 
 def _worker(settings: dict[str, Any]) -> None:
-    """One Ray Train worker; what a person can mend is left in the run's folder, for the driver to say.
+    """One Ray Train worker; what a person can fix is left in the run's folder, for the driver to say.
 
     Ray starts workers anew whatever ended them: they are not to come to the same end again.
     """
