@@ -43,7 +43,7 @@ class OneBody(nn.Module):
     def parameter_groups(self) -> list[ParameterGroup]:
         return matrices_decay(self.named_parameters())
 
-    def forward(self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None) -> Weights:
+    def forward(self, classes: Tensor, mask: Tensor, keep_rows: Tensor | None = None) -> Weights:
         weights = {canonical_name(key): tensor[None] for key, tensor in self.weights.items()}
         rows = {name: weights[name][0][classes] for name in ("head.weight", "head.bias")}
         rows["head.bias"] = rows["head.bias"].masked_fill(~mask, -1e9)

@@ -89,23 +89,23 @@ def test_selected_weights_start_with_the_selected_classifier_for_new_classes_too
     spec = source.spec.student(12, 2, 2, 1.5)
     model = UniversalModel(source, spec, 8, seed=0, selected=True)
     expected = selected_start(source, spec)
-    for familiar in (None, torch.zeros(2, 3, dtype=torch.bool), MASK):
-        weights = model(TASKS, MASK, familiar)
+    for keep_rows in (None, torch.zeros(2, 3, dtype=torch.bool), MASK):
+        weights = model(TASKS, MASK, keep_rows)
         for name in ("head.weight", "head.bias"):
             torch.testing.assert_close(weights[name], expected[name][TASKS])
 
 
-def test_a_class_that_is_not_familiar_is_taken_for_a_new_one(source: Source) -> None:
+def test_class_row_dropout_takes_a_class_for_a_new_one(source: Source) -> None:
     model = make_model(source)
     new = model(TASKS, MASK)
     with torch.no_grad():
         for table in model.own.values():
             table += 1.0
-    familiar = torch.tensor([[True, False, True], [False, False, True]])
-    weights = model(TASKS, MASK, familiar)
+    keep_rows = torch.tensor([[True, False, True], [False, False, True]])
+    weights = model(TASKS, MASK, keep_rows)
     for name in ("head.weight", "head.bias"):
         added = weights[name] - new[name]
-        torch.testing.assert_close(added, familiar.view(2, 3, *(1,) * (added.ndim - 2)).expand_as(added).float())
+        torch.testing.assert_close(added, keep_rows.view(2, 3, *(1,) * (added.ndim - 2)).expand_as(added).float())
 
 
 def test_a_class_that_was_never_seen_has_a_classifier_row_and_learns_nothing_of_its_own(

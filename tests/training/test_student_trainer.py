@@ -26,7 +26,7 @@ def batch(teacher_logits: torch.Tensor, mask: list[list[bool]]) -> Batch:
         teacher_logits=teacher_logits,
         classes=torch.zeros(tasks, classes, dtype=torch.long),
         mask=torch.tensor(mask),
-        familiar=torch.tensor(mask),
+        keep_rows=torch.tensor(mask),
     )
 
 

@@ -101,12 +101,10 @@ def test_what_a_decoder_learned_for_its_classes_counts_by_their_share() -> None:
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 3)])
-@pytest.mark.parametrize("familiar", [None, torch.tensor([[True, False, True], [False, True, True]])])
-def test_a_class_that_is_taken_for_a_new_one_has_nothing_of_its_own(
-    shape: tuple[int, ...], familiar: Tensor | None
-) -> None:
+@pytest.mark.parametrize("keep_rows", [None, torch.tensor([[True, False, True], [False, True, True]])])
+def test_class_row_dropout_leaves_a_class_nothing_of_its_own(shape: tuple[int, ...], keep_rows: Tensor | None) -> None:
     table = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    rows = own_rows(table, CLASSES, familiar)
+    rows = own_rows(table, CLASSES, keep_rows)
     for task, place in torch.cartesian_prod(torch.arange(2), torch.arange(3)):
-        known = familiar is None or familiar[task, place]
-        assert torch.equal(rows[task, place], table[CLASSES[task, place]] * (1 if known else 0))
+        kept = keep_rows is None or keep_rows[task, place]
+        assert torch.equal(rows[task, place], table[CLASSES[task, place]] * (1 if kept else 0))

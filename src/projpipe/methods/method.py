@@ -22,10 +22,10 @@ class WeightGenerator(Protocol):
 
     spec: TransformerSpec
 
-    def __call__(self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None) -> Weights:
+    def __call__(self, classes: Tensor, mask: Tensor, keep_rows: Tensor | None = None) -> Weights:
         """Canonical weights with a leading axis `T` for tasks of class ids `[T, K]` with their mask `[T, K]`.
 
-        `familiar` `[T, K]` is False where a class is to be taken for one that no training task had; None for none.
+        `keep_rows` `[T, K]` is class-row dropout: False where what was learned for a class is left out; None keeps all.
         """
 
     def parameter_groups(self) -> list[ParameterGroup]:

@@ -43,10 +43,10 @@ class PerTaskModels(nn.Module):
         """All matrices decay."""
         return matrices_decay(self.named_parameters())
 
-    def forward(self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None) -> Weights:
+    def forward(self, classes: Tensor, mask: Tensor, keep_rows: Tensor | None = None) -> Weights:
         """The weights for `T` of the tasks, classes `[T, K]` with their `mask`; canonical, with a leading axis `T`.
 
-        `familiar` is there for the loop that trains all models; these know no other classes.
+        `keep_rows` is there for the loop that trains all models; class-row dropout means nothing to these.
 
         Raises:
             InputError: a task has no model here.

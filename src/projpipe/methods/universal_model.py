@@ -72,10 +72,10 @@ class UniversalModel(nn.Module):
         others = [(name, parameter) for name, parameter in self.named_parameters() if name not in of_encoder]
         return nothing_decays(self.encoder.parameters()) + matrices_decay(others)
 
-    def forward(self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None) -> Weights:
+    def forward(self, classes: Tensor, mask: Tensor, keep_rows: Tensor | None = None) -> Weights:
         """The weights for `T` tasks of classes `[T, K]`, `mask` `[T, K]`; canonical, with a leading axis `T`.
 
-        Classes whose `familiar` `[T, K]` is False are taken for new ones; None for none.
+        `keep_rows` `[T, K]` is class-row dropout: False where what was learned for a class is left out; None keeps all.
         """
         task = self.encoder(classes, mask)
         tasks, depth, width = len(task), self.spec.depth, self.spec.embed_dim
@@ -92,7 +92,7 @@ class UniversalModel(nn.Module):
             weights[f"{name}.bias"] = weights[f"{name}.bias"] + (plain @ shift[:, site, :, None]).squeeze(-1)
 
         mapped = self.class_rows(self.encoder.features[classes]) / width**0.5
-        own = {canonical_name(key): own_rows(table, classes, familiar) for key, table in self.own.items()}
+        own = {canonical_name(key): own_rows(table, classes, keep_rows) for key, table in self.own.items()}
         self.classes.place(weights, self.selected_rows[classes] + mapped, own, self.selected_bias[classes], mask)
         head = weights["head.weight"]
         weights["head.weight"] = head * (1 + gain[:, -1:])

@@ -104,13 +104,13 @@ class ProjectionOperator(nn.Module):
         return self.encoder(classes, mask)
 
     def forward(
-        self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None, embedding: Tensor | None = None
+        self, classes: Tensor, mask: Tensor, keep_rows: Tensor | None = None, embedding: Tensor | None = None
     ) -> Weights:
         """Project for `T` tasks.
 
         Args:
             classes: class ids of each task `[T, K]`, filled up with any id where `mask` `[T, K]` is False.
-            familiar: `[T, K]`, False where a class is to be taken for one that no training task had; None for none.
+            keep_rows: class-row dropout `[T, K]`: False where what was learned for a class is left out; None keeps all.
             embedding: `[T, D]`, to be taken for the embedding of the tasks; their own if None.
 
         Returns:
@@ -127,7 +127,7 @@ class ProjectionOperator(nn.Module):
             inner = inner_products(source, static_units(modules)) if self.products is None else self.products.inner
             factors = {name: factor(coefficients[name]) for name, factor in modules.items()}
             weights = project(source, factors, inner)
-        self._place_classes(weights, source, factors, classes, mask, familiar)
+        self._place_classes(weights, source, factors, classes, mask, keep_rows)
         for key, offset in self.free.items():
             if (name := canonical_name(key)) not in self.own_shapes:
                 weights[name] = weights[name] + offset
@@ -148,7 +148,7 @@ class ProjectionOperator(nn.Module):
         factors: dict[str, Tensor],
         classes: Tensor,
         mask: Tensor,
-        familiar: Tensor | None,
+        keep_rows: Tensor | None,
     ) -> None:
         """Add the head, and what belongs to the tasks' classes."""
         bias = source["head.bias"]
@@ -159,7 +159,7 @@ class ProjectionOperator(nn.Module):
             bias = bias[classes]
         projected = source[self.classes.table][classes] @ factors[self.classes.factor][:, 0].mT
         learned = {name: self.free[module_key(name)] for name in self.own_shapes if module_key(name) in self.free}
-        own = {name: own_rows(table, classes, familiar) for name, table in learned.items()}
+        own = {name: own_rows(table, classes, keep_rows) for name, table in learned.items()}
         self.classes.place(weights, projected, own, bias, mask)
 
     @torch.no_grad()

@@ -15,7 +15,7 @@ from projpipe.images.streamed import Images
 from projpipe.objectives import Objective
 from projpipe.objectives.batch import Batch
 
-FAMILIAR = 0.5  # share of a task's classes that keep what was learned for them alone
+CLASS_ROW_DROPOUT = 0.5  # how likely what was learned for a class alone is left out of a step
 
 
 class LabelledImages:
@@ -115,7 +115,7 @@ def draw_batch(
     labels = np.stack([_balanced_labels(rng, len(task), images_per_task) for task in drawn])
     assert data.logits is not None
     places, views = rng.random(labels.shape), rng.integers(len(data.logits), size=labels.shape)
-    familiar = torch.from_numpy(rng.random((len(drawn), max(map(len, drawn)))) < FAMILIAR)
+    keep_rows = torch.from_numpy(rng.random((len(drawn), max(map(len, drawn)))) < 1 - CLASS_ROW_DROPOUT)
 
     classes, mask = pad_tasks(drawn[share])
     own_labels, own_places, own_views = (torch.from_numpy(all_tasks[share]) for all_tasks in (labels, places, views))
@@ -132,7 +132,7 @@ def draw_batch(
         teacher_logits=data.objective.of_task(data.logits[own_views, rows], classes),
         classes=classes,
         mask=mask,
-        familiar=familiar[share, : classes.shape[1]],
+        keep_rows=keep_rows[share, : classes.shape[1]],
         **for_source,
     )
 

@@ -75,10 +75,10 @@ def told(spec: TransformerSpec, weights: Weights, classes: Tensor, mask: Tensor)
     return told
 
 
-def own_rows(table: Tensor, classes: Tensor, familiar: Tensor | None) -> Tensor:
+def own_rows(table: Tensor, classes: Tensor, keep_rows: Tensor | None) -> Tensor:
     """What a model has learned for each class, `table` `[K_all, ...]`, for class ids `[T, K]`: `[T, K, ...]`.
 
-    It is zero where `familiar` `[T, K]` is False, as it is for a class that no training task had.
+    Class-row dropout: it is zero where `keep_rows` `[T, K]` is False, as it is for a class that no training task had.
     """
     rows = table[classes]
-    return rows if familiar is None else rows * familiar.view(*familiar.shape, *(1,) * (rows.ndim - 2))
+    return rows if keep_rows is None else rows * keep_rows.view(*keep_rows.shape, *(1,) * (rows.ndim - 2))
