@@ -90,7 +90,7 @@ class TrainProjectorConfig(Config):
     student: StudentConfig
     start: Literal["principal", "random", "uniform"]
     source: Literal["frozen", "tuned"]
-    free_weights: Annotated[bool, Field(description="adds learned weights, the same for all tasks")]
+    free_weights: Annotated[bool, Field(description="learned offsets to the weights, the same for all tasks")]
     conditioning: ConditioningConfig
     optimisation: OptimisationConfig
     learning_rates: dict[str, PositiveFloat]

@@ -19,10 +19,7 @@ from projpipe.transformer.canonical import Weights, canonical_name, module_key
 from projpipe.transformer.class_weights import class_weights, own_rows
 from projpipe.transformer.spec import TransformerSpec
 
-TUNED_RATE, OFFSETS_RATE = (
-    0.1,
-    5.0,
-)  # learning rates of a tuned source and of learned offsets, as shares of the method's
+TUNED_RATE, OFFSETS_RATE = 0.1, 5.0  # of a tuned source and of learned offsets, as shares of the method's rate
 
 
 class ProjectionOperator(nn.Module):
@@ -35,8 +32,8 @@ class ProjectionOperator(nn.Module):
         seed: fixes the random part of the start.
         start: where the factors start, see `initial_factors`.
         tuned: the source's weights are parameters too, and learn with the rest; else they are frozen.
-        free_weights: learn offsets to every weight of the students, the same for all tasks and zero at the start, and
-            to the row or embedding of every class; else to biases alone, and not to the classifier's.
+        free_weights: learned offsets to every weight of the students, the same for all tasks and zero at first, and to
+            the row or embedding of every class; else to biases alone, and not to the classifier's.
     """
 
     def __init__(
@@ -71,9 +68,10 @@ class ProjectionOperator(nn.Module):
         )
         shapes = student.weight_shapes(source.num_classes) | self.own_shapes
         wanted = [name for name in shapes if free_weights or (name.endswith("bias") and name != "head.bias")]
-        free = {name: torch.zeros(shapes[name]) for name in wanted} | biases
-        del free["k.bias"]  # softmax takes no notice of it, so that it would follow rounding
-        self.free = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in free.items()})
+        offsets = {name: torch.zeros(shapes[name]) for name in wanted} | biases
+        del offsets["k.bias"]  # softmax takes no notice of it, so that it would follow rounding
+        # In state dicts, learned offsets are called `free`.
+        self.free = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in offsets.items()})
         self.encoder: TaskEncoder | None = None
         self.sizes = [factor.num_coefficients for factor in self._factors().values()]
         if not conditioning.is_static:
