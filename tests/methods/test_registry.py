@@ -17,8 +17,8 @@ from projpipe.experiments.plan import plan
 from projpipe.experiments.trial import run_trial
 from projpipe.methods import registry
 from projpipe.methods.method import Ingredients, Look, Method
+from projpipe.methods.model_init import random_init
 from projpipe.methods.models import build
-from projpipe.methods.starts import random_start
 from projpipe.projection.parameter_groups import ParameterGroup, matrices_decay
 from projpipe.reporting.looks import curve_styles, title_of
 from projpipe.training.run_inputs import RunInputs
@@ -35,10 +35,10 @@ class OneBody(nn.Module):
         super().__init__()
         self.spec = given.student
         generator = torch.Generator().manual_seed(given.seed)
-        start = random_start(self.spec, generator)
-        start["head.weight"] = torch.zeros(given.source.num_classes, self.spec.embed_dim)
-        start["head.bias"] = torch.zeros(given.source.num_classes)
-        self.weights = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in start.items()})
+        init = random_init(self.spec, generator)
+        init["head.weight"] = torch.zeros(given.source.num_classes, self.spec.embed_dim)
+        init["head.bias"] = torch.zeros(given.source.num_classes)
+        self.weights = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in init.items()})
 
     def parameter_groups(self) -> list[ParameterGroup]:
         return matrices_decay(self.named_parameters())

@@ -1,4 +1,4 @@
-"""The pipeline on a small teacher and on methods at their start: everything but the training is real."""
+"""The pipeline on a small teacher and on untrained methods: everything but the training is real."""
 
 import copy
 import json

@@ -32,9 +32,9 @@ def formula(factor: Factor, conditioning: Conditioning, coefficients: torch.Tens
 
 
 def test_without_coefficients_a_factor_is_its_start_for_all_tasks_alike(static: Conditioning) -> None:
-    start = torch.randn(BLOCKS, STUDENT, SOURCE)
-    factor = Factor(start, static, torch.Generator())
-    assert torch.equal(factor(None), start[None])
+    init = torch.randn(BLOCKS, STUDENT, SOURCE)
+    factor = Factor(init, static, torch.Generator())
+    assert torch.equal(factor(None), init[None])
     assert factor.num_coefficients == 0
     assert [name for name, _ in factor.named_parameters()] == ["base"]
 

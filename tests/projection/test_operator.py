@@ -1,4 +1,4 @@
-"""The projection operator: what holds at its start, and what its parts do."""
+"""The projection operator: what holds for its init, and what its parts do."""
 
 import pytest
 import timm

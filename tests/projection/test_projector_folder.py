@@ -35,7 +35,7 @@ CONDITIONINGS = {
 def make_projector(
     source: Source, conditioning: Conditioning = CONDITIONINGS["projected"], tuned: bool = False
 ) -> Projector:
-    """A projector with every parameter off its start, so that each term of the conditioning is at work."""
+    """A projector with every parameter off its init, so that each term of the conditioning is at work."""
     operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), conditioning, seed=0, tuned=tuned)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():

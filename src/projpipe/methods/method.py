@@ -39,7 +39,7 @@ class Ingredients:
     Args:
         source: the teacher as the projection reads it.
         config: of the run; the student's size is in it.
-        seed: fixes what is random at the start.
+        seed: fixes the initial weights.
         tasks: those that a method which trains a model for each task is for.
         examples: encoded training images `[N, ...]` of a task, at most so many of each class, and their places `[N]`
             among its classes.
@@ -80,13 +80,13 @@ class Method:
     Args:
         name: as in parameters, tables and metrics.
         look: how people see it.
-        build: the module that makes its models' weights, at its start.
+        build: the module that makes its models' weights, untrained.
         described: what it is, in full, as HTML for the report, by objective; empty where the report does not have it.
         told_apart: what it is in a few words, where the report's opening sentence sets the projected model against it.
         main: trained by the pipeline `train_projector`, and in the report of every run.
         per_task: has a model of its own for each of the sampled tasks, and for no other.
         distils: learns from the teacher's logits too.
-        start_row: the name and the look of a row of its models as they are before they are trained.
+        untrained_row: the name and the look of a row of its models as they are before they are trained.
         refuse: raises InputError where a student of some shape cannot be made of a source of some shape for the tasks.
     """
 
@@ -98,5 +98,5 @@ class Method:
     main: bool = False
     per_task: bool = False
     distils: bool = True
-    start_row: tuple[str, Look] | None = None
+    untrained_row: tuple[str, Look] | None = None
     refuse: Callable[[TransformerSpec, TransformerSpec, Sequence[Task]], object] = lambda source, student, tasks: None

@@ -6,7 +6,7 @@ from projpipe.projection.operator import ProjectionOperator
 
 
 def build(given: Ingredients) -> ProjectionOperator:
-    """The operator at its start, which is the static projection."""
+    """The untrained operator, which is the static projection."""
     return operator(given, Conditioning(**given.config.conditioning.model_dump()))
 
 

@@ -28,11 +28,11 @@ def build(given: Ingredients) -> PerTaskModels:
     assert given.examples is not None
     shape = pruned_shape(given.source.spec, given.student, given.tasks)
     teacher = export_student(given.source.spec, given.source.weights)
-    starts = []
+    pruned = []
     for task in given.tasks:
         images, places = given.examples(task, EXAMPLES)
-        starts.append(canonical_weights(prune_for_task(teacher, images, places, task, shape)))
-    return PerTaskModels(shape, given.tasks, stacked(starts))
+        pruned.append(canonical_weights(prune_for_task(teacher, images, places, task, shape)))
+    return PerTaskModels(shape, given.tasks, stacked(pruned))
 
 
 PRUNED = Method(
@@ -40,6 +40,6 @@ PRUNED = Method(
     look=Look("Pruned teacher, fine-tuned per task", "#000000", "x", "3px,6px"),
     build=build,
     per_task=True,
-    start_row=("pruned_only", Look("Pruned teacher", "#000000", "cross")),
+    untrained_row=("pruned_only", Look("Pruned teacher", "#000000", "cross")),
     refuse=pruned_shape,
 )

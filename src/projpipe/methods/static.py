@@ -9,7 +9,7 @@ from projpipe.projection.operator import ProjectionOperator
 
 
 def build(given: Ingredients) -> ProjectionOperator:
-    """The operator at its start, all conditioning off."""
+    """The untrained operator, all conditioning off."""
     terms = Conditioning(**given.config.conditioning.model_dump())
     return projected.operator(given, replace(terms, templates=0, rank=0, gates=False))
 

@@ -5,7 +5,7 @@ from projpipe.methods.universal_model import UniversalModel
 
 
 def build(given: Ingredients) -> UniversalModel:
-    """The model at its start, which is random."""
+    """The model with random initial weights."""
     return UniversalModel(given.source, given.student, given.config.conditioning.task_embed_dim, given.seed)
 
 

@@ -1,4 +1,4 @@
-"""The universal conditional model, started with weights selected from the teacher's.
+"""The universal conditional model, whose initial weights are selected from the teacher's.
 
 Weight selection: Xu et al., 2024, arXiv 2311.18823.
 """
@@ -8,7 +8,7 @@ from projpipe.methods.universal_model import UniversalModel
 
 
 def build(given: Ingredients) -> UniversalModel:
-    """The model at its start."""
+    """The model with selected initial weights."""
     width = given.config.conditioning.task_embed_dim
     return UniversalModel(given.source, given.student, width, given.seed, selected=True)
 

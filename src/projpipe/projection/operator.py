@@ -29,8 +29,8 @@ class ProjectionOperator(nn.Module):
         source: the large Transformer.
         student: the shape of the students.
         conditioning: how the factors depend on the task.
-        seed: fixes the random part of the start.
-        start: where the factors start, see `initial_factors`.
+        seed: fixes the random part of the initial weights.
+        start: the init of the factors, see `initial_factors`.
         tuned: the source's weights are parameters too, and learn with the rest; else they are frozen.
         free_weights: learned offsets to every weight of the students, the same for all tasks and zero at first, and to
             the row or embedding of every class; else to biases alone, and not to the classifier's.
@@ -82,7 +82,7 @@ class ProjectionOperator(nn.Module):
             nn.init.zeros_(self.coefficients.bias)
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """What learns at which share of the learning rate, and what decays: not the factors, which start well."""
+        """What learns at which share of the learning rate, and what decays: not the factors, whose init is good."""
         groups = nothing_decays(self.factors.parameters())
         if self.encoder is not None:
             groups += nothing_decays(self.encoder.parameters())

@@ -232,7 +232,7 @@ def _assemble(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Pro
 
     source = Source(TransformerSpec.from_json(manifest["source"]), part("source."), part("statistics."))
     student, conditioning = TransformerSpec.from_json(manifest["student"]), Conditioning(**manifest["conditioning"])
-    with torch.random.fork_rng():  # what it starts from is replaced: nobody should notice the draw, or wait for a PCA
+    with torch.random.fork_rng():  # the initial weights are replaced: nobody should notice the draw, or wait for a PCA
         operator = ProjectionOperator(
             source, student, conditioning, 0, "uniform", free_weights=manifest["free_weights"]
         )

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from projpipe.methods.controls import CONTROLS
 from projpipe.methods.method import Look
-from projpipe.methods.registry import METHODS, start_rows
+from projpipe.methods.registry import METHODS, untrained_rows
 
 TEACHER = Look("Teacher", "#7f7f7f", "diamond", "longdash")
 KIND_NAMES = {
@@ -34,7 +34,7 @@ def looks() -> dict[str, Look]:
     """How the rows of every table are called and drawn, by name; those that a user named are not among them."""
     methods = {name: method.look for name, method in METHODS.items()}
     controls = {name: control.look for name, control in CONTROLS.items()}
-    return {"teacher": TEACHER, **methods, **start_rows(), **controls}
+    return {"teacher": TEACHER, **methods, **untrained_rows(), **controls}
 
 
 def title_of(name: str) -> str:

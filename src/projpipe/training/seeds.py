@@ -45,7 +45,7 @@ def train_seeds(
     The model kept for a seed is the moving average at the best score on the validation tasks.
 
     Args:
-        make: gives the method at its start, for a seed.
+        make: gives the untrained method, for a seed.
         learning_rate: the peak of the schedule.
         resume: the last checkpoint of this run, or None at its start.
         save: called by every worker, equally often; only on rank 0 are there tensors. Its last call holds the finished

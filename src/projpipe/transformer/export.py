@@ -29,7 +29,7 @@ def export_student(spec: TransformerSpec, weights: Weights, settings: InputSetti
     """
     arguments = timm_arguments(spec, len(weights["prefix"]))
     asked = VitArguments(arguments, spec.in_chans, len(weights["head.bias"]), settings)
-    with torch.random.fork_rng(devices=[]):  # what it starts from is replaced, so that nobody should notice the draw
+    with torch.random.fork_rng(devices=[]):  # the initial weights are replaced, so that nobody should notice the draw
         model = create_vit(ARCHITECTURE, asked)
     model.load_state_dict(timm_state(spec, weights))
     return model.eval()
