@@ -16,11 +16,11 @@ from projpipe.evaluation.comparison_tables import comparison_history
 from projpipe.experiments.plan import plan
 from projpipe.experiments.trial import run_trial
 from projpipe.methods import registry
-from projpipe.methods.method import Ingredients, Look, Method
+from projpipe.methods.method import Ingredients, Method, Style
 from projpipe.methods.model_init import random_init
 from projpipe.methods.models import build
 from projpipe.projection.parameter_groups import ParameterGroup, matrices_decay
-from projpipe.reporting.looks import curve_styles, title_of
+from projpipe.reporting.style import curve_styles, title_of
 from projpipe.training.run_inputs import RunInputs
 from projpipe.transformer.canonical import Weights, canonical_name, module_key
 
@@ -50,7 +50,7 @@ class OneBody(nn.Module):
         return weights | rows
 
 
-TOY = Method(name="one_body", look=Look("One body", "#f0e442", "hexagon", "2px,8px"), build=OneBody)
+TOY = Method(name="one_body", style=Style("One body", "#f0e442", "hexagon", "2px,8px"), build=OneBody)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_method_that_is_registered_is_planned_trained_judged_weighed_tabulated
     assert [len(scores) for scores in outcome.scores.values()] == [len(JUDGED)]
     assert outcome.flops_per_step > 0
     history = schemas.COMPARISON_HISTORY.validate(comparison_history([trial], [outcome]))
-    assert curve_styles(history)[toy] == TOY.look
+    assert curve_styles(history)[toy] == TOY.style
     assert title_of(toy) == "One body"
 
 

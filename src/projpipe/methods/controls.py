@@ -9,23 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from projpipe.methods.method import Look, Task
+from projpipe.methods.method import Style, Task
 
 
 @dataclass(frozen=True)
 class Control:
     """A way to tell the projector something else than its task: how it is called and drawn, and what it is told."""
 
-    look: Look
+    style: Style
     told: str
 
 
 CONTROLS = {
-    "shuffled": Control(Look("Projected, wrong-task control", "#56b4e9", "circle-open"), "another task's embedding"),
+    "shuffled": Control(Style("Projected, wrong-task control", "#56b4e9", "circle-open"), "another task's embedding"),
     "mean": Control(
-        Look("Projected, mean-embedding control", "#009e73", "square-open"), "the mean embedding of the training tasks"
+        Style("Projected, mean-embedding control", "#009e73", "square-open"), "the mean embedding of the training tasks"
     ),
-    "random": Control(Look("Projected, random-embedding control", "#d55e00", "diamond-open"), "a random embedding"),
+    "random": Control(Style("Projected, random-embedding control", "#d55e00", "diamond-open"), "a random embedding"),
 }
 
 

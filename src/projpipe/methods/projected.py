@@ -1,6 +1,6 @@
 """The method of the project: the source's weights, projected by factors that depend on the task."""
 
-from projpipe.methods.method import Ingredients, Look, Method
+from projpipe.methods.method import Ingredients, Method, Style
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 
@@ -26,7 +26,7 @@ def operator(given: Ingredients, terms: Conditioning) -> ProjectionOperator:
 
 PROJECTED = Method(
     name="projected",
-    look=Look("Projected", "#0072b2", "circle"),
+    style=Style("Projected", "#0072b2", "circle"),
     build=build,
     main=True,
     described={

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from projpipe.errors import InputError, did_you_mean
 from projpipe.methods.distilled import DISTILLED
-from projpipe.methods.method import Look, Method
+from projpipe.methods.method import Method, Style
 from projpipe.methods.projected import PROJECTED
 from projpipe.methods.pruned import PRUNED
 from projpipe.methods.scratch import SCRATCH
@@ -46,7 +46,7 @@ def main_methods() -> list[str]:
     return [name for name, method in METHODS.items() if method.main]
 
 
-def untrained_rows() -> dict[str, Look]:
+def untrained_rows() -> dict[str, Style]:
     """Rows of models that were not trained yet, by name."""
     return dict(method.untrained_row for method in METHODS.values() if method.untrained_row is not None)
 

@@ -1,6 +1,6 @@
 """A model for each task, trained from scratch on labels alone."""
 
-from projpipe.methods.method import Ingredients, Look, Method
+from projpipe.methods.method import Ingredients, Method, Style
 from projpipe.methods.per_task_models import PerTaskModels, random_inits
 
 
@@ -11,7 +11,7 @@ def build(given: Ingredients) -> PerTaskModels:
 
 SCRATCH = Method(
     name="scratch",
-    look=Look("Per task, from scratch", "#56b4e9", "pentagon", "longdashdot"),
+    style=Style("Per task, from scratch", "#56b4e9", "pentagon", "longdashdot"),
     build=build,
     per_task=True,
     distils=False,

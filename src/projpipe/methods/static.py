@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from projpipe.methods import projected
-from projpipe.methods.method import Ingredients, Look, Method
+from projpipe.methods.method import Ingredients, Method, Style
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 
@@ -16,7 +16,7 @@ def build(given: Ingredients) -> ProjectionOperator:
 
 STATIC = Method(
     name="static",
-    look=Look("Static projection", "#e69f00", "square", "dash"),
+    style=Style("Static projection", "#e69f00", "square", "dash"),
     build=build,
     main=True,
     described={

@@ -1,6 +1,6 @@
 """The universal conditional model: one small model for all tasks, trained from scratch and told its task."""
 
-from projpipe.methods.method import Ingredients, Look, Method
+from projpipe.methods.method import Ingredients, Method, Style
 from projpipe.methods.universal_model import UniversalModel
 
 
@@ -11,7 +11,7 @@ def build(given: Ingredients) -> UniversalModel:
 
 UNIVERSAL = Method(
     name="universal",
-    look=Look("Universal conditional", "#cc79a7", "triangle-up", "dot"),
+    style=Style("Universal conditional", "#cc79a7", "triangle-up", "dot"),
     build=build,
     main=True,
     described={

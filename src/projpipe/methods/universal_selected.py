@@ -3,7 +3,7 @@
 Weight selection: Xu et al., 2024, arXiv 2311.18823.
 """
 
-from projpipe.methods.method import Ingredients, Look, Method
+from projpipe.methods.method import Ingredients, Method, Style
 from projpipe.methods.universal_model import UniversalModel
 
 
@@ -15,6 +15,6 @@ def build(given: Ingredients) -> UniversalModel:
 
 UNIVERSAL_SELECTED = Method(
     name="universal_selected",
-    look=Look("Universal, weights selected", "#d55e00", "triangle-down", "dashdot"),
+    style=Style("Universal, weights selected", "#d55e00", "triangle-down", "dashdot"),
     build=build,
 )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from plotly.subplots import make_subplots
 
-from projpipe.reporting.looks import TITLE, broken, finish
+from projpipe.reporting.style import TITLE, broken, finish
 
 ROW, GAP, LEFT, LINE = 150, 14, 130, 18  # pixels of the page: of a row, between rows, for names, for a line of text
 COLUMNS = 5  # as many at least have room, so that the cells of fewer stay together

@@ -15,9 +15,9 @@ from projpipe.evaluation.metrics import Metrics
 from projpipe.evaluation.summary import Measured
 from projpipe.metric import METRICS, Metric
 from projpipe.reporting.formats import count, latencies_of
-from projpipe.reporting.looks import title_of
 from projpipe.reporting.opening import closing_line
 from projpipe.reporting.rows import NOTE, compared_with_reference, judged_on_sample, row_name
+from projpipe.reporting.style import title_of
 
 SHOWN_KINDS = ("new_combination", "new_class")
 

@@ -29,8 +29,8 @@ from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
 from projpipe.reporting import figures
 from projpipe.reporting.examples import ExampleRow, examples_figure
-from projpipe.reporting.looks import title_of
 from projpipe.reporting.report import render_report
+from projpipe.reporting.style import title_of
 from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of, sorts_of
 from projpipe.training.provenance import tasks_sha256, tensors_sha256
