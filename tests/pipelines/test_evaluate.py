@@ -325,7 +325,7 @@ def test_models_that_lack_a_seed_are_refused(inputs: dict[str, Any], source: Sou
         )
 
 
-@pytest.mark.parametrize("changed", ["parameters", "teacher", "images", "tasks", "place"])
+@pytest.mark.parametrize("changed", ["parameters", "teacher", "images", "tasks", "cluster"])
 def test_models_of_another_run_are_refused_wherever_they_were_trained(
     changed: str, inputs: dict[str, Any], source: Source
 ) -> None:
@@ -348,7 +348,7 @@ def test_models_of_another_run_are_refused_wherever_they_were_trained(
             inputs["teacher"], *models, weights, source.statistics, inputs["projector"], card, tasks, config
         )
 
-    if changed == "place":
+    if changed == "cluster":
         assert restore().keys() == set(schemas.METHODS)
     else:
         with pytest.raises(InputError, match=f"trained with .*{changed}.*; train them again"):

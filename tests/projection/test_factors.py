@@ -27,7 +27,7 @@ def formula(factor: Factor, conditioning: Conditioning, coefficients: torch.Tens
                 for k, amount in enumerate(a):
                     value += factor.left[block, i, k].item() * amount * factor.right[block, k, j].item()
                 expected[block, i, j] = value * (1 + g[j])
-    assert next(left, None) is None, "there are more coefficients than the formula has places for"
+    assert next(left, None) is None, "there are more coefficients than the formula asks for"
     return expected
 
 

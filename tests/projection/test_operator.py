@@ -114,7 +114,7 @@ def test_the_seed_fixes_the_operator(source: Source, every_term: Conditioning) -
     assert not torch.equal(state(0), state(1))
 
 
-def test_an_embedding_that_is_given_takes_the_place_of_the_tasks_own(
+def test_an_embedding_that_is_given_replaces_the_tasks_own(
     source: Source, every_term: Conditioning, images: torch.Tensor
 ) -> None:
     operator = alive(source, every_term)

@@ -145,10 +145,10 @@ def test_a_truncated_file_of_tensors_is_named(folder: Path) -> None:
         load_projector(folder)
 
 
-@pytest.mark.parametrize("place", [9, -1])
-def test_one_changed_byte_is_noticed(place: int, folder: Path) -> None:
+@pytest.mark.parametrize("position", [9, -1])
+def test_one_changed_byte_is_noticed(position: int, folder: Path) -> None:
     stored = bytearray((folder / TENSORS).read_bytes())
-    stored[place] ^= 1
+    stored[position] ^= 1
     (folder / TENSORS).write_bytes(stored)
     with pytest.raises(InputError, match=rf"{TENSORS} is truncated or was changed"):
         load_projector(folder)

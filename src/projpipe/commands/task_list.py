@@ -66,7 +66,7 @@ def read_tasks(path: Path, projector: Projector) -> list[NamedTask]:
     """The tasks of a CSV or Parquet file, in its order.
 
     The file has the columns `name` and `classes`; a Parquet file may have `class_ids`, as the project's own tables of
-    tasks do, in place of `classes`.
+    tasks do, instead of `classes`.
 
     Raises:
         InputError: the file cannot be read, lacks a column or has no row; a name makes no folder, or the same as

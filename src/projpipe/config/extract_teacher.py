@@ -26,7 +26,7 @@ class PixelTokens(Config):
 class PatchTokens(Config):
     """A token for each patch of pixels as `PixelTokens` has them: the nearest of a codebook found by k-means.
 
-    Where the codebook has a place for every patch that there is, no more and no less, nothing is lost.
+    Where the codebook has an entry for every patch that there is, no more and no less, nothing is lost.
     """
 
     kind: Literal["patches"]

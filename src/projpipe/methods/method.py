@@ -41,8 +41,8 @@ class Ingredients:
         config: of the run; the student's size is in it.
         seed: fixes the initial weights.
         tasks: those that a method which trains a model for each task is for.
-        examples: encoded training images `[N, ...]` of a task, at most so many of each class, and their places `[N]`
-            among its classes.
+        examples: encoded training images `[N, ...]` of a task, at most so many of each class, and their targets `[N]`,
+            positions among its classes.
         place: where the student's size comes from, for errors.
     """
 

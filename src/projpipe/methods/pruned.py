@@ -30,8 +30,8 @@ def build(given: Ingredients) -> PerTaskModels:
     teacher = export_student(given.source.spec, given.source.weights)
     pruned = []
     for task in given.tasks:
-        images, places = given.examples(task, EXAMPLES)
-        pruned.append(canonical_weights(prune_for_task(teacher, images, places, task, shape)))
+        images, targets = given.examples(task, EXAMPLES)
+        pruned.append(canonical_weights(prune_for_task(teacher, images, targets, task, shape)))
     return PerTaskModels(shape, given.tasks, stacked(pruned))
 
 

@@ -93,7 +93,7 @@ class UniversalModel(nn.Module):
 
         mapped = self.class_rows(self.encoder.features[classes]) / width**0.5
         own = {canonical_name(key): own_rows(table, classes, keep_rows) for key, table in self.own.items()}
-        self.classes.place(weights, self.selected_rows[classes] + mapped, own, self.selected_bias[classes], mask)
+        self.classes.insert(weights, self.selected_rows[classes] + mapped, own, self.selected_bias[classes], mask)
         head = weights["head.weight"]
         weights["head.weight"] = head * (1 + gain[:, -1:])
         weights["head.bias"] = weights["head.bias"] + (head @ shift[:, -1, :, None]).squeeze(-1)

@@ -125,7 +125,7 @@ class ProjectionOperator(nn.Module):
             inner = inner_products(source, static_units(modules)) if self.products is None else self.products.inner
             factors = {name: factor(coefficients[name]) for name, factor in modules.items()}
             weights = project(source, factors, inner)
-        self._place_classes(weights, source, factors, classes, mask, keep_rows)
+        self._insert_classes(weights, source, factors, classes, mask, keep_rows)
         for key, offset in self.free.items():
             if (name := canonical_name(key)) not in self.own_shapes:
                 weights[name] = weights[name] + offset
@@ -139,7 +139,7 @@ class ProjectionOperator(nn.Module):
         split = zip(self.factors, coefficients.split(self.sizes, dim=1), strict=True)
         return {name: part if part.shape[1] else None for name, part in split}
 
-    def _place_classes(
+    def _insert_classes(
         self,
         weights: Weights,
         source: Weights,
@@ -158,7 +158,7 @@ class ProjectionOperator(nn.Module):
         projected = source[self.classes.table][classes] @ factors[self.classes.factor][:, 0].mT
         learned = {name: self.free[module_key(name)] for name in self.own_shapes if module_key(name) in self.free}
         own = {name: own_rows(table, classes, keep_rows) for name, table in learned.items()}
-        self.classes.place(weights, projected, own, bias, mask)
+        self.classes.insert(weights, projected, own, bias, mask)
 
     @torch.no_grad()
     def precompute(self) -> Products:

@@ -82,7 +82,7 @@ class Projector:
 
         Args:
             classes: class names, two or more for a classifier, whose logits are in this order.
-            support_images: a few unlabelled pictures of the task in place of its classes; the task is then what the
+            support_images: a few unlabelled pictures of the task instead of its classes; the task is then what the
                 source sees in them, see `recognise`.
 
         Raises:
@@ -143,7 +143,7 @@ class Projector:
         """
         spec = self.operator.source.spec
         if spec.symbols:
-            raise InputError("support_images: are for classifiers; name the classes in place of them")
+            raise InputError("support_images: are for classifiers; name the classes instead")
         expected = (*spec.image_size, spec.in_chans)
         if support_images.dtype != np.uint8 or support_images.shape[1:] != expected:
             raise InputError(

@@ -43,8 +43,8 @@ def differences_figure(summary: Comparison) -> go.Figure:
         ],
     )
     for panel, table in enumerate(tables.values(), start=1):
-        for place, kind in enumerate(kinds):
-            offset = 0.7 * ((place + 0.5) / len(kinds) - 0.5)
+        for position, kind in enumerate(kinds):
+            offset = 0.7 * ((position + 0.5) / len(kinds) - 0.5)
             _draw_differences(figure, panel, table, kind, metric, offset)
         labels = [broken(f"minus {row_name(name, table)}", 28) for name, _ in compared_with_reference(table)]
         positions = list(range(len(labels)))
@@ -76,9 +76,9 @@ def budget_curves_figure(history: pd.DataFrame, tables: Sequence[str], metric: M
     )
     history = history[history["table"].isin(tables)]
     style_of = curve_styles(history)
-    for place, name in enumerate(tables):
+    for position, name in enumerate(tables):
         of_table = history[history["table"] == name]
-        draw_curves(figure, of_table, style_of, metric, row=1 + place // columns, col=1 + place % columns)
+        draw_curves(figure, of_table, style_of, metric, row=1 + position // columns, col=1 + position % columns)
     several = history.groupby("table")["seed"].nunique().max() > 1
     figure.update_xaxes(rangemode="tozero", ticks="outside")
     _finish_panels(figure, "Learning curves" + " (mean and range of the seeds)" * bool(several), plot_height)

@@ -97,7 +97,7 @@ def planned_spec(config: ExtractTeacherConfig) -> TransformerSpec:
 
 @torch.no_grad()
 def _spread_positions(model: VisionTransformer, seed: int) -> None:
-    """Initialise positions as large as embedded patches, so that attention tells places apart from the first step.
+    """Initialise positions as large as embedded patches, so that attention tells positions apart from the first step.
 
     timm's init is 0.02, from which a short training on a small data set does not recover: on digits, 20 epochs end with
     83 % of the validation images instead of 96 %.

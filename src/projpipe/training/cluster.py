@@ -47,7 +47,7 @@ def connect(config: RayConfig) -> RayConfig:
             )
         except (ConnectionError, ValueError) as error:
             raise _no_cluster(config.address, error) from error
-    return place_workers(config, ray.cluster_resources())
+    return allocate_workers(config, ray.cluster_resources())
 
 
 def _ask_for_a_token() -> None:
@@ -88,7 +88,7 @@ def _no_cluster(address: str | None, error: Exception) -> InputError:
     )
 
 
-def place_workers(config: RayConfig, has: Mapping[str, float]) -> RayConfig:
+def allocate_workers(config: RayConfig, has: Mapping[str, float]) -> RayConfig:
     """Decide on GPUs where the config does not, by what a cluster has of each resource.
 
     Raises:

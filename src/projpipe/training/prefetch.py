@@ -67,7 +67,7 @@ def read_ahead(
 
 
 class _Quiet(Dataset[Item | InputError], Generic[Item]):
-    """Gives an InputError back in place of raising it, so that it comes through from another process as it is."""
+    """Gives an InputError back instead of raising it, so that it comes through from another process as it is."""
 
     def __init__(self, items: Dataset[Item]) -> None:
         self.items = items
