@@ -18,7 +18,7 @@ OTHERS = {  # kinds of folders, and what to do with one where another is asked f
 }
 
 
-def sealed(kind: str, described: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
+def manifest_bytes(kind: str, described: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
     """The manifest of a folder of this kind: what is described, and checksums of its files and of itself."""
     manifest = {"format": FORMAT, "kind": kind, **described}
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -26,7 +26,7 @@ def sealed(kind: str, described: Mapping[str, Any], files: Mapping[str, bytes]) 
     return (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def open_sealed(folder: Path, kind: str, names: Sequence[str], fix: str) -> dict[str, Any]:
+def read_manifest(folder: Path, kind: str, names: Sequence[str], fix: str) -> dict[str, Any]:
     """The manifest of a folder, when none of its named files was changed since they were written.
 
     Raises:

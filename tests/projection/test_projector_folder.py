@@ -16,7 +16,7 @@ from timm.models.vision_transformer import VisionTransformer
 
 from projpipe import load_projector
 from projpipe.errors import InputError
-from projpipe.manifest import MANIFEST, sealed
+from projpipe.manifest import MANIFEST, manifest_bytes
 from projpipe.objectives import Classification
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
@@ -189,7 +189,7 @@ def test_a_manifest_that_says_something_else_is_named(
 ) -> None:
     manifest = json.loads((folder / MANIFEST).read_text())
     described = damage({key: value for key, value in manifest.items() if key not in ("format", "kind", "sha256")})
-    (folder / MANIFEST).write_bytes(sealed(KIND, described, {TENSORS: (folder / TENSORS).read_bytes()}))
+    (folder / MANIFEST).write_bytes(manifest_bytes(KIND, described, {TENSORS: (folder / TENSORS).read_bytes()}))
     with pytest.raises(InputError, match=rf"projector/{MANIFEST}:? .*{message}.*; train it again .*or fetch it again"):
         load_projector(folder)
 

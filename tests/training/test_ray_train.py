@@ -43,7 +43,7 @@ def stop_ray():
     ray.shutdown()
 
 
-def test_two_workers_that_read_ahead_and_run_a_step_in_parts_learn_what_one_learns(
+def test_two_workers_that_prefetch_and_run_a_step_in_parts_learn_what_one_learns(
     run_inputs: RunInputs, tmp_path: Path, settings
 ) -> None:
     schedule = {"tasks_per_step": 4}

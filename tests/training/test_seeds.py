@@ -67,8 +67,8 @@ def test_a_run_that_reads_ahead_ends_bit_for_bit_like_one_that_does_not(
     run_inputs: RunInputs, tmp_path: Path, settings
 ) -> None:
     whole = train(run_inputs, tmp_path, "projected")
-    ahead = replace(run_inputs, config=settings(ray={"loading_workers": 2}))
-    _, resumed = train(ahead, tmp_path, "projected", whole[3])
+    prefetching = replace(run_inputs, config=settings(ray={"loading_workers": 2}))
+    _, resumed = train(prefetching, tmp_path, "projected", whole[3])
     assert_same(resumed, whole[-1])
 
 

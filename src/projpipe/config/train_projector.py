@@ -68,7 +68,7 @@ class OptimisationConfig(Config):
 class RayConfig(Config):
     """Where training runs. `address: null` starts a cluster on this machine; `auto` or a host joins one.
 
-    Each worker has `loading_workers` processes that read images ahead of it; with 0 it reads them itself.
+    Each worker has `loading_workers` processes that prefetch its images; with 0 it reads them itself.
     """
 
     address: str | None = None

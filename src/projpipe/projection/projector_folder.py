@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError, did_you_mean
-from projpipe.manifest import MANIFEST, open_sealed, sealed
+from projpipe.manifest import MANIFEST, manifest_bytes, read_manifest
 from projpipe.objectives import Objective, objective_from_json
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
@@ -199,7 +199,7 @@ class Projector:
         with write_atomically(Path(folder)) as temporary:
             temporary.mkdir()
             (temporary / TENSORS).write_bytes(content)
-            (temporary / MANIFEST).write_bytes(sealed(KIND, described, {TENSORS: content}))
+            (temporary / MANIFEST).write_bytes(manifest_bytes(KIND, described, {TENSORS: content}))
 
 
 def _nearest(name: object, known: Sequence[str]) -> str:
@@ -217,7 +217,7 @@ def load_projector(folder: Path | str) -> Projector:
     """
     folder = Path(folder)
     fix = "train it again with `kedro run --pipelines train_projector`, or fetch it again"
-    manifest = open_sealed(folder, KIND, [TENSORS], fix)
+    manifest = read_manifest(folder, KIND, [TENSORS], fix)
     try:
         return _assemble(manifest, load_file(folder / TENSORS))
     except KeyError as error:

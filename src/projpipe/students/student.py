@@ -21,7 +21,7 @@ from torch import Tensor
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
-from projpipe.manifest import MANIFEST, open_sealed, sealed
+from projpipe.manifest import MANIFEST, manifest_bytes, read_manifest
 from projpipe.objectives import ImageModeling, Objective, objective_from_json
 from projpipe.students.model_card import model_card
 from projpipe.transformer.canonical import Weights
@@ -95,7 +95,7 @@ class Student:
             "provenance": self.provenance,
         }
         card = model_card(self.spec, self.classes, self.objective, self.provenance)
-        files |= {MANIFEST: sealed(KIND, described, files), CARD: card.encode()}
+        files |= {MANIFEST: manifest_bytes(KIND, described, files), CARD: card.encode()}
         with write_atomically(Path(folder)) as temporary:
             temporary.mkdir()
             for name, content in files.items():
@@ -139,7 +139,7 @@ def load_student(folder: Path | str) -> Student:
     """
     folder = Path(folder)
     fix = "make it again with `projpipe generate`, or fetch it again"
-    manifest = open_sealed(folder, KIND, [CONFIG, WEIGHTS], fix)
+    manifest = read_manifest(folder, KIND, [CONFIG, WEIGHTS], fix)
     try:
         spec = TransformerSpec.from_json(manifest["spec"])
         weights = from_timm_state(spec, load_file(folder / WEIGHTS))
