@@ -1,6 +1,7 @@
 # make run: everything from nothing to the report. make run-modeling: the same for models that draw images. make test: the
-# tests. make check: style, types and which module may import which. make compare-omniglot: the comparisons of docs/results
-# on Omniglot, whose finished parts are not trained again. All install what they need into .venv first.
+# tests. make check: style, types and which module may import which. make docs: the documentation as a site. make
+# compare-omniglot: the comparisons of docs/results on Omniglot, whose finished parts are not trained again. All install
+# what they need into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -9,7 +10,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 # The last file that a teacher's pipeline writes.
 OMNIGLOT_TEACHER := data/omniglot/04_feature/source_statistics.safetensors
 
-.PHONY: run run-modeling test check compare-omniglot viz lock install clean
+.PHONY: run run-modeling test check compare-omniglot docs viz lock install clean
 
 run: $(INSTALLED)
 	$(BIN)/kedro run
@@ -33,6 +34,9 @@ compare-omniglot: $(OMNIGLOT_TEACHER)
 $(OMNIGLOT_TEACHER): | $(INSTALLED)
 	$(BIN)/kedro run --env omniglot --pipelines split_tasks,extract_teacher
 
+docs: $(INSTALLED)
+	$(BIN)/sphinx-build -E -W --keep-going -b html docs build/docs
+
 viz: $(INSTALLED)
 	$(BIN)/kedro viz run
 
@@ -48,7 +52,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	touch $@
 
 lock: $(INSTALLED)
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra train --extra onnx --extra dev \
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra train --extra onnx --extra docs --extra dev \
 	  --no-annotate --no-header --output-file requirements.lock
 
 clean:

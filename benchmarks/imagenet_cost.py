@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from projpipe.config import ExtractTeacherConfig, OptimisationConfig, SplitTasksConfig, TrainProjectorConfig
 from projpipe.images.streamed import StreamedImages
-from projpipe.methods.cost import flops_per_step
+from projpipe.methods.flops import flops_per_step
 from projpipe.methods.method import Ingredients
 from projpipe.methods.models import build
 from projpipe.objectives import Classification

@@ -20,7 +20,7 @@ from kedro.io import DatasetError
 
 from projpipe.config import StudentConfig
 from projpipe.errors import InputError
-from projpipe.methods.cost import flops_per_step
+from projpipe.methods.flops import flops_per_step
 from projpipe.methods.method import Ingredients
 from projpipe.methods.models import build
 from projpipe.objectives.batch import Batch

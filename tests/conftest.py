@@ -1,10 +1,14 @@
 """What several test files share: a small teacher, what the projection reads of it, a project, a run in miniature."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import timm
@@ -23,6 +27,10 @@ from projpipe.training.run_inputs import RunInputs
 from projpipe.transformer.canonical import Weights, canonical_weights
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.timm_folder import VitArguments, create_vit
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("projpipe", deadline=None)
+hypothesis.settings.load_profile("projpipe")
 
 
 def make_teacher(**arguments: object) -> VisionTransformer:
@@ -135,6 +143,34 @@ def make_project() -> Callable[[Path], Path]:
         return folder
 
     return make
+
+
+def _run_all(project: Path, env: str, *more: str) -> tuple[Path, str]:
+    """Everything as a user types it; the project and what the terminal showed."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "kedro", "run", "--env", env, *more],
+        cwd=project,
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return project, ended.stdout + ended.stderr
+
+
+@pytest.fixture(scope="session")
+def whole_run(make_project: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A project in which the environment `smoke` has run, and what the terminal showed."""
+    return _run_all(make_project(tmp_path_factory.mktemp("whole")), "smoke")
+
+
+@pytest.fixture(scope="session")
+def modeling_run(make_project: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A project in which `smoke_modeling` has run, comparison included, and what the terminal showed."""
+    everything = "split_tasks,extract_teacher,train_projector,sweep_students,evaluate,compare_methods"
+    project = make_project(tmp_path_factory.mktemp("modeling"))
+    return _run_all(project, "smoke_modeling", "--pipelines", everything)
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_a_copy_of_an_environment_keeps_its_data_apart(project: Path, monkeypatc
     draw = {
         "strategy": "random",
         "classes_per_task": [2, 2],
-        "counts": {"train": 2, "validation": 1, "new_combination": 1},
+        "counts": {"train": 4, "validation": 1, "new_combination": 1},
     }
     fewer = {"split_tasks": {"held_out_classes": {"count": 1}, "tasks": [draw]}}
     with KedroSession.create(project, env="mine", runtime_params=fewer) as session:

@@ -15,7 +15,7 @@ from PIL import Image
 from projpipe import datasets
 from projpipe.datasets import DamagedFileError
 from projpipe.evaluation.cost import Cost, Costs
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.streamed import StreamedImages
 from projpipe.objectives import Classification
 from projpipe.objectives.teacher_card import TeacherCard

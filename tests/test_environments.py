@@ -13,7 +13,7 @@ from projpipe import config
 from projpipe.config_loader import EnvironmentConfigLoader
 from projpipe.experiments.plan import check_sampled, check_trials, plan
 from projpipe.experiments.sweep import check_space
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.objectives import OBJECTIVES, make_objective
 from projpipe.pipeline_registry import ORDER
 from projpipe.settings import CONFIG_LOADER_ARGS
@@ -140,7 +140,7 @@ def test_a_comparison_that_is_not_there_is_refused_with_those_there_are() -> Non
     given = parameters("omniglot")["compare_methods"]
     assert config.CompareMethodsConfig(**given).chosen.tables[0].name == "24 x 2, 1,000 steps"
     assert config.CompareMethodsConfig(**given, comparison="large").chosen.tables[0].name == "48 x 3, 1,000 steps"
-    with pytest.raises(ValueError, match="did you mean 'ablation'. There are: main, long, large, per_task, ablation"):
+    with pytest.raises(ValueError, match="there is no such comparison; did you mean 'ablation'"):
         config.CompareMethodsConfig(**given, comparison="ablatoin")
-    with pytest.raises(ValueError, match="there is no such comparison; There are: other"):
+    with pytest.raises(ValueError, match="there is no such comparison; there are: other"):
         config.CompareMethodsConfig(comparisons={"other": given["comparisons"]["main"]})

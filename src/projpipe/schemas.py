@@ -2,7 +2,7 @@
 
 import pandera.pandas as pa
 
-from projpipe.images.card import SPLITS
+from projpipe.images.dataset_card import SPLITS
 from projpipe.methods.registry import METHODS
 from projpipe.tasks.task import KINDS, STRATEGIES
 

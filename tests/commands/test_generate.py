@@ -206,7 +206,7 @@ def test_the_card_loads_the_model(folder: Path, projector: Projector, images: to
     found: dict = {}
     exec(card.partition("```python\n")[2].partition("```")[0].replace("FOLDER", str(out)), found)
     torch.testing.assert_close(found["model"](images), projector.generate(["Sneaker", "Bag"])(images))
-    assert 'license: "apache-2.0"' in card.split("---")[1]
+    assert "license: apache-2.0" in card.split("---")[1]
     assert "| accuracy of the teacher on test images, all classes | 96.0 % |" in card
     assert "| mean accuracy of the projector's models on validation tasks | 97.8 % |" in card
 

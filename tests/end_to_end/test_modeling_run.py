@@ -1,10 +1,6 @@
 """Image modelling as a user types it: `kedro run --env smoke_modeling`, and what can be done with what it leaves."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,25 +12,8 @@ from projpipe.objectives import objective_from_json
 
 
 @pytest.fixture(scope="module")
-def ran(make_project: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The data of a project in which everything has run, and what the terminal showed."""
-    project = make_project(tmp_path_factory.mktemp("modeling"))
-    everything = "split_tasks,extract_teacher,train_projector,sweep_students,evaluate,compare_methods"
-    ended = subprocess.run(
-        [sys.executable, "-m", "kedro", "run", "--env", "smoke_modeling", "--pipelines", everything],
-        cwd=project,
-        env={**os.environ, "COLUMNS": "80"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return project / "data/smoke_modeling", ended.stdout
-
-
-@pytest.fixture(scope="module")
-def data(ran: tuple[Path, str]) -> Path:
-    return ran[0]
+def data(modeling_run: tuple[Path, str]) -> Path:
+    return modeling_run[0] / "data/smoke_modeling"
 
 
 def test_models_are_judged_in_bits_and_fewer_are_better(data: Path) -> None:
@@ -68,8 +47,10 @@ def test_the_projector_draws_images_in_the_symbols_of_its_teacher(data: Path) ->
     assert not np.array_equal(drawn, projector.student(["4"]).sample(5, seed=1))
 
 
-def test_the_report_says_bits_shows_drawn_images_and_how_long_drawing_takes(ran: tuple[Path, str]) -> None:
-    data, shown = ran
+def test_the_report_says_bits_shows_drawn_images_and_how_long_drawing_takes(
+    modeling_run: tuple[Path, str], data: Path
+) -> None:
+    _, shown = modeling_run
     page = (data / "08_reporting/report.html").read_text()
     timings = json.loads((data / "08_reporting/timings.json").read_text())
     assert "bits per token" in page

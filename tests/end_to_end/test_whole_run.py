@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +50,8 @@ def files(project: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def ran(make_project: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A project in which everything has run, and what the terminal showed."""
-    project = make_project(tmp_path_factory.mktemp("whole"))
-    return project, kedro(project)
-
-
-@pytest.fixture(scope="module")
-def project(ran: tuple[Path, str]) -> Path:
-    return ran[0]
+def project(whole_run: tuple[Path, str]) -> Path:
+    return whole_run[0]
 
 
 @pytest.fixture(scope="module")
@@ -73,16 +65,16 @@ def metrics(catalog: DataCatalog) -> dict[str, Any]:
     return catalog.load("metrics")
 
 
-def test_it_ends_with_a_table_of_all_methods_and_the_path_of_the_report(ran: tuple[Path, str]) -> None:
-    project, shown = ran
+def test_it_ends_with_a_table_of_all_methods_and_the_path_of_the_report(whole_run: tuple[Path, str]) -> None:
+    project, shown = whole_run
     closing = shown[shown.index("digits: accuracy in %") :].splitlines()
     assert [line.split()[0] for line in closing if "x)" not in line and "k" in line][:2] == ["Teacher", "Projected"]
     assert closing[-1] == f"Report: {project / 'data/smoke/08_reporting/report.html'}"
     assert "Traceback" not in shown
 
 
-def test_it_shows_which_node_runs_and_how_far_training_is(ran: tuple[Path, str]) -> None:
-    _, shown = ran
+def test_it_shows_which_node_runs_and_how_far_training_is(whole_run: tuple[Path, str]) -> None:
+    _, shown = whole_run
     for node in pipelines["__default__"].nodes:
         assert node.name in shown
     for method in main_methods():

@@ -93,7 +93,7 @@ def test_methods_are_judged_on_test_images_and_compared_on_validation_images(
 ) -> None:
     folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
     run_trial(folder, one_trial("static", settings), JUDGED, SAMPLED, CPU)
-    validation, test = (int(run_inputs.logits[f"{split}_image_ids"][0]) for split in ("validation", "test"))
+    validation, test = (int(run_inputs.logits.image_ids[split][0]) for split in ("validation", "test"))
     assert [call.first_image for call in judged_as] == [test] * 3 + [validation] * len(SAMPLED)
 
 
@@ -105,7 +105,7 @@ def test_all_but_models_from_scratch_learn_from_the_teacher(
         folder = tmp_path / inputs.stage(tmp_path, "comparison", {})
         return [row.loss for row in run_trial(folder, one_trial(method, settings), JUDGED, SAMPLED, CPU).history]
 
-    other = {**run_inputs.logits, "train_logits": run_inputs.logits["train_logits"].flip(-1) * 3}
+    other = replace(run_inputs.logits, train_logits=run_inputs.logits.train_logits.flip(-1) * 3)
     assert (losses(run_inputs) != losses(replace(run_inputs, logits=other))) == taught
 
 

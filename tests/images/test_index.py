@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from projpipe.config import SplitFractions
 from projpipe.errors import InputError
-from projpipe.images.card import SPLITS
+from projpipe.images.dataset_card import SPLITS
 from projpipe.images.index import build_index, describe
 from projpipe.images.raw import RawImages
 from projpipe.schemas import IMAGE_INDEX

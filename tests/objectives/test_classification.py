@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.objectives import Classification, objective_from_json
 from projpipe.objectives.batch import Batch
 from projpipe.transformer.spec import TransformerSpec

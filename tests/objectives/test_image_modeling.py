@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.metric import BITS_PER_PIXEL, BITS_PER_TOKEN
 from projpipe.objectives import ImageModeling, make_objective, objective_from_json
 from projpipe.objectives.batch import Batch

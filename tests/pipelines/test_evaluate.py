@@ -18,10 +18,11 @@ from projpipe import schemas
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.evaluation.metrics import TEACHER_SEED
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.methods.controls import CONTROLS
 from projpipe.methods.method import Ingredients
 from projpipe.methods.models import build
+from projpipe.methods.registry import main_methods
 from projpipe.objectives import Classification
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits
@@ -186,8 +187,8 @@ def inputs(teacher: VisionTransformer, source: Source) -> dict[str, Any]:
         "source_weights": source.weights,
         "source_statistics": source.statistics,
         "projector": projector_of(source, TRAIN_PROJECTOR),
-        **{f"{method}_models": trained(method, source) for method in schemas.METHODS},
-        **{f"{method}_history": history(method) for method in schemas.METHODS},
+        **{f"{method}_models": trained(method, source) for method in main_methods()},
+        **{f"{method}_history": history(method) for method in main_methods()},
         "sweep_trials": trials,
         "pareto_figure": pareto_figure(trials, OBJECTIVE.metric),
         "params:train_projector": TRAIN_PROJECTOR,
@@ -228,7 +229,7 @@ def test_every_method_and_seed_is_judged_on_every_reported_task(outputs: dict[st
 
     judged = [
         ("teacher", TEACHER_SEED),
-        *((method, seed) for method in (*schemas.METHODS, *CONTROLS) for seed in SEEDS),
+        *((method, seed) for method in (*main_methods(), *CONTROLS) for seed in SEEDS),
     ]
     assert set(zip(results["method"], results["seed"], results["task_id"], strict=True)) == {
         (method, seed, task) for method, seed in judged for task in (0, 3, 4, 5)
@@ -247,7 +248,7 @@ def share_of_hits(answers: Callable[[torch.Tensor], torch.Tensor], classes: list
 def test_the_accuracy_of_every_student_is_that_of_its_timm_model_on_the_test_images(
     inputs: dict[str, Any], outputs: dict[str, Any], source: Source
 ) -> None:
-    students = outputs["results"].query("method in @schemas.METHODS")
+    students = outputs["results"].query("method in @main_methods()")
     expected = []
     for row in students.itertuples():
         classes = inputs["tasks"]["class_ids"][row.task_id]
@@ -279,9 +280,9 @@ def test_metrics_hold_the_sizes_of_the_models_of_the_median_task(
 
     assert metrics["student"]["params"] == sum(p.numel() for p in student.parameters())
     assert metrics["teacher"]["params"] == sum(p.numel() for p in inputs["teacher"].parameters())
-    assert metrics["results"].keys() == {"teacher", *schemas.METHODS, *CONTROLS}
+    assert metrics["results"].keys() == {"teacher", *main_methods(), *CONTROLS}
     assert outputs["timings"]["num_classes"] == 3
-    assert outputs["timings"]["make_one_model_ms"].keys() == set(schemas.METHODS)
+    assert outputs["timings"]["make_one_model_ms"].keys() == set(main_methods())
 
 
 def test_only_timings_and_report_depend_on_the_clock(inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
@@ -310,19 +311,10 @@ def test_the_report_is_of_this_data_set(outputs: dict[str, Any]) -> None:
 
 def test_models_that_lack_a_seed_are_refused(inputs: dict[str, Any], source: Source) -> None:
     fewer = {name: value for name, value in inputs["static_models"].items() if not name.startswith("3.")}
+    given = [inputs[name] for name in ("projector", "dataset_card", "tasks", "params:train_projector")]
+    models = [inputs["projected_models"], fewer, inputs["universal_models"]]
     with pytest.raises(InputError, match="static_models, seed 3"):
-        nodes.restore_methods(
-            inputs["teacher"],
-            inputs["projected_models"],
-            fewer,
-            inputs["universal_models"],
-            source.weights,
-            source.statistics,
-            inputs["projector"],
-            inputs["dataset_card"],
-            inputs["tasks"],
-            TRAIN_PROJECTOR,
-        )
+        nodes.restore_methods(inputs["teacher"], source.weights, source.statistics, *given, *models)
 
 
 @pytest.mark.parametrize("changed", ["parameters", "teacher", "images", "tasks", "cluster"])
@@ -341,15 +333,15 @@ def test_models_of_another_run_are_refused_wherever_they_were_trained(
         tasks = tasks[tasks["task_id"] != 1]
     else:
         config = config.model_copy(update={"ray": config.ray.model_copy(update={"address": "auto"})})
-    models = [inputs[f"{method}_models"] for method in schemas.METHODS]
+    models = [inputs[f"{method}_models"] for method in main_methods()]
 
     def restore() -> nodes.Methods:
         return nodes.restore_methods(
-            inputs["teacher"], *models, weights, source.statistics, inputs["projector"], card, tasks, config
+            inputs["teacher"], weights, source.statistics, inputs["projector"], card, tasks, config, *models
         )
 
     if changed == "cluster":
-        assert restore().keys() == set(schemas.METHODS)
+        assert restore().keys() == set(main_methods())
     else:
         with pytest.raises(InputError, match=f"trained with .*{changed}.*; train them again"):
             restore()

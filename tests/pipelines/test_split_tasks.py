@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from projpipe.config import SplitTasksConfig
 from projpipe.config_loader import EnvironmentConfigLoader
 from projpipe.errors import InputError
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.pipelines.split_tasks import create_pipeline
 from projpipe.schemas import IMAGE_INDEX, TASKS
 from projpipe.settings import CONFIG_LOADER_ARGS

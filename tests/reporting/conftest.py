@@ -12,7 +12,7 @@ import pytest
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.evaluation.cost import Cost, Costs
 from projpipe.evaluation.metrics import TEACHER_SEED
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.metric import ACCURACY, BITS_PER_PIXEL, Metric
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.reporting import figures

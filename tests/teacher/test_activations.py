@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.teacher import activations
 from projpipe.teacher.activations import activation_statistics, measure_activations
 from projpipe.teacher.data import TeacherData

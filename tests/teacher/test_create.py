@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.objectives import Classification
 from projpipe.teacher.create import create_teacher, planned_spec
 from projpipe.transformer.spec import TransformerSpec

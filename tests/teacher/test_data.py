@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from projpipe.images.augmentation import warp
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.normalisation import normalise
 from projpipe.objectives import Classification
 from projpipe.teacher.data import TeacherData, rows_of

@@ -13,7 +13,7 @@ from timm.models.vision_transformer import VisionTransformer
 
 from projpipe.config import Augmentation, ExtractTeacherConfig
 from projpipe.images.augmentation import sample_affine
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.objectives import Classification
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.teacher.data import TeacherData

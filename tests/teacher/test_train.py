@@ -13,7 +13,7 @@ from timm.models.vision_transformer import VisionTransformer
 
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.normalisation import normalise
 from projpipe.objectives import Classification
 from projpipe.teacher import train as training

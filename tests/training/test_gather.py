@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from projpipe.errors import InputError
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.objectives import Classification, ImageModeling
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits

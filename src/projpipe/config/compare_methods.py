@@ -68,8 +68,8 @@ class CompareMethodsConfig(Config):
         known = others.data.get("comparisons", {name: None})  # where these are wrong, that is said
         if name in known:
             return name
-        hint = did_you_mean(name, known, "name one of them")
-        raise ValueError(f"there is no such comparison; {hint} There are: {', '.join(known) or 'none'}")
+        listed = f"there are: {', '.join(known) or 'none'}"
+        raise ValueError(f"there is no such comparison; {did_you_mean(name, known, otherwise=listed)}")
 
     @property
     def chosen(self) -> Comparison:

@@ -8,7 +8,7 @@ from statistics import mean
 import pandas as pd
 
 from projpipe.evaluation.break_even import BreakEven, break_even
-from projpipe.evaluation.comparison import ComparedTable, SourceScore, TrainedRow
+from projpipe.evaluation.comparison_summary import ComparedTable, SourceScore, TrainedRow
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.metrics import TEACHER_SEED, reduction
 from projpipe.evaluation.summary import summarise

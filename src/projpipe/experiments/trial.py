@@ -14,7 +14,7 @@ from torch import Tensor
 from projpipe.config import TrainProjectorConfig
 from projpipe.experiments.outcome import Outcome
 from projpipe.methods.controls import CONTROLS, control_embeddings
-from projpipe.methods.cost import flops_per_step, flops_to_make
+from projpipe.methods.flops import flops_per_step, flops_to_make
 from projpipe.methods.method import Ingredients, Method
 from projpipe.methods.models import build
 from projpipe.methods.registry import METHODS

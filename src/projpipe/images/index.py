@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from projpipe.config import SplitFractions
-from projpipe.images.card import SPLITS, DatasetCard
+from projpipe.images.dataset_card import SPLITS, DatasetCard
 from projpipe.images.normalisation import channel_statistics
 from projpipe.images.raw import RawImages
 from projpipe.images.stored import contents

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from projpipe.config import ExtractTeacherConfig
-    from projpipe.images.card import DatasetCard
+    from projpipe.images.dataset_card import DatasetCard
     from projpipe.images.streamed import Images
     from projpipe.transformer.timm_folder import VitArguments
 

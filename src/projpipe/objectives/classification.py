@@ -24,7 +24,7 @@ from projpipe.transformer.timm_folder import InputSettings, VitArguments
 
 if TYPE_CHECKING:
     from projpipe.config import ExtractTeacherConfig
-    from projpipe.images.card import DatasetCard
+    from projpipe.images.dataset_card import DatasetCard
     from projpipe.objectives.batch import Batch
     from projpipe.transformer.spec import TransformerSpec
 

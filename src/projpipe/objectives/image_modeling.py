@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
 
     from projpipe.config import ExtractTeacherConfig, ImageModelingConfig
-    from projpipe.images.card import DatasetCard
+    from projpipe.images.dataset_card import DatasetCard
     from projpipe.images.streamed import Images
     from projpipe.objectives.batch import Batch
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from projpipe.errors import InputError
-from projpipe.images.card import SPLITS
+from projpipe.images.dataset_card import SPLITS
 
 
 @dataclass(frozen=True)

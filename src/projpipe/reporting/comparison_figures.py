@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from projpipe.evaluation.comparison import ComparedTable, Comparison
+from projpipe.evaluation.comparison_summary import ComparedTable, Comparison
 from projpipe.metric import METRICS, Metric
 from projpipe.reporting.figures import draw_curves
 from projpipe.reporting.rows import compared_with_reference, row_name

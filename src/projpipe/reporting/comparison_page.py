@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from projpipe.evaluation.break_even import BreakEven
-from projpipe.evaluation.comparison import ComparedTable, Comparison, Provenance, SourceScore
+from projpipe.evaluation.comparison_summary import ComparedTable, Comparison, Provenance, SourceScore
 from projpipe.evaluation.cost import Size
 from projpipe.evaluation.latency import ComparisonTimings, SpeedUp
 from projpipe.evaluation.summary import Difference, Measured

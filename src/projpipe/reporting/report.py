@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.latency import Timings
 from projpipe.evaluation.metrics import Metrics
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.methods.controls import CONTROLS
 from projpipe.metric import METRICS
 from projpipe.objectives.teacher_card import TeacherCard

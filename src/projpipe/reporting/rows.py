@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from projpipe.evaluation.comparison import ComparedTable
+from projpipe.evaluation.comparison_summary import ComparedTable
 from projpipe.evaluation.summary import Difference
 from projpipe.methods import registry
 from projpipe.reporting.style import title_of

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from projpipe.evaluation.comparison import ComparedTable, Comparison
+from projpipe.evaluation.comparison_summary import ComparedTable, Comparison
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.latency import Timings
 from projpipe.evaluation.metrics import Metrics

@@ -10,7 +10,7 @@ import torch
 
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError, did_you_mean
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.objectives import OBJECTIVES, Objective, planned_arguments
 from projpipe.transformer.architecture import check_architecture, check_supported, published
 from projpipe.transformer.spec import TransformerSpec

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.streamed import Images
 from projpipe.objectives import Objective
 from projpipe.tasks.classes import class_of_image

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from projpipe.config import ExtractTeacherConfig, Precision
 from projpipe.images.augmentation import sample_affine
-from projpipe.images.card import SPLITS
+from projpipe.images.dataset_card import SPLITS
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.teacher.data import TeacherData
 from projpipe.training.precision import computing_in

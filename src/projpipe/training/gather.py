@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from projpipe.config import TrainProjectorConfig
 from projpipe.errors import InputError
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.streamed import Images
 from projpipe.methods.registry import check_learning_rates
 from projpipe.objectives import Objective

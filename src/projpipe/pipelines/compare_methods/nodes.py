@@ -8,7 +8,7 @@ from kedro.utils import find_kedro_project
 from torch import nn
 
 from projpipe.config import CompareMethodsConfig, EvaluateConfig, TrainProjectorConfig
-from projpipe.evaluation.comparison import Comparison
+from projpipe.evaluation.comparison_summary import Comparison
 from projpipe.evaluation.comparison_tables import comparison_history, comparison_results, comparison_summary
 from projpipe.evaluation.cost import deployed_cost
 from projpipe.evaluation.judged_tasks import held_out_tasks, median_task
@@ -18,7 +18,7 @@ from projpipe.experiments.comparison import run_comparison
 from projpipe.experiments.outcome import Outcomes
 from projpipe.experiments.plan import check_sampled, check_trials, plan
 from projpipe.experiments.trial import Trial
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.methods.method import Ingredients
 from projpipe.methods.models import build
 from projpipe.metric import METRICS

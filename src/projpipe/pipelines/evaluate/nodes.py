@@ -15,10 +15,11 @@ from projpipe.evaluation.judged_tasks import median_task, reported_tasks
 from projpipe.evaluation.latency import Timings, measure_timings
 from projpipe.evaluation.metrics import TEACHER_SEED, Metrics, build_metrics
 from projpipe.evaluation.scores import images_of_task, masked_scores, task_scores
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.streamed import Images
 from projpipe.methods.controls import CONTROLS, control_embeddings
 from projpipe.methods.models import restore
+from projpipe.methods.registry import main_methods
 from projpipe.methods.task_model import TaskModel
 from projpipe.metric import METRICS
 from projpipe.objectives import Objective
@@ -43,27 +44,24 @@ Methods = Mapping[str, Mapping[int, TaskModel]]
 
 def restore_methods(
     teacher: nn.Module,
-    projected_models: dict[str, Tensor],
-    static_models: dict[str, Tensor],
-    universal_models: dict[str, Tensor],
     source_weights: dict[str, Tensor],
     source_statistics: dict[str, Tensor],
     projector: Projector,
     dataset_card: DatasetCard,
     tasks: pd.DataFrame,
     train_projector: TrainProjectorConfig,
+    *models: dict[str, Tensor],
 ) -> Methods:
-    """What makes the models of every method and seed: {method: {seed: TaskModel}}.
+    """What makes the models of every method and seed: {method: {seed: TaskModel}}; `models` are of `main_methods`.
 
     The projector is of the same run and knows what made it: models of other parameters, of another teacher, or of
     other images or tasks, of which some that are judged now may have been trained on, are refused.
     """
     _check_same_run(projector, source_weights, dataset_card, tasks, train_projector)
     source = Source(TransformerSpec.of(teacher), source_weights, source_statistics)
-    trained = {"projected": projected_models, "static": static_models, "universal": universal_models}
     return {
-        method: {seed: restore(method, models, seed, source, train_projector) for seed in train_projector.seeds}
-        for method, models in trained.items()
+        method: {seed: restore(method, trained, seed, source, train_projector) for seed in train_projector.seeds}
+        for method, trained in zip(main_methods(), models, strict=True)
     }
 
 

@@ -2,9 +2,10 @@
 
 from kedro.pipeline import Pipeline, node
 
+from projpipe.methods.registry import main_methods
 from projpipe.pipelines.evaluate import nodes
 
-HISTORIES = ["projected_history", "static_history", "universal_history"]
+HISTORIES = [f"{method}_history" for method in main_methods()]
 
 
 def create_pipeline() -> Pipeline:
@@ -15,15 +16,13 @@ def create_pipeline() -> Pipeline:
                 func=nodes.restore_methods,
                 inputs=[
                     "teacher",
-                    "projected_models",
-                    "static_models",
-                    "universal_models",
                     "source_weights",
                     "source_statistics",
                     "projector",
                     "dataset_card",
                     "tasks",
                     "params:train_projector",
+                    *(f"{method}_models" for method in main_methods()),
                 ],
                 outputs="methods",
                 name="restore_methods_node",

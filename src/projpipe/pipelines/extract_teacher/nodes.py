@@ -8,16 +8,16 @@ from kedro.utils import find_kedro_project
 from torch import Tensor, nn
 
 from projpipe.config import ExtractTeacherConfig
-from projpipe.images.card import SPLITS, DatasetCard
+from projpipe.images.dataset_card import SPLITS, DatasetCard
 from projpipe.images.streamed import Images
 from projpipe.objectives import Objective, make_objective
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.teacher import activations, logits
 from projpipe.teacher import train as training
-from projpipe.teacher.card import describe_teacher
 from projpipe.teacher.create import create_teacher
 from projpipe.teacher.data import TeacherData, rows_of
+from projpipe.teacher.describe import describe_teacher
 from projpipe.transformer.canonical import canonical_weights
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 from kedro.utils import find_kedro_project
 
 from projpipe.config import SplitTasksConfig
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.index import build_index, describe
 from projpipe.images.raw import RawImages
 from projpipe.images.sources import read_source

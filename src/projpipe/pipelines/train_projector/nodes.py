@@ -7,7 +7,7 @@ import pandas as pd
 from torch import Tensor
 
 from projpipe.config import TrainProjectorConfig
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.methods.models import restore
 from projpipe.methods.registry import METHODS
 from projpipe.objectives.teacher_card import TeacherCard

@@ -7,11 +7,11 @@ import pandas as pd
 import torch
 
 from projpipe.config import ExtractTeacherConfig
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.objectives import Classification
-from projpipe.teacher.card import describe_teacher
 from projpipe.teacher.create import create_teacher
 from projpipe.teacher.data import TeacherData
+from projpipe.teacher.describe import describe_teacher
 
 CARD = DatasetCard(
     name="noise",

@@ -1,6 +1,6 @@
 import json
 
-from projpipe.images.card import DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 
 CARD = DatasetCard(
     name="pets",
