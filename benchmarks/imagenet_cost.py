@@ -29,7 +29,7 @@ from projpipe.projection.source import Source
 from projpipe.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 from projpipe.teacher.activations import activation_statistics
 from projpipe.training.batches import LabelledImages, TrainingData, draw_batch
-from projpipe.training.prefetch import Chunks, read_ahead
+from projpipe.training.prefetch import Chunks, prefetch
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.timm_folder import VitArguments, create_vit
@@ -137,7 +137,7 @@ def images_per_second(folder: Path, image_size: int) -> float:
     images = StreamedImages(folder, names, image_size, grey=False)
     objective = Classification([0.5] * 3, [0.5] * 3, (3, image_size, image_size))
     chunks = Chunks(objective, images, np.arange(len(names)), 32)
-    items = read_ahead(chunks, range(len(chunks)), 1)
+    items = prefetch(chunks, range(len(chunks)), 1)
     next(items)
     start = time.perf_counter()
     count = sum(len(rows) for rows, _ in items)

@@ -34,7 +34,7 @@ hypothesis.settings.load_profile("projpipe")
 
 
 def make_teacher(**arguments: object) -> VisionTransformer:
-    """A teacher of 4 blocks x 24 for grey 8x8 images of 10 classes, with nothing left at its neutral start."""
+    """A teacher of 4 blocks x 24 for grey 8x8 images of 10 classes, with nothing left at its neutral init."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         sizes = {"img_size": 8, "patch_size": 4, "embed_dim": 24, "depth": 4, "num_heads": 3, "mlp_ratio": 2.0}
@@ -80,7 +80,7 @@ def modeling() -> ImageModeling:
 
 
 def _make_decoder(classes: int, registers: int = 0, seed: int = 0, **more: object) -> torch.nn.Module:
-    """A timm ViT as a decoder of 2 x 2 symbols with random weights, far from its even start."""
+    """A timm ViT as a decoder of 2 x 2 symbols with random weights, far from its even init."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         arguments = {"img_size": 2, "patch_size": 1, "class_token": False, "global_pool": "", "reg_tokens": registers}

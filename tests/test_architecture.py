@@ -72,11 +72,11 @@ def test_no_file_is_a_drawer_for_anything() -> None:
 
 def test_no_two_files_share_a_name() -> None:
     """But those that mirror the pipelines by Kedro's convention."""
-    places = defaultdict(list)
+    found = defaultdict(list)
     for path in PACKAGE.rglob("*.py"):
         if path.relative_to(PACKAGE).parts[0] not in {"pipelines", "config"} and path.name != "__init__.py":
-            places[path.name].append(path)
-    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
+            found[path.name].append(path)
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
 
 
 def test_dictionaries_of_anything_stay_at_the_edge() -> None:

@@ -164,10 +164,10 @@ def _check_machine(config: RayConfig) -> None:
     """Refuse workers for which this machine has no room, where they are to run on it."""
     from torch.cuda import device_count
 
-    from projpipe.training.cluster import place_workers
+    from projpipe.training.cluster import allocate_workers
 
     if config.address is None:
-        place_workers(config, {"CPU": os.cpu_count() or 1, "GPU": device_count()})
+        allocate_workers(config, {"CPU": os.cpu_count() or 1, "GPU": device_count()})
 
 
 def _missing(pipeline: Pipeline, catalog: CatalogProtocol) -> set[str]:

@@ -51,11 +51,11 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     packages = folder / "lib" / version / "site-packages"
     for one in base_distributions():
         for top in {file.parts[0] for file in one.files or () if file.parts[0] not in ("..", "__pycache__")}:
-            place = Path(str(one.locate_file(top)))
-            if not (packages / top).exists() and not top.endswith((".pth", ".py")) and place.exists():
-                (packages / top).symlink_to(place)
+            installed = Path(str(one.locate_file(top)))
+            if not (packages / top).exists() and not top.endswith((".pth", ".py")) and installed.exists():
+                (packages / top).symlink_to(installed)
             elif top.endswith(".py"):
-                (packages / top).write_bytes(place.read_bytes())
+                (packages / top).write_bytes(installed.read_bytes())
     (packages / "projpipe").symlink_to(Path(projpipe.__file__).parent)
     return folder / "bin" / "python"
 

@@ -121,7 +121,7 @@ def test_a_file_of_names_that_is_no_text_is_refused(folder: Path, projpipe: Comm
 
 
 @pytest.mark.parametrize("out", ["projector/manifest.json/one", "a" * 300, " "])
-def test_a_place_that_cannot_be_written_is_refused(out: str, folder: Path, projpipe: Command) -> None:
+def test_a_path_that_cannot_be_written_is_refused(out: str, folder: Path, projpipe: Command) -> None:
     result = projpipe(
         "generate", folder, "--classes", "Sneaker,Bag", "--out", folder.parent / out if out.strip() else out
     )
@@ -170,8 +170,8 @@ def test_force_replaces_nothing_that_generate_did_not_write(folder: Path, model:
     (many / "thesis.txt").write_text("mine")
     (model / "notes.txt").write_text("mine")
     before = files_below(folder.parent)
-    for place in (folder, many, model, own, table, folder.parent / "link"):
-        result = projpipe(*asked, place)
+    for out in (folder, many, model, own, table, folder.parent / "link"):
+        result = projpipe(*asked, out)
         assert result.exit_code == 2
         assert "holds more than what `projpipe generate` wrote" in result.stderr
     assert files_below(folder.parent) == before

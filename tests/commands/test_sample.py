@@ -112,16 +112,16 @@ def test_values_out_of_range_write_nothing(
 
 def test_pictures_that_a_person_put_there_are_kept(image_model: Path, tmp_path: Path, projpipe: Command) -> None:
     (tmp_path / "own").mkdir()
-    for place in ("own/1.png", "own.png"):
-        Image.new("L", (4, 4)).save(tmp_path / place)
-    for place in ("own", "own.png"):
-        result = projpipe("sample", image_model, "--out", tmp_path / place, "--force")
+    for path in ("own/1.png", "own.png"):
+        Image.new("L", (4, 4)).save(tmp_path / path)
+    for out in ("own", "own.png"):
+        result = projpipe("sample", image_model, "--out", tmp_path / out, "--force")
         assert result.exit_code == 2
         assert "is not what `projpipe sample` wrote" in result.output
     assert Image.open(tmp_path / "own/1.png").size == (4, 4)
 
 
-def test_a_place_that_is_named_like_another_kind_of_file_is_refused(
+def test_a_path_that_is_named_like_another_kind_of_file_is_refused(
     image_model: Path, tmp_path: Path, projpipe: Command
 ) -> None:
     result = projpipe("sample", image_model, "--out", tmp_path / "drawn.jpg")
@@ -162,7 +162,7 @@ def test_what_is_there_is_replaced_only_with_force_and_only_if_it_was_drawn(
     assert projpipe("sample", image_model, "--out", out, "--count", 2).exit_code == 0
     refused = projpipe("sample", image_model, "--out", out, "--count", 3)
     assert refused.exit_code == 2
-    assert "exists; choose another place" in refused.output
+    assert "exists; choose another path" in refused.output
     assert projpipe("sample", image_model, "--out", out, "--count", 3, "--force").exit_code == 0
     assert len(list(out.iterdir())) == 3
     (out / "mine.txt").write_text("mine")

@@ -185,8 +185,8 @@ def test_a_comparison_ends_with_a_page_of_all_methods_and_trains_nothing_twice(p
 
 def test_the_tour_runs_and_ends_with_a_model_that_timm_alone_reads(project: Path) -> None:
     notebook = nbformat.read(ROOT / "notebooks/01_tour.ipynb", as_version=4)
-    place = next(cell for cell in notebook.cells if cell.source.endswith('DATA = Path("../data/digits")'))
-    place.source = place.source.replace("../data/digits", str(project / "data/smoke"))
+    cell = next(cell for cell in notebook.cells if cell.source.endswith('DATA = Path("../data/digits")'))
+    cell.source = cell.source.replace("../data/digits", str(project / "data/smoke"))
     # What the notebook sees of projpipe must not need what trains a projector.
     notebook.cells.append(
         nbformat.v4.new_code_cell(

@@ -122,8 +122,8 @@ def test_a_pruned_trial_starts_at_the_teacher_pruned_for_each_task(
     )
     for task, score in zip(SAMPLED, found, strict=True):
         rows = torch.cat([data.train.rows_of_class(class_id)[:64] for class_id in task])
-        places = torch.tensor([task.index(int(label)) for label in data.train.labels[rows]])
-        pruned = prune_for_task(teacher, data.train.read(rows), places, task, shape)
+        targets = torch.tensor([task.index(int(label)) for label in data.train.labels[rows]])
+        pruned = prune_for_task(teacher, data.train.read(rows), targets, task, shape)
         tested = torch.cat([data.test.rows_of_class(class_id) for class_id in task])
         labels = torch.tensor([task.index(int(label)) for label in data.test.labels[tested]])
         with torch.no_grad():

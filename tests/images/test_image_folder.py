@@ -80,8 +80,8 @@ def test_a_class_left_with_too_few_readable_images_is_named(tmp_path: Path, fill
     ("folders", "message"),
     [
         ([], "holds no image that Pillow reads; give a folder of images as <class>/<image> or"),
-        (["."], "0.png is not placed as <class>/<image> or <group>/<class>/<image>"),
-        (["a/b/c"], "a/b/c/0.png is not placed as"),
+        (["."], "0.png is not laid out as <class>/<image> or <group>/<class>/<image>"),
+        (["a/b/c"], "a/b/c/0.png is not laid out as"),
         (["cats", "wild/lions"], "cats/0.png and wild/lions/0.png lie at different depths"),
         (["cats", "cats/small"], "cats/0.png and cats/small/0.png lie at different depths"),
     ],

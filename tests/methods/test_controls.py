@@ -34,8 +34,8 @@ def test_shuffled_tasks_are_told_each_other_within_their_sort(seed: int) -> None
     tasks, sorts = [*TASKS, (1, 5), (2, 5)], [*SORTS, "new", "known"]
     told = control_embeddings("shuffled", embed, tasks, sorts, TRAIN, seed)
     for sort in set(sorts):
-        places = [place for place in range(6) if sorts[place] == sort]
-        found, own = ([vectors[place].tolist() for place in places] for vectors in (told, list(map(embed, tasks))))
+        of_sort = [i for i in range(6) if sorts[i] == sort]
+        found, own = ([vectors[i].tolist() for i in of_sort] for vectors in (told, list(map(embed, tasks))))
         assert sorted(found) == sorted(own)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from projpipe.errors import InputError
-from projpipe.methods.per_task_models import PerTaskModels, random_starts, stacked
+from projpipe.methods.per_task_models import PerTaskModels, random_inits, stacked
 from projpipe.projection.source import Source
 
 TASKS = [[0, 1], [2, 3, 4]]
@@ -13,7 +13,7 @@ TASKS = [[0, 1], [2, 3, 4]]
 @pytest.fixture
 def models(source: Source) -> PerTaskModels:
     spec = source.spec.student(12, 2, 2, 1.5)
-    return PerTaskModels(spec, TASKS, random_starts(spec, TASKS, seed=0))
+    return PerTaskModels(spec, TASKS, random_inits(spec, TASKS, seed=0))
 
 
 def test_each_task_gets_the_weights_of_its_own_model_in_any_order(models: PerTaskModels) -> None:

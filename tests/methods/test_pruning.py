@@ -30,7 +30,7 @@ SIZES = [1_500, 4_000, 9_000]  # of 12,000 to 13,000
 
 @pytest.fixture(params=LAYOUTS.values(), ids=LAYOUTS.keys())
 def teacher(request: pytest.FixtureRequest) -> VisionTransformer:
-    """A teacher of 3 blocks x 24 with 3 heads, with nothing left at its neutral start."""
+    """A teacher of 3 blocks x 24 with 3 heads, with nothing left at its neutral init."""
     sizes = {"img_size": 8, "patch_size": 4, "embed_dim": 24, "depth": 3, "num_heads": 3, "mlp_ratio": 2.0}
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -16,11 +16,11 @@ from projpipe.evaluation.comparison_tables import comparison_history
 from projpipe.experiments.plan import plan
 from projpipe.experiments.trial import run_trial
 from projpipe.methods import registry
-from projpipe.methods.method import Ingredients, Look, Method
+from projpipe.methods.method import Ingredients, Method, Style
+from projpipe.methods.model_init import random_init
 from projpipe.methods.models import build
-from projpipe.methods.starts import random_start
 from projpipe.projection.parameter_groups import ParameterGroup, matrices_decay
-from projpipe.reporting.looks import curve_styles, title_of
+from projpipe.reporting.style import curve_styles, title_of
 from projpipe.training.run_inputs import RunInputs
 from projpipe.transformer.canonical import Weights, canonical_name, module_key
 
@@ -35,22 +35,22 @@ class OneBody(nn.Module):
         super().__init__()
         self.spec = given.student
         generator = torch.Generator().manual_seed(given.seed)
-        start = random_start(self.spec, generator)
-        start["head.weight"] = torch.zeros(given.source.num_classes, self.spec.embed_dim)
-        start["head.bias"] = torch.zeros(given.source.num_classes)
-        self.weights = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in start.items()})
+        init = random_init(self.spec, generator)
+        init["head.weight"] = torch.zeros(given.source.num_classes, self.spec.embed_dim)
+        init["head.bias"] = torch.zeros(given.source.num_classes)
+        self.weights = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in init.items()})
 
     def parameter_groups(self) -> list[ParameterGroup]:
         return matrices_decay(self.named_parameters())
 
-    def forward(self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None) -> Weights:
+    def forward(self, classes: Tensor, mask: Tensor, keep_rows: Tensor | None = None) -> Weights:
         weights = {canonical_name(key): tensor[None] for key, tensor in self.weights.items()}
         rows = {name: weights[name][0][classes] for name in ("head.weight", "head.bias")}
         rows["head.bias"] = rows["head.bias"].masked_fill(~mask, -1e9)
         return weights | rows
 
 
-TOY = Method(name="one_body", look=Look("One body", "#f0e442", "hexagon", "2px,8px"), build=OneBody)
+TOY = Method(name="one_body", style=Style("One body", "#f0e442", "hexagon", "2px,8px"), build=OneBody)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_method_that_is_registered_is_planned_trained_judged_weighed_tabulated
     assert [len(scores) for scores in outcome.scores.values()] == [len(JUDGED)]
     assert outcome.flops_per_step > 0
     history = schemas.COMPARISON_HISTORY.validate(comparison_history([trial], [outcome]))
-    assert curve_styles(history)[toy] == TOY.look
+    assert curve_styles(history)[toy] == TOY.style
     assert title_of(toy) == "One body"
 
 

@@ -22,7 +22,7 @@ def build_as(method: str, source: Source, config: TrainProjectorConfig, seed: in
 
 
 def shaken(model: TaskModel) -> TaskModel:
-    """Move every parameter off its start, so that each term of the conditioning is at work."""
+    """Move every parameter off its init, so that each term of the conditioning is at work."""
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in model.parameters():

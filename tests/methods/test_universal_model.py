@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from projpipe.methods.starts import selected_start
+from projpipe.methods.model_init import selected_init
 from projpipe.methods.universal_model import UniversalModel
 from projpipe.projection.source import Source
 from projpipe.transformer.export import export_student
@@ -16,13 +16,13 @@ MASK = torch.ones(2, 3, dtype=torch.bool)
 
 
 def make_model(source: Source, seed: int = 0) -> UniversalModel:
-    """Two blocks of width 12, at their start."""
+    """Two blocks of width 12, untrained."""
     return UniversalModel(source, source.spec.student(12, 2, 2, 1.5), task_embed_dim=8, seed=seed)
 
 
 @pytest.fixture
 def model(source: Source) -> UniversalModel:
-    """A model with every parameter off its start, so that FiLM and the classes' own rows are at work."""
+    """A model with every parameter off its init, so that FiLM and the classes' own rows are at work."""
     model, generator = make_model(source), torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -88,24 +88,24 @@ def test_at_the_start_film_is_inert(source: Source) -> None:
 def test_selected_weights_start_with_the_selected_classifier_for_new_classes_too(source: Source) -> None:
     spec = source.spec.student(12, 2, 2, 1.5)
     model = UniversalModel(source, spec, 8, seed=0, selected=True)
-    expected = selected_start(source, spec)
-    for familiar in (None, torch.zeros(2, 3, dtype=torch.bool), MASK):
-        weights = model(TASKS, MASK, familiar)
+    expected = selected_init(source, spec)
+    for keep_rows in (None, torch.zeros(2, 3, dtype=torch.bool), MASK):
+        weights = model(TASKS, MASK, keep_rows)
         for name in ("head.weight", "head.bias"):
             torch.testing.assert_close(weights[name], expected[name][TASKS])
 
 
-def test_a_class_that_is_not_familiar_is_taken_for_a_new_one(source: Source) -> None:
+def test_class_row_dropout_takes_a_class_for_a_new_one(source: Source) -> None:
     model = make_model(source)
     new = model(TASKS, MASK)
     with torch.no_grad():
         for table in model.own.values():
             table += 1.0
-    familiar = torch.tensor([[True, False, True], [False, False, True]])
-    weights = model(TASKS, MASK, familiar)
+    keep_rows = torch.tensor([[True, False, True], [False, False, True]])
+    weights = model(TASKS, MASK, keep_rows)
     for name in ("head.weight", "head.bias"):
         added = weights[name] - new[name]
-        torch.testing.assert_close(added, familiar.view(2, 3, *(1,) * (added.ndim - 2)).expand_as(added).float())
+        torch.testing.assert_close(added, keep_rows.view(2, 3, *(1,) * (added.ndim - 2)).expand_as(added).float())
 
 
 def test_a_class_that_was_never_seen_has_a_classifier_row_and_learns_nothing_of_its_own(
@@ -140,12 +140,12 @@ def test_what_is_exported_has_the_size_of_a_student_and_one_token_more(model: Un
     assert exported.num_prefix_tokens == model.spec.num_prefix_tokens + 1
 
 
-def test_the_seed_alone_decides_the_start(source: Source) -> None:
-    def start(seed: int) -> Tensor:
+def test_the_seed_alone_decides_the_init(source: Source) -> None:
+    def init(seed: int) -> Tensor:
         return torch.cat([value.flatten() for value in make_model(source, seed).state_dict().values()])
 
     torch.manual_seed(0)
-    first = start(0)
+    first = init(0)
     torch.manual_seed(1)
-    assert torch.equal(first, start(0))
-    assert not torch.equal(first, start(1))
+    assert torch.equal(first, init(0))
+    assert not torch.equal(first, init(1))

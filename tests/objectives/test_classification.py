@@ -105,7 +105,7 @@ def test_the_loss_mixes_cross_entropy_with_the_divergence_from_the_teacher(weigh
 def test_a_teacher_learns_the_class_and_with_smoothing_a_little_of_every_other(smoothing: float) -> None:
     model, images, labels = classifier(), COLOURS.encode(PICTURES), torch.tensor([0, 5, 1, 3, 2])
     chances = [softmax(logits) for logits in model(images).tolist()]
-    wanted = [[smoothing / 6 + (1 - smoothing) * (place == label) for place in range(6)] for label in labels]
+    wanted = [[smoothing / 6 + (1 - smoothing) * (position == label) for position in range(6)] for label in labels]
     expected = np.mean(
         [-sum(p * math.log(q) for p, q in zip(*pair, strict=True)) for pair in zip(wanted, chances, strict=True)]
     )
@@ -116,20 +116,21 @@ def test_a_teacher_learns_the_class_and_with_smoothing_a_little_of_every_other(s
 
 
 def test_a_score_is_whether_no_other_class_has_a_higher_logit() -> None:
-    logits, places = LOGITS.flatten(0, 1), LABELS.flatten()
+    logits, targets = LOGITS.flatten(0, 1), LABELS.flatten()
     expected = [
-        float(max(range(3), key=row.__getitem__) == place) for row, place in zip(logits.tolist(), places, strict=True)
+        float(max(range(3), key=row.__getitem__) == target)
+        for row, target in zip(logits.tolist(), targets, strict=True)
     ]
     assert 0 < sum(expected) < 8
-    assert COLOURS.scores(logits, torch.zeros(8), places).tolist() == expected
-    assert COLOURS.masked_scores(logits, places).tolist() == expected
+    assert COLOURS.scores(logits, torch.zeros(8), targets).tolist() == expected
+    assert COLOURS.masked_scores(logits, targets).tolist() == expected
 
 
 def test_students_are_taught_the_stored_logits_of_their_tasks_classes() -> None:
     stored, classes = torch.randn(2, 4, 5), torch.tensor([[4, 2, 4], [0, 1, 3]])
     found = COLOURS.of_task(stored, classes)
-    for task, image, place in np.ndindex(2, 4, 3):
-        assert found[task, image, place] == stored[task, image, classes[task, place]]
+    for task, image, position in np.ndindex(2, 4, 3):
+        assert found[task, image, position] == stored[task, image, classes[task, position]]
 
 
 # --- what people are shown
@@ -147,10 +148,10 @@ def test_what_a_teacher_is_shown_to_get_wrong_is_judged_among_the_classes_of_the
     of_task = nn.Sequential(model, nn.Linear(6, 3, bias=False)).requires_grad_(False)
     of_task[1].weight.copy_(torch.eye(6)[classes])
     logits = model(COLOURS.encode(PICTURES))
-    best = [max(range(3), key=lambda place: row[classes[place]]) for row in logits.tolist()]
-    places = torch.tensor([*best[:3], *((place + 1) % 3 for place in best[3:])])
+    best = [max(range(3), key=lambda position: row[classes[position]]) for row in logits.tolist()]
+    targets = torch.tensor([*best[:3], *((target + 1) % 3 for target in best[3:])])
     for one in (model, of_task):
-        wrong = COLOURS.examples(one, PICTURES, places, classes, seed=0)
+        wrong = COLOURS.examples(one, PICTURES, targets, classes, seed=0)
         assert np.array_equal(wrong, PICTURES[3:])
 
 

@@ -53,7 +53,7 @@ def test_a_codebook_of_every_patch_there_can_be_loses_nothing() -> None:
 def test_a_smaller_codebook_keeps_the_patches_that_matter_and_says_that_it_loses_some() -> None:
     patches = np.array([[[0, 0], [0, 0]], [[255, 255], [255, 255]]], np.uint8)
     images = patches[np.random.default_rng(0).integers(2, size=50)][..., None]
-    images[0, 0, 0] = 255  # one odd patch, for which the codebook has no place
+    images[0, 0, 0] = 255  # one odd patch, for which the codebook has no entry
     tokens = fitted(images, kind="patches", levels=2, patch_size=2, codebook=2)
     assert not tokens.lossless
     assert tokens.units == 1

@@ -45,13 +45,13 @@ def test_a_later_symbol_never_changes_what_was_said_before_it(
 ) -> None:
     model = export_student(*decoder)
     first = torch.tensor([[0, 1, 2, 0]]).view(1, 1, 2, 2)
-    for place in range(4):
+    for position in range(4):
         other = first.flatten().clone()
-        other[place:] = (other[place:] + 1) % SYMBOLS
+        other[position:] = (other[position:] + 1) % SYMBOLS
         before, after = (modeling.logits(model, image.view(1, 1, 2, 2))[0] for image in (first, other))
-        assert torch.allclose(before[: place + 1], after[: place + 1], atol=1e-6)
-        if place < 3:
-            assert not torch.allclose(before[place + 1], after[place + 1], atol=1e-3)
+        assert torch.allclose(before[: position + 1], after[: position + 1], atol=1e-6)
+        if position < 3:
+            assert not torch.allclose(before[position + 1], after[position + 1], atol=1e-3)
 
 
 def test_a_model_that_knows_nothing_takes_the_logarithm_of_the_number_of_symbols(modeling: ImageModeling) -> None:

@@ -1,4 +1,4 @@
-"""The pipeline on a small teacher and on methods at their start: everything but the training is real."""
+"""The pipeline on a small teacher and on untrained methods: everything but the training is real."""
 
 import copy
 import json
@@ -317,7 +317,7 @@ def test_models_that_lack_a_seed_are_refused(inputs: dict[str, Any], source: Sou
         nodes.restore_methods(inputs["teacher"], source.weights, source.statistics, *given, *models)
 
 
-@pytest.mark.parametrize("changed", ["parameters", "teacher", "images", "tasks", "place"])
+@pytest.mark.parametrize("changed", ["parameters", "teacher", "images", "tasks", "cluster"])
 def test_models_of_another_run_are_refused_wherever_they_were_trained(
     changed: str, inputs: dict[str, Any], source: Source
 ) -> None:
@@ -340,7 +340,7 @@ def test_models_of_another_run_are_refused_wherever_they_were_trained(
             inputs["teacher"], weights, source.statistics, inputs["projector"], card, tasks, config, *models
         )
 
-    if changed == "place":
+    if changed == "cluster":
         assert restore().keys() == set(main_methods())
     else:
         with pytest.raises(InputError, match=f"trained with .*{changed}.*; train them again"):

@@ -61,8 +61,8 @@ def test_what_was_learned_for_a_class_is_left_out_where_it_is_taken_for_a_new_on
     new = operator(CLASSES, MASK)["patch.bias"]
     with torch.no_grad():
         operator.free["condition_weight"] += 1.0
-    familiar = torch.tensor([[True, False], [True, True]])
-    added = operator(CLASSES, MASK, familiar)["patch.bias"] - new
+    keep_rows = torch.tensor([[True, False], [True, True]])
+    added = operator(CLASSES, MASK, keep_rows)["patch.bias"] - new
     torch.testing.assert_close(added, torch.tensor([[0.5], [1.0]]).expand(-1, 8))
 
 

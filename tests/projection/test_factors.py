@@ -27,14 +27,14 @@ def formula(factor: Factor, conditioning: Conditioning, coefficients: torch.Tens
                 for k, amount in enumerate(a):
                     value += factor.left[block, i, k].item() * amount * factor.right[block, k, j].item()
                 expected[block, i, j] = value * (1 + g[j])
-    assert next(left, None) is None, "there are more coefficients than the formula has places for"
+    assert next(left, None) is None, "there are more coefficients than the formula asks for"
     return expected
 
 
 def test_without_coefficients_a_factor_is_its_start_for_all_tasks_alike(static: Conditioning) -> None:
-    start = torch.randn(BLOCKS, STUDENT, SOURCE)
-    factor = Factor(start, static, torch.Generator())
-    assert torch.equal(factor(None), start[None])
+    init = torch.randn(BLOCKS, STUDENT, SOURCE)
+    factor = Factor(init, static, torch.Generator())
+    assert torch.equal(factor(None), init[None])
     assert factor.num_coefficients == 0
     assert [name for name, _ in factor.named_parameters()] == ["base"]
 

@@ -1,4 +1,4 @@
-"""The bases and selections that factors start from."""
+"""The bases and selections that factors are initialised with."""
 
 import torch
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The projection operator: what holds at its start, and what its parts do."""
+"""The projection operator: what holds for its init, and what its parts do."""
 
 import pytest
 import timm
@@ -59,17 +59,17 @@ def test_a_class_without_a_training_task_keeps_the_row_that_is_projected(
     assert moved == {0, 1, 2, 7, 8, 9}
 
 
-def test_a_class_that_is_not_familiar_is_taken_for_a_new_one(static: Conditioning, source: Source) -> None:
+def test_class_row_dropout_takes_a_class_for_a_new_one(static: Conditioning, source: Source) -> None:
     operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), static, seed=0)
     new = operator(CLASSES, MASK)
     with torch.no_grad():
         operator.free["head_weight"] += 1.0
         operator.free["head_bias"] += 1.0
-    familiar = torch.tensor([[True, False, True], [False, False, True]])
-    rows = operator(CLASSES, MASK, familiar)
+    keep_rows = torch.tensor([[True, False, True], [False, False, True]])
+    rows = operator(CLASSES, MASK, keep_rows)
     for name in ("head.weight", "head.bias"):
         added = rows[name] - new[name]
-        torch.testing.assert_close(added, familiar.view(2, 3, *(1,) * (added.ndim - 2)).expand_as(added).float())
+        torch.testing.assert_close(added, keep_rows.view(2, 3, *(1,) * (added.ndim - 2)).expand_as(added).float())
 
 
 def test_a_student_as_large_as_its_source_is_the_source(
@@ -114,7 +114,7 @@ def test_the_seed_fixes_the_operator(source: Source, every_term: Conditioning) -
     assert not torch.equal(state(0), state(1))
 
 
-def test_an_embedding_that_is_given_takes_the_place_of_the_tasks_own(
+def test_an_embedding_that_is_given_replaces_the_tasks_own(
     source: Source, every_term: Conditioning, images: torch.Tensor
 ) -> None:
     operator = alive(source, every_term)

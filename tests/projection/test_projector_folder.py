@@ -16,7 +16,7 @@ from timm.models.vision_transformer import VisionTransformer
 
 from projpipe import load_projector
 from projpipe.errors import InputError
-from projpipe.manifest import MANIFEST, sealed
+from projpipe.manifest import MANIFEST, manifest_bytes
 from projpipe.objectives import Classification
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
@@ -35,7 +35,7 @@ CONDITIONINGS = {
 def make_projector(
     source: Source, conditioning: Conditioning = CONDITIONINGS["projected"], tuned: bool = False
 ) -> Projector:
-    """A projector with every parameter off its start, so that each term of the conditioning is at work."""
+    """A projector with every parameter off its init, so that each term of the conditioning is at work."""
     operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), conditioning, seed=0, tuned=tuned)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
@@ -145,10 +145,10 @@ def test_a_truncated_file_of_tensors_is_named(folder: Path) -> None:
         load_projector(folder)
 
 
-@pytest.mark.parametrize("place", [9, -1])
-def test_one_changed_byte_is_noticed(place: int, folder: Path) -> None:
+@pytest.mark.parametrize("position", [9, -1])
+def test_one_changed_byte_is_noticed(position: int, folder: Path) -> None:
     stored = bytearray((folder / TENSORS).read_bytes())
-    stored[place] ^= 1
+    stored[position] ^= 1
     (folder / TENSORS).write_bytes(stored)
     with pytest.raises(InputError, match=rf"{TENSORS} is truncated or was changed"):
         load_projector(folder)
@@ -189,7 +189,7 @@ def test_a_manifest_that_says_something_else_is_named(
 ) -> None:
     manifest = json.loads((folder / MANIFEST).read_text())
     described = damage({key: value for key, value in manifest.items() if key not in ("format", "kind", "sha256")})
-    (folder / MANIFEST).write_bytes(sealed(KIND, described, {TENSORS: (folder / TENSORS).read_bytes()}))
+    (folder / MANIFEST).write_bytes(manifest_bytes(KIND, described, {TENSORS: (folder / TENSORS).read_bytes()}))
     with pytest.raises(InputError, match=rf"projector/{MANIFEST}:? .*{message}.*; train it again .*or fetch it again"):
         load_projector(folder)
 

@@ -136,9 +136,9 @@ def summarised(results: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def latency(teacher_ms: float, place: int) -> dict[str, float]:
-    """Of the teacher at place 0, and of students behind it, each a little slower than the one before."""
-    speedup = 1.0 if place == 0 else 5.4 - 0.1 * place
+def latency(teacher_ms: float, position: int) -> dict[str, float]:
+    """Of the teacher at position 0, and of students behind it, each a little slower than the one before."""
+    speedup = 1.0 if position == 0 else 5.4 - 0.1 * position
     return {"median_ms": teacher_ms / speedup, "iqr_ms": 0.01, "speedup": speedup, "paired_speedup": speedup}
 
 

@@ -18,8 +18,8 @@ def cleaned(evaluation: dict[str, Any], gain: list[float]) -> dict[str, Any]:
         for cell in by_kind.values():
             cell.update(mean=0.8, tasks=40)
     metrics["teacher"]["macs"], metrics["student"]["macs"] = 1000, 100
-    for by_place in (*timings["latency"].values(), timings["sampling"]):
-        for measured in by_place.values():
+    for by_setting in (*timings["latency"].values(), timings["sampling"]):
+        for measured in by_setting.values():
             measured.update(median_ms=1.0, iqr_ms=0.01, speedup=9.0)
     return found
 

@@ -38,14 +38,14 @@ def test_the_pixels_of_every_image_are_in_its_cell(channels: int) -> None:
     shown = pixels(examples_figure([ExampleRow("task", {"test": images})], "").data[0])
 
     enlarged = 8  # from 8 to 64 pixels
-    for place, image in enumerate(images):
-        top, left = (RULE + at * (64 + RULE) for at in divmod(place, 3))
+    for position, image in enumerate(images):
+        top, left = (RULE + at * (64 + RULE) for at in divmod(position, 3))
         tile = shown[top : top + 64, left : left + 64]
         assert (tile[..., 3] == 255).all()
         for offset in (0, enlarged - 1):  # both ends of every enlarged pixel
             assert (tile[offset::enlarged, offset::enlarged, :3] == image).all()
     assert (shown[:RULE] == GREY).all()
-    assert (shown[-64:, -64:, 3] == 0).all()  # there are nine places and five images
+    assert (shown[-64:, -64:, 3] == 0).all()  # there is room for nine images, and there are five
 
 
 def test_large_images_are_not_enlarged_and_sides_may_differ() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from projpipe.metric import ACCURACY, BITS_PER_PIXEL
 from projpipe.reporting import figures
-from projpipe.reporting.looks import KIND_NAMES
+from projpipe.reporting.style import KIND_NAMES
 
 
 def trace(figure: Any, name: str) -> Any:

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from projpipe.methods.registry import METHODS
-from projpipe.reporting.looks import title_of
 from projpipe.reporting.rows import compared_with_reference, judged_on_sample, row_name
+from projpipe.reporting.style import title_of
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def text(token: Token) -> str:
 def facts(card: str) -> dict[str, str]:
     """The rows of the card's table, as a reader sees them."""
     tokens = parsed(card)
-    cells = [text(tokens[place + 1]) for place, token in enumerate(tokens) if token.type == "td_open"]
+    cells = [text(tokens[index + 1]) for index, token in enumerate(tokens) if token.type == "td_open"]
     return dict(zip(cells[::2], cells[1::2], strict=True))
 
 
@@ -82,7 +82,7 @@ def test_a_licence_that_is_not_known_is_not_made_up() -> None:
 
 def test_classes_are_numbered_in_their_order_and_shown_letter_by_letter() -> None:
     tokens = parsed(card_of())
-    items = [text(tokens[place + 2]) for place, token in enumerate(tokens) if token.type == "list_item_open"]
+    items = [text(tokens[index + 2]) for index, token in enumerate(tokens) if token.type == "list_item_open"]
     assert items == [" ".join(name.split()) for name in AWKWARD]
     (numbered,) = (token for token in tokens if token.type == "ordered_list_open")
     assert numbered.attrs.get("start", 1) == 1

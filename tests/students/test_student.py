@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from projpipe.errors import InputError
 from projpipe.evaluation.cost import deployed_cost
-from projpipe.manifest import MANIFEST, sealed
+from projpipe.manifest import MANIFEST, manifest_bytes
 from projpipe.objectives import Classification
 from projpipe.students.model_card import model_card
 from projpipe.students.student import CARD, KIND, Student, load_student
@@ -130,6 +130,6 @@ def test_a_manifest_that_belongs_to_other_weights_is_refused(student: Student, t
     student.save(tmp_path / "model")
     files = {name: (tmp_path / "model" / name).read_bytes() for name in (CONFIG, WEIGHTS)}
     described = {"spec": {**student.spec.to_json(), "depth": 3}}
-    (tmp_path / "model" / MANIFEST).write_bytes(sealed(KIND, described, files))
+    (tmp_path / "model" / MANIFEST).write_bytes(manifest_bytes(KIND, described, files))
     with pytest.raises(InputError, match="does not describe model.safetensors: 'blocks.2"):
         load_student(tmp_path / "model")

@@ -38,7 +38,7 @@ def test_the_table_keeps_the_order_and_gives_every_task_its_own_name() -> None:
 
 def test_tasks_are_of_one_sort_by_kind_and_whether_they_belong_together() -> None:
     kinds = [("new_combination", "group"), ("new_combination", "explicit"), ("new_combination", "random")]
-    tasks = [Task((0, place), kind, strategy) for place, (kind, strategy) in enumerate(kinds, start=1)]
+    tasks = [Task((0, class_id), kind, strategy) for class_id, (kind, strategy) in enumerate(kinds, start=1)]
     table = task_table([*tasks, Task((1, 2), "new_class", "group")], LETTERS)
     assert sorts_of(table) == [
         "new_combination, coherent",

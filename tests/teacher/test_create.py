@@ -163,7 +163,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_network")
-def test_without_a_network_pretrained_weights_are_refused_with_the_mend() -> None:
+def test_without_a_network_pretrained_weights_are_refused_with_the_fix() -> None:
     with pytest.raises(InputError, match=r"pretrained weights of .* cannot be fetched .*check the network"):
         make(weights="pretrained")
 

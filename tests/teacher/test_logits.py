@@ -167,13 +167,13 @@ def test_a_rotation_of_oblong_images_is_one_in_pixels() -> None:
     assert in_pixels[:, 0, 1].abs().min() > 1e-3
 
 
-def test_what_is_read_ahead_is_what_is_read_in_between(
+def test_what_is_prefetched_is_what_is_read_in_between(
     cached: TeacherLogits, teacher: VisionTransformer, data: TeacherData
 ) -> None:
     expected = cached.to_tensors()
-    ahead = cache_teacher_logits(teacher, replace(data, loading_workers=2), config()).to_tensors()
-    assert ahead.keys() == expected.keys()
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in ahead.items())
+    prefetched = cache_teacher_logits(teacher, replace(data, loading_workers=2), config()).to_tensors()
+    assert prefetched.keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in prefetched.items())
 
 
 def test_a_lower_precision_is_for_what_is_taught_and_not_for_what_is_judged(

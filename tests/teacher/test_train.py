@@ -71,14 +71,14 @@ def data(images: np.ndarray, index: pd.DataFrame) -> TeacherData:
 
 
 @pytest.fixture(scope="module")
-def start() -> VisionTransformer:
+def untrained() -> VisionTransformer:
     return create_teacher(settings(), OBJECTIVE, CARD, Path())
 
 
 def train(
-    start: VisionTransformer, data: TeacherData, runs: Path, config: ExtractTeacherConfig | None = None
+    untrained: VisionTransformer, data: TeacherData, runs: Path, config: ExtractTeacherConfig | None = None
 ) -> tuple[VisionTransformer, list[dict[str, float]]]:
-    model = copy.deepcopy(start)
+    model = copy.deepcopy(untrained)
     return model, training.train_teacher(model, data, config or settings(), runs)
 
 
@@ -101,16 +101,16 @@ def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 
 def test_training_lowers_the_loss_and_is_not_done_again(
-    start: VisionTransformer, data: TeacherData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    untrained: VisionTransformer, data: TeacherData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = settings(epochs=12, learning_rate=0.01)
-    model, history = train(start, data, tmp_path, config)
+    model, history = train(untrained, data, tmp_path, config)
     assert [row.epoch for row in history] == list(range(1, 13))
     assert history[-1].loss < 0.7 * history[0].loss
     assert history[-1].validation_score > max(0.5, history[0].validation_score)
     assert not model.training
     measured = stop_in_epoch(monkeypatch, 0)
-    again, told = train(start, data, tmp_path, config)
+    again, told = train(untrained, data, tmp_path, config)
     assert measured == []
     assert told == history
     assert same(again, model)
@@ -120,26 +120,26 @@ def test_training_lowers_the_loss_and_is_not_done_again(
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_a_stopped_run_ends_bit_for_bit_like_one_that_was_never_stopped(
     epoch: int,
-    start: VisionTransformer,
+    untrained: VisionTransformer,
     data: TeacherData,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole, history = train(start, data, tmp_path / "whole")
+    whole, history = train(untrained, data, tmp_path / "whole")
     with monkeypatch.context() as patch:
         stop_in_epoch(patch, epoch)
         with pytest.raises(KeyboardInterrupt):
-            train(start, data, tmp_path)
+            train(untrained, data, tmp_path)
     torch.manual_seed(99)  # as another process would have
     measured = stop_in_epoch(monkeypatch, 0)
-    resumed, again = train(start, data, tmp_path)
+    resumed, again = train(untrained, data, tmp_path)
     assert len(measured) == 4 - (epoch - 1)
     assert again == history
     assert same(resumed, whole)
 
 
 def test_a_run_with_another_setting_does_not_go_on_from_it(
-    start: VisionTransformer,
+    untrained: VisionTransformer,
     data: TeacherData,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -147,46 +147,48 @@ def test_a_run_with_another_setting_does_not_go_on_from_it(
     with monkeypatch.context() as patch:
         stop_in_epoch(patch, 3)
         with pytest.raises(KeyboardInterrupt):
-            train(start, data, tmp_path)
+            train(untrained, data, tmp_path)
     left = list(tmp_path.iterdir())
     assert len(left) == 1
     other = settings(label_smoothing=0.0)
-    model, _ = train(start, data, tmp_path, other)
-    assert same(model, train(start, data, tmp_path / "elsewhere", other)[0])
+    model, _ = train(untrained, data, tmp_path, other)
+    assert same(model, train(untrained, data, tmp_path / "elsewhere", other)[0])
     assert left[0].exists()
 
 
 def test_images_and_labels_of_other_splits_change_nothing(
-    start: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
+    untrained: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
 ) -> None:
     kept = index["split"] == "train"
     others = np.where(kept.to_numpy()[:, None, None, None], images, 255 - images)
     relabelled = index.assign(class_id=index["class_id"].where(kept, 0))
     config = settings(epochs=2)
-    model, _ = train(start, TeacherData(images, index, CARD, OBJECTIVE, CPU), tmp_path, config)
+    model, _ = train(untrained, TeacherData(images, index, CARD, OBJECTIVE, CPU), tmp_path, config)
     changed = TeacherData(others, relabelled, CARD, OBJECTIVE, CPU)
-    assert same(model, train(start, changed, tmp_path / "others", config)[0])
-    assert not same(model, start)
+    assert same(model, train(untrained, changed, tmp_path / "others", config)[0])
+    assert not same(model, untrained)
 
 
-def test_no_epochs_leave_the_weights_as_they_are(start: VisionTransformer, data: TeacherData, tmp_path: Path) -> None:
-    model, history = train(start, data, tmp_path, settings(epochs=0))
+def test_no_epochs_leave_the_weights_as_they_are(
+    untrained: VisionTransformer, data: TeacherData, tmp_path: Path
+) -> None:
+    model, history = train(untrained, data, tmp_path, settings(epochs=0))
     assert history == []
-    assert same(model, start)
+    assert same(model, untrained)
 
 
-def test_a_loss_that_is_no_number_is_refused(start: VisionTransformer, data: TeacherData, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_is_refused(untrained: VisionTransformer, data: TeacherData, tmp_path: Path) -> None:
     message = r"extract_teacher\.training\.learning_rate: with 1e\+30 the loss is nan in epoch 1; lower it"
     with pytest.raises(InputError, match=message):
-        train(start, data, tmp_path, settings(learning_rate=1e30))
+        train(untrained, data, tmp_path, settings(learning_rate=1e30))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_accuracy_is_the_share_of_images_of_the_split_put_in_the_right_class(
-    split: str, start: VisionTransformer, images: np.ndarray, index: pd.DataFrame
+    split: str, untrained: VisionTransformer, images: np.ndarray, index: pd.DataFrame
 ) -> None:
-    model = copy.deepcopy(start)
+    model = copy.deepcopy(untrained)
     right = []
     with torch.no_grad():
         for image_id, class_id, own in index[["image_id", "class_id", "split"]].itertuples(index=False):
@@ -198,33 +200,33 @@ def test_accuracy_is_the_share_of_images_of_the_split_put_in_the_right_class(
     assert not model.training
 
 
-def test_weight_decay_is_for_matrices_alone(start: VisionTransformer, data: TeacherData, tmp_path: Path) -> None:
+def test_weight_decay_is_for_matrices_alone(untrained: VisionTransformer, data: TeacherData, tmp_path: Path) -> None:
     """One step with a learning rate too small to learn anything, and a decay that halves what it is for."""
     rate = 1e-6
     config = settings(epochs=1, batch_size=len(data.images), learning_rate=rate, weight_decay=0.5 / rate)
-    for name, tensor in train(start, data, tmp_path, config)[0].state_dict().items():
+    for name, tensor in train(untrained, data, tmp_path, config)[0].state_dict().items():
         decays = name.endswith("weight") and tensor.ndim > 1  # neither normalisations nor tokens and positions
-        before = start.state_dict()[name]
+        before = untrained.state_dict()[name]
         torch.testing.assert_close(tensor, before * (0.5 if decays else 1.0), atol=2 * rate, rtol=1e-4)
 
 
 def test_training_draws_no_number_from_torchs_own_generator(
-    start: VisionTransformer, data: TeacherData, tmp_path: Path
+    untrained: VisionTransformer, data: TeacherData, tmp_path: Path
 ) -> None:
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    train(start, data, tmp_path, settings(epochs=1))
+    train(untrained, data, tmp_path, settings(epochs=1))
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_a_damaged_checkpoint_is_named_with_the_mend(
-    start: VisionTransformer, data: TeacherData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_damaged_checkpoint_is_named_with_the_fix(
+    untrained: VisionTransformer, data: TeacherData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         stop_in_epoch(patch, 3)
         with pytest.raises(KeyboardInterrupt):
-            train(start, data, tmp_path)
+            train(untrained, data, tmp_path)
     file = next(tmp_path.iterdir()) / TENSORS
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(InputError, match=rf"checkpoint {file.parent}: cannot be read .*; delete the folder"):
-        train(start, data, tmp_path)
+        train(untrained, data, tmp_path)

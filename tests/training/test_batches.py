@@ -38,12 +38,12 @@ def test_workers_share_one_batch_between_them(data: TrainingData) -> None:
     assert torch.equal(whole.images, torch.cat([part.images for part in parts]))
     assert torch.equal(whole.labels, torch.cat([part.labels for part in parts]))
     for task, part in enumerate(parts):
-        assert torch.equal(part.familiar[0], whole.familiar[task, : part.familiar.shape[1]])
+        assert torch.equal(part.keep_rows[0], whole.keep_rows[task, : part.keep_rows.shape[1]])
 
 
-def test_half_of_the_classes_are_taken_for_new_ones(data: TrainingData) -> None:
+def test_class_row_dropout_leaves_out_half_of_the_rows(data: TrainingData) -> None:
     drawn = [draw_batch(data.train, data.train_tasks, 2, 6, seed=(1, step)) for step in range(100)]
-    share = torch.cat([batch.familiar[batch.mask] for batch in drawn]).double().mean()
+    share = torch.cat([batch.keep_rows[batch.mask] for batch in drawn]).double().mean()
     assert abs(share - 0.5) < 0.1
 
 

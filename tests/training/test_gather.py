@@ -18,7 +18,7 @@ TEACHER = TeacherCard("vit", {}, "random", None, 1, "accuracy", {}, "0", {}, {},
 
 
 def tasks(*class_ids: list[int]) -> pd.DataFrame:
-    return pd.DataFrame({"name": [f"task {place}" for place in range(len(class_ids))], "class_ids": class_ids})
+    return pd.DataFrame({"name": [f"task {number}" for number in range(len(class_ids))], "class_ids": class_ids})
 
 
 def test_a_task_of_one_class_is_refused_where_classes_are_told_apart(objective: Classification) -> None:

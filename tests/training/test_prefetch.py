@@ -1,4 +1,4 @@
-"""What is read ahead is what would have been read here."""
+"""What is prefetched is what would have been read here."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from projpipe.errors import InputError
 from projpipe.objectives.batch import Batch
 from projpipe.training.batches import StepBatches, TrainingData, draw_batch
-from projpipe.training.prefetch import read_ahead
+from projpipe.training.prefetch import prefetch
 from projpipe.training.run_inputs import RunInputs, load_staged
 
 
@@ -33,7 +33,7 @@ def test_the_batches_of_a_worker_from_any_step_on_are_its_share_of_those_of_the_
     schedule, share = settings().optimisation, slice(rank, None, 2)
     batches = StepBatches(data.train, data.train_tasks, schedule, 7, share, 5)
     steps = range(3, 8)  # as if the run had been stopped after three
-    for step, batch in zip(steps, read_ahead(batches, steps, workers), strict=True):
+    for step, batch in zip(steps, prefetch(batches, steps, workers), strict=True):
         expected = draw_batch(data.train, data.train_tasks, 2, 8, (7, step), share, source_images=5)
         assert_same(batch, expected)
 
@@ -47,7 +47,7 @@ class Broken(Dataset[int]):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_what_cannot_be_read_is_said_in_the_words_of_who_found_it(workers: int) -> None:
-    items = read_ahead(Broken(), [0, 1, 2, 3], workers)
+    items = prefetch(Broken(), [0, 1, 2, 3], workers)
     assert [next(items), next(items)] == [0, 1]
     with pytest.raises(InputError, match=r"^picture\.jpg: cannot be read$"):
         next(items)
@@ -57,5 +57,5 @@ def test_reading_ahead_draws_no_random_numbers_of_this_process() -> None:
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    list(read_ahead(Broken(), [0, 1], 1))
+    list(prefetch(Broken(), [0, 1], 1))
     assert torch.equal(torch.rand(1), expected)

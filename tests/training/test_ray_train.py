@@ -43,7 +43,7 @@ def stop_ray():
     ray.shutdown()
 
 
-def test_two_workers_that_read_ahead_and_run_a_step_in_parts_learn_what_one_learns(
+def test_two_workers_that_prefetch_and_run_a_step_in_parts_learn_what_one_learns(
     run_inputs: RunInputs, tmp_path: Path, settings
 ) -> None:
     schedule = {"tasks_per_step": 4}
@@ -191,12 +191,12 @@ def test_no_cluster_is_started_where_ray_was_imported_without_a_token(monkeypatc
 )
 def test_gpus_are_used_where_every_worker_has_one(asked: bool | None, gpus: int, used: bool) -> None:
     config = RayConfig(num_workers=2, use_gpu=asked)
-    assert cluster.place_workers(config, {"CPU": 2, "GPU": gpus}).use_gpu is used
+    assert cluster.allocate_workers(config, {"CPU": 2, "GPU": gpus}).use_gpu is used
 
 
 def test_a_gpu_that_is_asked_for_and_is_not_there_is_refused() -> None:
     with pytest.raises(InputError, match=r"1 workers ask for 1 GPUs, the cluster has 0; .* set use_gpu to false"):
-        cluster.place_workers(RayConfig(use_gpu=True), {"CPU": 2})
+        cluster.allocate_workers(RayConfig(use_gpu=True), {"CPU": 2})
 
 
 def staged(inputs: RunInputs, runs: Path) -> str:

@@ -79,7 +79,7 @@ PARAMETERS: list[dict[str, Any]] = [
     {"ray": {"num_workers": 2}},
     {"ray": {"use_gpu": True}},
 ]
-PLACEMENTS: list[dict[str, Any]] = [
+WHERE_IT_RUNS: list[dict[str, Any]] = [
     {"address": "auto"},
     {"max_failures": 3},
     {"cpus_per_worker": 2},
@@ -104,9 +104,9 @@ def test_a_changed_learning_rate_decides_another_result_and_that_of_another_meth
     assert deciding(settings(learning_rates={"static": 0.003}), 0.002) == deciding(settings(), 0.002)
 
 
-@pytest.mark.parametrize("placement", PLACEMENTS, ids=str)
-def test_where_a_run_is_placed_decides_nothing(placement: dict[str, Any], settings: Any) -> None:
-    assert deciding(settings(ray=placement), 0.002) == deciding(settings(), 0.002)
+@pytest.mark.parametrize("ray", WHERE_IT_RUNS, ids=str)
+def test_where_training_runs_decides_nothing(ray: dict[str, Any], settings: Any) -> None:
+    assert deciding(settings(ray=ray), 0.002) == deciding(settings(), 0.002)
 
 
 def test_the_name_starts_with_the_kind_of_run_and_depends_on_what_else_decides_it(

@@ -10,7 +10,7 @@ import torch
 
 from projpipe.methods.method import Ingredients
 from projpipe.methods.models import build
-from projpipe.methods.per_task_models import PerTaskModels, random_starts
+from projpipe.methods.per_task_models import PerTaskModels, random_inits
 from projpipe.methods.task_model import TaskModel
 from projpipe.record import from_json, to_json
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
@@ -21,7 +21,7 @@ from projpipe.training.state import Checkpoint, TrainingState
 from projpipe.training.student_trainer import StudentTrainer
 
 
-def starts(method: str, inputs: RunInputs) -> Callable[[int], TaskModel]:
+def untrained(method: str, inputs: RunInputs) -> Callable[[int], TaskModel]:
     return lambda seed: build(method, Ingredients(inputs.source, inputs.config, seed))
 
 
@@ -34,7 +34,7 @@ def train(inputs: RunInputs, folder: Path, method: str, resume: Checkpoint | Non
     def save(reached: Checkpoint) -> None:
         saved.append(Checkpoint(reached.state, {name: tensor.clone() for name, tensor in reached.tensors.items()}))
 
-    train_seeds(starts(method, inputs), data, inputs.config, 0.002, Worker(), resume, save, lambda row: None)
+    train_seeds(untrained(method, inputs), data, inputs.config, 0.002, Worker(), resume, save, lambda row: None)
     return saved
 
 
@@ -67,8 +67,8 @@ def test_a_run_that_reads_ahead_ends_bit_for_bit_like_one_that_does_not(
     run_inputs: RunInputs, tmp_path: Path, settings
 ) -> None:
     whole = train(run_inputs, tmp_path, "projected")
-    ahead = replace(run_inputs, config=settings(ray={"loading_workers": 2}))
-    _, resumed = train(ahead, tmp_path, "projected", whole[3])
+    prefetching = replace(run_inputs, config=settings(ray={"loading_workers": 2}))
+    _, resumed = train(prefetching, tmp_path, "projected", whole[3])
     assert_same(resumed, whole[-1])
 
 
@@ -128,9 +128,9 @@ def test_the_universal_model_reaches_on_few_tasks_what_models_of_their_own_reach
     spec = inputs.source.spec.student(**config.student.model_dump())
 
     def own(seed: int) -> TaskModel:
-        return TaskModel(PerTaskModels(spec, TASKS, random_starts(spec, TASKS, seed)))
+        return TaskModel(PerTaskModels(spec, TASKS, random_inits(spec, TASKS, seed)))
 
     alone = best_score(own, inputs, tmp_path, 0.01)
-    together = best_score(starts("universal", inputs), inputs, tmp_path, 0.01)
+    together = best_score(untrained("universal", inputs), inputs, tmp_path, 0.01)
     assert alone > 0.85, "the models of their own have learned nothing to compare with"
     assert together > alone - 0.05

@@ -26,7 +26,7 @@ def batch(teacher_logits: torch.Tensor, mask: list[list[bool]]) -> Batch:
         teacher_logits=teacher_logits,
         classes=torch.zeros(tasks, classes, dtype=torch.long),
         mask=torch.tensor(mask),
-        familiar=torch.tensor(mask),
+        keep_rows=torch.tensor(mask),
     )
 
 
@@ -78,13 +78,13 @@ def after_steps(inputs: RunInputs, folder: Path, config: Any, method: str, devic
 
 
 @pytest.mark.parametrize("parts", [2, 3, 4])
-@pytest.mark.parametrize(("method", "start"), [*((method, "frozen") for method in METHODS), ("projected", "tuned")])
+@pytest.mark.parametrize(("method", "source_is"), [*((method, "frozen") for method in METHODS), ("projected", "tuned")])
 def test_a_step_in_parts_is_the_step_at_once(
-    method: str, start: str, parts: int, run_inputs: RunInputs, settings: Any, tmp_path: Path
+    method: str, source_is: str, parts: int, run_inputs: RunInputs, settings: Any, tmp_path: Path
 ) -> None:
-    config = settings(source=start, optimisation={"tasks_per_step": 12, "accumulate": parts})
+    config = settings(source=source_is, optimisation={"tasks_per_step": 12, "accumulate": parts})
     losses, parameters = after_steps(run_inputs, tmp_path, config, method)
-    at_once = settings(source=start, optimisation={"tasks_per_step": 12})
+    at_once = settings(source=source_is, optimisation={"tasks_per_step": 12})
     expected_losses, expected = after_steps(run_inputs, tmp_path, at_once, method)
     assert losses == pytest.approx(expected_losses, rel=1e-4)
     # AdamW divides by the size of a gradient: where that is nothing but rounding, so is what it does.
@@ -101,11 +101,11 @@ def test_in_bfloat16_weights_stay_float32_and_learn_nearly_the_same(
     expected_losses, expected = after_steps(run_inputs, tmp_path, settings(), method)
     assert losses != expected_losses
     assert losses == pytest.approx(expected_losses, rel=0.05)
-    start = build(method, Ingredients(run_inputs.source, settings(), seed=0)).state_dict()
+    init = build(method, Ingredients(run_inputs.source, settings(), seed=0)).state_dict()
     moved, off = 0.0, 0.0
     for name, tensor in expected.items():
         assert parameters[name].dtype == torch.float32
-        moved += float((tensor - start[name]).square().sum())
+        moved += float((tensor - init[name]).square().sum())
         off += float((parameters[name] - tensor).square().sum())
     assert 0 < off < 0.3 * moved
 

@@ -28,7 +28,7 @@ class WideEps(torch.nn.LayerNorm):
 
 
 def make(architecture: str = "vit_tiny_patch16_224", **arguments: Any) -> torch.nn.Module:
-    """A small model of an architecture, moved off its neutral start."""
+    """A small model of an architecture, moved off its neutral init."""
     model = timm.create_model(architecture, **{**SIZES, **arguments}).eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():

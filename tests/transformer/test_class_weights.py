@@ -72,17 +72,17 @@ def test_nothing_else_changes_and_what_all_tasks_share_is_there_once(kind: str, 
 def test_what_a_model_may_learn_for_each_class_has_the_shapes_of_the_sources_own(
     source: Source, decoder_source: Source
 ) -> None:
-    for one, num_classes, place in ((source, 10, ClassifierRows), (decoder_source, 4, ClassEmbeddings)):
-        assert class_weights(one.spec) is place
-        shapes = place.own_shapes(num_classes, one.spec.embed_dim)
-        assert place.table in shapes
+    for one, num_classes, kind in ((source, 10, ClassifierRows), (decoder_source, 4, ClassEmbeddings)):
+        assert class_weights(one.spec) is kind
+        shapes = kind.own_shapes(num_classes, one.spec.embed_dim)
+        assert kind.table in shapes
         assert shapes == {name: tuple(one.weights[name].shape) for name in shapes}
 
 
 def test_what_a_classifier_learned_for_its_classes_adds_to_their_logits(source: Source, images: Tensor) -> None:
     def logits(rows: Tensor, own: Weights, bias: Tensor) -> Tensor:
         weights = {name: tensor[None] for name, tensor in source.weights.items()}
-        ClassifierRows.place(weights, rows, own, bias, torch.ones_like(bias, dtype=torch.bool))
+        ClassifierRows.insert(weights, rows, own, bias, torch.ones_like(bias, dtype=torch.bool))
         return forward_students(source.spec, weights, images[None])[0]
 
     rows, learned = torch.randn(2, 1, 3, 24, generator=torch.Generator().manual_seed(0))
@@ -94,19 +94,17 @@ def test_what_a_classifier_learned_for_its_classes_adds_to_their_logits(source: 
 def test_what_a_decoder_learned_for_its_classes_counts_by_their_share() -> None:
     rows, learned = torch.randn(2, 2, 3, 5, generator=torch.Generator().manual_seed(0))
     weights = {"patch.bias": torch.arange(5.0)[None]}
-    ClassEmbeddings.place(weights, rows, {"condition.weight": learned}, torch.zeros(3), MASK)
+    ClassEmbeddings.insert(weights, rows, {"condition.weight": learned}, torch.zeros(3), MASK)
     for task, count in enumerate((3, 2)):
-        each = [rows[task, place] + learned[task, place] for place in range(count)]
+        each = [rows[task, position] + learned[task, position] for position in range(count)]
         torch.testing.assert_close(weights["patch.bias"][task], torch.arange(5.0) + sum(each) / count)
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 3)])
-@pytest.mark.parametrize("familiar", [None, torch.tensor([[True, False, True], [False, True, True]])])
-def test_a_class_that_is_taken_for_a_new_one_has_nothing_of_its_own(
-    shape: tuple[int, ...], familiar: Tensor | None
-) -> None:
+@pytest.mark.parametrize("keep_rows", [None, torch.tensor([[True, False, True], [False, True, True]])])
+def test_class_row_dropout_leaves_a_class_nothing_of_its_own(shape: tuple[int, ...], keep_rows: Tensor | None) -> None:
     table = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    rows = own_rows(table, CLASSES, familiar)
-    for task, place in torch.cartesian_prod(torch.arange(2), torch.arange(3)):
-        known = familiar is None or familiar[task, place]
-        assert torch.equal(rows[task, place], table[CLASSES[task, place]] * (1 if known else 0))
+    rows = own_rows(table, CLASSES, keep_rows)
+    for task, position in torch.cartesian_prod(torch.arange(2), torch.arange(3)):
+        kept = keep_rows is None or keep_rows[task, position]
+        assert torch.equal(rows[task, position], table[CLASSES[task, position]] * (1 if kept else 0))

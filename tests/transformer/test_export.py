@@ -23,7 +23,7 @@ LAYOUTS = [
 
 
 def shaken(module: torch.nn.Module) -> torch.nn.Module:
-    """Move every parameter off its start, so that each term of the conditioning is at work."""
+    """Move every parameter off its init, so that each term of the conditioning is at work."""
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in module.parameters():

@@ -19,7 +19,7 @@ def said_at_once(decoder: Decoder, images: Tensor) -> Tensor:
 def test_reading_symbol_by_symbol_says_what_reading_all_at_once_does(decoder: Decoder, all_images: Tensor) -> None:
     cached = CachedDecoder(*decoder, count=81)
     before = torch.cat([torch.full((81, 1), decoder[0].symbols), all_images.flatten(1)], 1)
-    steps = torch.stack([cached.step(before[:, place], place) for place in range(4)], 1)
+    steps = torch.stack([cached.step(before[:, position], position) for position in range(4)], 1)
     assert torch.allclose(steps, said_at_once(decoder, all_images), atol=1e-5)
 
 
@@ -32,12 +32,12 @@ def test_images_are_those_that_would_be_drawn_without_a_cache(
     spec, _ = decoder
     generator = torch.Generator().manual_seed(3)
     images = torch.zeros(50, 1, 2, 2, dtype=torch.long)
-    for place in range(4):
-        logits = said_at_once(decoder, images)[:, place] / temperature
+    for position in range(4):
+        logits = said_at_once(decoder, images)[:, position] / temperature
         if top_k:
             logits[logits < logits.topk(top_k).values[:, -1:]] = -torch.inf
         noise = -torch.empty(50, spec.symbols).exponential_(generator=generator).log()
-        images.view(50, 4)[:, place] = (logits + noise).argmax(-1)
+        images.view(50, 4)[:, position] = (logits + noise).argmax(-1)
     assert torch.equal(sample(*decoder, 50, seed=3, temperature=temperature, top_k=top_k), images)
 
 

@@ -31,7 +31,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 
 
 def make(**layout: Any) -> VisionTransformer:
-    """A colour model of three classes with nothing left at its neutral start."""
+    """A colour model of three classes with nothing left at its neutral init."""
     settings = InputSettings([0.1, 0.2, 0.3], [0.4, 0.5, 0.6], ["bag", "boot", "Größe"])
     model = create_vit("vit_tiny_patch16_224", VitArguments({**SIZES, **layout}, 3, 3, settings))
     with torch.no_grad():

@@ -11,7 +11,7 @@ import click
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("image_folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def evaluate(model: Path, image_folder: Path, as_json: bool) -> None:
     """Measure MODEL's accuracy on the pictures of its classes, IMAGE_FOLDER/<class>/* or .../<group>/<class>/*.
 

@@ -21,32 +21,32 @@ OF_A_MODEL = {"README.md", "config.json", MANIFEST, "model.onnx", "model.safeten
 
 
 @contextmanager
-def output(out: Path, force: bool, ours: Callable[[Path], bool], foreign: str, place: str) -> Iterator[Path]:
-    """A temporary path that takes the place of `out` when the body has ended well.
+def output(out: Path, force: bool, ours: Callable[[Path], bool], foreign: str, kind: str) -> Iterator[Path]:
+    """A temporary path that becomes `out` when the body has ended well.
 
     Args:
         ours: whether what is there may be replaced with `force`; `foreign` says of it why it may not.
-        place: what `out` is, for errors.
+        kind: what `out` is, for errors.
 
     Raises:
         InputError: `out` is there already and not to be replaced, or it cannot be written.
     """
     try:
-        with write_atomically(_free(out, force, ours, foreign, place), replace=force) as temporary:
+        with write_atomically(_free(out, force, ours, foreign, kind), replace=force) as temporary:
             yield temporary
     except OSError as error:
-        raise InputError(f"--out: {out} cannot be written ({error.strerror}); choose another {place}") from error
+        raise InputError(f"--out: {out} cannot be written ({error.strerror}); choose another {kind}") from error
 
 
-def _free(out: Path, force: bool, ours: Callable[[Path], bool], foreign: str, place: str) -> Path:
+def _free(out: Path, force: bool, ours: Callable[[Path], bool], foreign: str, kind: str) -> Path:
     if not str(out).strip():
-        raise InputError(f"--out: is empty; name a {place}")
+        raise InputError(f"--out: is empty; name a {kind}")
     if not out.exists() and not out.is_symlink():
         return out.resolve()
     if not force:
-        raise InputError(f"--out: {out} exists; choose another {place}, or replace it with --force")
+        raise InputError(f"--out: {out} exists; choose another {kind}, or replace it with --force")
     if out.is_symlink() or not ours(out):
-        raise InputError(f"--out: {out} {foreign}, so that --force does not replace it; choose another {place}")
+        raise InputError(f"--out: {out} {foreign}, so that --force does not replace it; choose another {kind}")
     return out.resolve()
 
 

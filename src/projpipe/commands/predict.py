@@ -12,7 +12,7 @@ import click
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many classes to name.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def predict(model: Path, images: tuple[str, ...], top: int, as_json: bool) -> None:
     """Say which classes MODEL sees in IMAGES: files, folders or patterns in quotes, such as 'photos/*.png'.
 

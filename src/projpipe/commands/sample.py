@@ -34,9 +34,9 @@ def sample(model: Path, out: Path, count: int, seed: int, temperature: float, to
     from projpipe.students.student import load_student
 
     if out.suffix and not _is_sheet(out):
-        mend = f"end it in .png, or leave {out.suffix} out for a folder"
-        raise InputError(f"--out: {out} names a file of another kind than is written; {mend}")
-    with output(out, force, _drawn, "is not what `projpipe sample` wrote", "place") as temporary:
+        fix = f"end it in .png, or leave {out.suffix} out for a folder"
+        raise InputError(f"--out: {out} names a file of another kind than is written; {fix}")
+    with output(out, force, _drawn, "is not what `projpipe sample` wrote", "path") as temporary:
         pictures = load_student(model).sample(count, seed, temperature, top_k)
         _write(pictures, temporary, sheet=_is_sheet(out))
     click.echo(f"{out}: {count} picture{'s' * (count > 1)}, seed {seed}")
@@ -63,7 +63,7 @@ def _is_marked(path: Path) -> bool:
         return False
 
 
-def _write(pictures: np.ndarray, place: Path, sheet: bool) -> None:
+def _write(pictures: np.ndarray, path: Path, sheet: bool) -> None:
     """Pictures uint8 `[N, H, W, 1]` as one sheet, or as files of a folder."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
@@ -71,12 +71,12 @@ def _write(pictures: np.ndarray, place: Path, sheet: bool) -> None:
     mark = PngInfo()
     mark.add_text(*MARK)
     if sheet:
-        Image.fromarray(_sheet(pictures)).save(place, format="PNG", pnginfo=mark)
+        Image.fromarray(_sheet(pictures)).save(path, format="PNG", pnginfo=mark)
         return
-    place.mkdir()
+    path.mkdir()
     digits = len(str(len(pictures)))
     for number, picture in enumerate(pictures, start=1):
-        Image.fromarray(picture[..., 0]).save(place / f"{number:0{digits}}.png", pnginfo=mark)
+        Image.fromarray(picture[..., 0]).save(path / f"{number:0{digits}}.png", pnginfo=mark)
 
 
 def _sheet(pictures: np.ndarray) -> np.ndarray:
@@ -87,8 +87,8 @@ def _sheet(pictures: np.ndarray) -> np.ndarray:
     columns = int(np.ceil(count**0.5))
     rows = -(-count // columns)
     sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), 128, np.uint8)
-    for place, picture in enumerate(pictures[..., 0]):
-        top, left = place // columns * (height + GAP), place % columns * (width + GAP)
+    for position, picture in enumerate(pictures[..., 0]):
+        top, left = position // columns * (height + GAP), position % columns * (width + GAP)
         sheet[top : top + height, left : left + width] = picture
     times = max(1, -(-SMALLEST // width))
     return sheet.repeat(times, 0).repeat(times, 1)

@@ -66,7 +66,7 @@ def read_tasks(path: Path, projector: Projector) -> list[NamedTask]:
     """The tasks of a CSV or Parquet file, in its order.
 
     The file has the columns `name` and `classes`; a Parquet file may have `class_ids`, as the project's own tables of
-    tasks do, in place of `classes`.
+    tasks do, instead of `classes`.
 
     Raises:
         InputError: the file cannot be read, lacks a column or has no row; a name makes no folder, or the same as
@@ -120,8 +120,8 @@ def _parquet_rows(path: Path, known: Sequence[str]) -> Iterator[tuple[str, list[
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
-        mend = "`pip install pyarrow`, or give a CSV file"
-        raise InputError(f"--tasks: {path}: reading Parquet takes pyarrow; {mend}") from error
+        fix = "`pip install pyarrow`, or give a CSV file"
+        raise InputError(f"--tasks: {path}: reading Parquet takes pyarrow; {fix}") from error
     try:
         table = parquet.read_table(path)
     except (ArrowException, OSError) as error:

@@ -26,7 +26,7 @@ class PixelTokens(Config):
 class PatchTokens(Config):
     """A token for each patch of pixels as `PixelTokens` has them: the nearest of a codebook found by k-means.
 
-    Where the codebook has a place for every patch that there is, no more and no less, nothing is lost.
+    Where the codebook has an entry for every patch that there is, no more and no less, nothing is lost.
     """
 
     kind: Literal["patches"]
@@ -93,7 +93,7 @@ class ExtractTeacherConfig(Config):
     `normalisation` is what a classifier's weights expect of images; null is that of the published weights where they
     are `pretrained`, else that of the train split.
     `precision` is that of matrix products while the teacher is trained and while it says what students are taught.
-    `loading_workers` processes read images ahead of its forward passes; with 0 they are read in between.
+    `loading_workers` processes prefetch images for its forward passes; with 0 they are read in between.
     """
 
     seed: Seed

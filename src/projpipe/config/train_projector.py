@@ -68,7 +68,7 @@ class OptimisationConfig(Config):
 class RayConfig(Config):
     """Where training runs. `address: null` starts a cluster on this machine; `auto` or a host joins one.
 
-    Each worker has `loading_workers` processes that read images ahead of it; with 0 it reads them itself.
+    Each worker has `loading_workers` processes that prefetch its images; with 0 it reads them itself.
     """
 
     address: str | None = None
@@ -90,7 +90,7 @@ class TrainProjectorConfig(Config):
     student: StudentConfig
     start: Literal["principal", "random", "uniform"]
     source: Literal["frozen", "tuned"]
-    free_weights: Annotated[bool, Field(description="adds learned weights, the same for all tasks")]
+    free_weights: Annotated[bool, Field(description="learned offsets to the weights, the same for all tasks")]
     conditioning: ConditioningConfig
     optimisation: OptimisationConfig
     learning_rates: dict[str, PositiveFloat]

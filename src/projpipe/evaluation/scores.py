@@ -30,14 +30,14 @@ def task_scores(
     Raises InputError for a task whose classes have no image.
     """
 
-    def judge(classes: list[int], rows: Tensor, places: Tensor) -> dict[Maker, Tensor]:
+    def judge(classes: list[int], rows: Tensor, targets: Tensor) -> dict[Maker, Tensor]:
         models = {maker: specialise(classes) for maker, specialise in specialisers.items()}
         scores: dict[Maker, list[Tensor]] = {maker: [] for maker in models}
         with torch.inference_mode():
-            for batch, at in zip(rows.split(batch_size), places.split(batch_size), strict=True):
-                images = read(batch)
+            for some_rows, some_targets in zip(rows.split(batch_size), targets.split(batch_size), strict=True):
+                images = read(some_rows)
                 for maker, model in models.items():
-                    scores[maker].append(objective.scores(objective.logits(model, images), images, at))
+                    scores[maker].append(objective.scores(objective.logits(model, images), images, some_targets))
         return {maker: torch.cat(of_maker) for maker, of_maker in scores.items()}
 
     return _scores(judge, list(specialisers), labels, tasks)
@@ -49,14 +49,14 @@ def masked_scores(objective: Objective, class_scores: Tensor, labels: Tensor, ta
     Returns a table as those of `task_scores`.
     """
 
-    def judge(classes: list[int], rows: Tensor, places: Tensor) -> dict[str, Tensor]:
-        return {"masked": objective.masked_scores(class_scores[rows][:, classes], places)}
+    def judge(classes: list[int], rows: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        return {"masked": objective.masked_scores(class_scores[rows][:, classes], targets)}
 
     return _scores(judge, ["masked"], labels, tasks)["masked"]
 
 
 def images_of_task(labels: Tensor, classes: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Rows of `labels` [N] that are of a task's classes, and the place of each row's class among them."""
+    """Rows of `labels` [N] that are of a task's classes, and their targets: positions among `classes`."""
     asked = torch.tensor(classes)
     rows = torch.isin(labels, asked).nonzero().flatten()
     return rows, (labels[rows][:, None] == asked).int().argmax(1)
@@ -71,7 +71,7 @@ def _scores(
     records: dict[Maker, list[dict[str, object]]] = {maker: [] for maker in makers}
     for task in tasks.to_dict(orient="records"):
         classes = [int(class_id) for class_id in task["class_ids"]]
-        rows, places = images_of_task(labels, classes)
+        rows, targets = images_of_task(labels, classes)
         if not len(rows):
             raise InputError(f"tasks: task {task['name']!r} has no image to be judged on; raise split.test")
         described = {
@@ -82,6 +82,6 @@ def _scores(
             "num_classes": len(classes),
             "images": len(rows),
         }
-        for maker, scores in judge(classes, rows, places).items():
+        for maker, scores in judge(classes, rows, targets).items():
             records[maker].append({**described, "score": scores.double().mean().item()})
     return {maker: pd.DataFrame(of_maker) for maker, of_maker in records.items()}

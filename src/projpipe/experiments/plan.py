@@ -39,7 +39,7 @@ def check_trials(trials: Sequence[Trial], teacher: TransformerSpec, objective: O
 
 def reserved_names() -> set[str]:
     """Names of rows that are added to a table, which no row may be given."""
-    return {"teacher", *registry.start_rows(), *CONTROLS}
+    return {"teacher", *registry.untrained_rows(), *CONTROLS}
 
 
 def check_sampled(count: int, held_out: int) -> None:

@@ -99,7 +99,7 @@ def run_trial(
     model = make(trial.seed).to(device)
     tasks = [task for task, _ in judged]
     judge = partial(_scores, data=data.test, tasks=tasks, device=device)
-    scores = {method.start_row[0]: judge(model)} if method.start_row is not None else {}
+    scores = {method.untrained_row[0]: judge(model)} if method.untrained_row is not None else {}
     of_a_step = flops_per_step(model, _first_batch(model, data, config).to(device))
     model.load_state_dict(starting_with(f"{FINISHED}{trial.seed}.", last.tensors))
     scores["method"] = judge(model.eval())

@@ -23,7 +23,7 @@ def read_fashion_mnist(folder: Path | None, downloads: Path) -> RawImages:
     Raises InputError if files are missing or broken, or if there is nothing to download from.
     Source: Xiao, Rasul, Vollgraf, arXiv 1708.07747.
     """
-    folder = folder or next((place for place in INSTALLED if place.is_dir()), None) or _download(downloads)
+    folder = folder or next((installed for installed in INSTALLED if installed.is_dir()), None) or _download(downloads)
     images, labels = [], []
     for part in PARTS:
         images.append(read_idx(_find(folder, f"{part}-images-idx3-ubyte"), dimensions=3))

@@ -35,7 +35,7 @@ def read_image_folder(root: Path, image_size: int, grey: bool, streamed: bool = 
             "or all as <group>/<class>/<image>"
         )
     if depth not in (2, 3):
-        raise InputError(f"{PLACE}: in {root}, {paths[0]} is not placed as {FORMS}; move the images so")
+        raise InputError(f"{PLACE}: in {root}, {paths[0]} is not laid out as {FORMS}; move the images so")
     labels = [("" if depth == 2 else path.parts[0], path.parent.as_posix()) for path in paths]
     names = [path.as_posix() for path in paths]
     if streamed:

@@ -34,8 +34,8 @@ def _find(name: str) -> list[Path]:
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"{name[:100]!r}: cannot be read ({error}); give an image, a folder or a pattern") from error
     if not named:
-        mend = "give an image, a folder or a pattern such as '*.png'"
-        raise InputError(f"{name!r}: there is no such file or folder; {mend}")
+        fix = "give an image, a folder or a pattern such as '*.png'"
+        raise InputError(f"{name!r}: there is no such file or folder; {fix}")
     if not pictures:
         raise InputError(f"{name!r}: holds no image that Pillow reads; give an image, a folder of them or a pattern")
     return pictures

@@ -32,11 +32,11 @@ class RawImages:
 
     def first(self, per_class: int) -> RawImages:
         """At most the first `per_class` images of every class, in the order they are in."""
-        place = np.empty(len(self.class_ids), int)
+        position = np.empty(len(self.class_ids), int)
         for class_id in range(len(self.classes)):
             rows = np.flatnonzero(self.class_ids == class_id)
-            place[rows] = np.arange(len(rows))
-        kept = np.flatnonzero(place < per_class)
+            position[rows] = np.arange(len(rows))
+        kept = np.flatnonzero(position < per_class)
         return replace(self, images=self.images.take(kept, axis=0), class_ids=self.class_ids[kept])
 
     def __post_init__(self) -> None:

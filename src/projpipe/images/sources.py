@@ -19,14 +19,14 @@ def read_source(source: ImageSource, project: Path) -> RawImages:
     Raises InputError on images that are missing, broken, or not laid out as the source expects.
     """
 
-    def place(path: str | None) -> Path | None:
+    def in_project(path: str | None) -> Path | None:
         return project / Path(path).expanduser() if path else None
 
     if isinstance(source, DigitsSource):
         return read_digits()
     if isinstance(source, FashionMnistSource):
-        return read_fashion_mnist(place(source.folder), project / DOWNLOADS)
+        return read_fashion_mnist(in_project(source.folder), project / DOWNLOADS)
     if isinstance(source, OmniglotSource):
-        return read_omniglot(place(source.path), source.image_size, project / DOWNLOADS)
+        return read_omniglot(in_project(source.path), source.image_size, project / DOWNLOADS)
     root = project / Path(source.root).expanduser()
     return read_image_folder(root, source.image_size, source.grey, streamed=source.storage == "streamed")

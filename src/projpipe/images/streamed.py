@@ -24,7 +24,7 @@ class StreamedImages:
         root: folder of the files.
         names: of the files `[N]`, relative to `root`.
         image_size: of the square images.
-        grey: one channel in place of three.
+        grey: one channel instead of three.
         filename: where `stored.write_images` has put this list; as numpy says of an array that is mapped from a file.
     """
 
@@ -62,8 +62,8 @@ class StreamedImages:
             return self._decode(int(wanted))
         images = np.empty((len(wanted), *self.shape[1:]), np.uint8)
 
-        def decode_into(place: int) -> None:
-            images[place] = self._decode(int(wanted[place]))
+        def decode_into(index: int) -> None:
+            images[index] = self._decode(int(wanted[index]))
 
         in_threads(decode_into, range(len(wanted)), _threads())
         return images

@@ -9,23 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from projpipe.methods.method import Look, Task
+from projpipe.methods.method import Style, Task
 
 
 @dataclass(frozen=True)
 class Control:
     """A way to tell the projector something else than its task: how it is called and drawn, and what it is told."""
 
-    look: Look
+    style: Style
     told: str
 
 
 CONTROLS = {
-    "shuffled": Control(Look("Projected, wrong-task control", "#56b4e9", "circle-open"), "another task's embedding"),
+    "shuffled": Control(Style("Projected, wrong-task control", "#56b4e9", "circle-open"), "another task's embedding"),
     "mean": Control(
-        Look("Projected, mean-embedding control", "#009e73", "square-open"), "the mean embedding of the training tasks"
+        Style("Projected, mean-embedding control", "#009e73", "square-open"), "the mean embedding of the training tasks"
     ),
-    "random": Control(Look("Projected, random-embedding control", "#d55e00", "diamond-open"), "a random embedding"),
+    "random": Control(Style("Projected, random-embedding control", "#d55e00", "diamond-open"), "a random embedding"),
 }
 
 
@@ -37,7 +37,7 @@ def control_embeddings(
     train_tasks: Sequence[Task],
     seed: int,
 ) -> list[Tensor]:
-    """What to tell the projector in place of each task.
+    """What to tell the projector instead of each task.
 
     Args:
         control: `shuffled`: the embedding of another of the tasks, of the same sort; `mean`: the mean embedding of the
@@ -61,12 +61,12 @@ def _others(tasks: Sequence[Task], sorts: Sequence[str], train_tasks: Sequence[T
     """For every task another one of its sort, all of them different; a train task where there is no other."""
     told = list(tasks)
     for sort in dict.fromkeys(sorts):
-        places = [place for place, of_sort in enumerate(sorts) if of_sort == sort]
-        if len(places) == 1:
-            told[places[0]] = next(task for task in train_tasks if set(task) != set(tasks[places[0]]))
+        positions = [position for position, of_sort in enumerate(sorts) if of_sort == sort]
+        if len(positions) == 1:
+            told[positions[0]] = next(task for task in train_tasks if set(task) != set(tasks[positions[0]]))
             continue
-        for place, other in zip(places, derangement(len(places), seed), strict=True):
-            told[place] = tasks[places[other]]
+        for position, other in zip(positions, derangement(len(positions), seed), strict=True):
+            told[position] = tasks[positions[other]]
     return told
 
 

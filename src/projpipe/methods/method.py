@@ -22,10 +22,10 @@ class WeightGenerator(Protocol):
 
     spec: TransformerSpec
 
-    def __call__(self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None) -> Weights:
+    def __call__(self, classes: Tensor, mask: Tensor, keep_rows: Tensor | None = None) -> Weights:
         """Canonical weights with a leading axis `T` for tasks of class ids `[T, K]` with their mask `[T, K]`.
 
-        `familiar` `[T, K]` is False where a class is to be taken for one that no training task had; None for none.
+        `keep_rows` `[T, K]` is class-row dropout: False where what was learned for a class is left out; None keeps all.
         """
 
     def parameter_groups(self) -> list[ParameterGroup]:
@@ -39,10 +39,10 @@ class Ingredients:
     Args:
         source: the teacher as the projection reads it.
         config: of the run; the student's size is in it.
-        seed: fixes what is random at the start.
+        seed: fixes the initial weights.
         tasks: those that a method which trains a model for each task is for.
-        examples: encoded training images `[N, ...]` of a task, at most so many of each class, and their places `[N]`
-            among its classes.
+        examples: encoded training images `[N, ...]` of a task, at most so many of each class, and their targets `[N]`,
+            positions among its classes.
         place: where the student's size comes from, for errors.
     """
 
@@ -64,7 +64,7 @@ class Ingredients:
 
 
 @dataclass(frozen=True)
-class Look:
+class Style:
     """How a method is called and drawn: a colour of the Okabe-Ito palette, plotly's marker, and dashes of its curve."""
 
     title: str
@@ -79,24 +79,24 @@ class Method:
 
     Args:
         name: as in parameters, tables and metrics.
-        look: how people see it.
-        build: the module that makes its models' weights, at its start.
+        style: how it is called and drawn.
+        build: the module that makes its models' weights, untrained.
         described: what it is, in full, as HTML for the report, by objective; empty where the report does not have it.
         told_apart: what it is in a few words, where the report's opening sentence sets the projected model against it.
         main: trained by the pipeline `train_projector`, and in the report of every run.
         per_task: has a model of its own for each of the sampled tasks, and for no other.
         distils: learns from the teacher's logits too.
-        start_row: the name and the look of a row of its models as they are before they are trained.
+        untrained_row: the name and the style of a row of its models as they are before they are trained.
         refuse: raises InputError where a student of some shape cannot be made of a source of some shape for the tasks.
     """
 
     name: str
-    look: Look
+    style: Style
     build: Callable[[Ingredients], WeightGenerator]
     described: Mapping[str, str] = field(default_factory=dict)
     told_apart: Mapping[str, str] = field(default_factory=dict)
     main: bool = False
     per_task: bool = False
     distils: bool = True
-    start_row: tuple[str, Look] | None = None
+    untrained_row: tuple[str, Style] | None = None
     refuse: Callable[[TransformerSpec, TransformerSpec, Sequence[Task]], object] = lambda source, student, tasks: None

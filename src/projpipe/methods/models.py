@@ -1,4 +1,4 @@
-"""Methods as models: at their start, and out of stored tensors."""
+"""Methods as models: untrained, and out of stored tensors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from projpipe.projection.source import Source
 
 
 def build(method: str, given: Ingredients) -> TaskModel:
-    """A method at its start.
+    """A method with its initial weights.
 
     Raises:
         InputError: the student is not smaller than its source.

@@ -1,8 +1,7 @@
 """Models that share nothing: one for each of some tasks, what people train today.
 
-They are trained side by side, as batched products, by the loop that trains everything else. Where they start decides
-what they are: at random or with weights selected from the teacher, with or without distillation, or as what pruning
-left of the teacher.
+They are trained side by side, as batched products, by the loop that trains everything else. Their initial weights are
+random or what pruning left of the teacher. They learn with distillation or without.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from projpipe.errors import InputError
-from projpipe.methods.starts import random_start
+from projpipe.methods.model_init import random_init
 from projpipe.projection.parameter_groups import ParameterGroup, matrices_decay
 from projpipe.transformer.canonical import Weights, canonical_name, module_key
 from projpipe.transformer.class_weights import MASKED
@@ -27,26 +26,26 @@ class PerTaskModels(nn.Module):
     Args:
         spec: the shape of each.
         tasks: their class ids.
-        start: canonical weights to start from, with a leading axis `T`; the classifiers' rows `[T, K, d]` are in the
-            order of each task's classes, and filled up.
+        init: canonical initial weights, with a leading axis `T`; the classifiers' rows `[T, K, d]` are in the order of
+            each task's classes, and filled up.
     """
 
-    def __init__(self, spec: TransformerSpec, tasks: Sequence[Sequence[int]], start: Weights) -> None:
+    def __init__(self, spec: TransformerSpec, tasks: Sequence[Sequence[int]], init: Weights) -> None:
         super().__init__()
         self.spec = spec
         self.tasks = [list(task) for task in tasks]
         self.weights = nn.ParameterDict(
-            {module_key(name): nn.Parameter(tensor.clone()) for name, tensor in start.items()}
+            {module_key(name): nn.Parameter(tensor.clone()) for name, tensor in init.items()}
         )
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """All matrices decay."""
         return matrices_decay(self.named_parameters())
 
-    def forward(self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None) -> Weights:
+    def forward(self, classes: Tensor, mask: Tensor, keep_rows: Tensor | None = None) -> Weights:
         """The weights for `T` of the tasks, classes `[T, K]` with their `mask`; canonical, with a leading axis `T`.
 
-        `familiar` is there for the loop that trains all models; these know no other classes.
+        `keep_rows` is there for the loop that trains all models; class-row dropout means nothing to these.
 
         Raises:
             InputError: a task has no model here.
@@ -62,20 +61,20 @@ class PerTaskModels(nn.Module):
         return weights
 
 
-def random_starts(spec: TransformerSpec, tasks: Sequence[Sequence[int]], seed: int) -> Weights:
-    """A random start for each task, with a leading axis `T`; classifiers start small."""
+def random_inits(spec: TransformerSpec, tasks: Sequence[Sequence[int]], seed: int) -> Weights:
+    """Random initial weights for each task, with a leading axis `T`; those of classifiers are small."""
     generator = torch.Generator().manual_seed(seed)
     most = max(map(len, tasks))
-    starts = []
+    inits = []
     for _ in tasks:
         rows = torch.randn(most, spec.embed_dim, generator=generator) * spec.embed_dim**-0.5
-        starts.append({**random_start(spec, generator), "head.weight": rows, "head.bias": torch.zeros(most)})
-    return stacked(starts)
+        inits.append({**random_init(spec, generator), "head.weight": rows, "head.bias": torch.zeros(most)})
+    return stacked(inits)
 
 
-def stacked(starts: Sequence[Weights]) -> Weights:
+def stacked(weights: Sequence[Weights]) -> Weights:
     """Weights of several tasks as one, with a leading axis `T`; classifiers are filled up with zeros."""
-    most = max(len(start["head.bias"]) for start in starts)
+    most = max(len(one["head.bias"]) for one in weights)
 
     def filled(name: str, tensor: Tensor) -> Tensor:
         if not name.startswith("head"):
@@ -83,4 +82,4 @@ def stacked(starts: Sequence[Weights]) -> Weights:
         missing = most - len(tensor)
         return F.pad(tensor, (0, 0, 0, missing) if tensor.ndim == 2 else (0, missing))
 
-    return {name: torch.stack([filled(name, start[name]) for start in starts]) for name in starts[0]}
+    return {name: torch.stack([filled(name, one[name]) for one in weights]) for name in weights[0]}

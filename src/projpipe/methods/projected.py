@@ -1,12 +1,12 @@
 """The method of the project: the source's weights, projected by factors that depend on the task."""
 
-from projpipe.methods.method import Ingredients, Look, Method
+from projpipe.methods.method import Ingredients, Method, Style
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 
 
 def build(given: Ingredients) -> ProjectionOperator:
-    """The operator at its start, which is the static projection."""
+    """The untrained operator, which is the static projection."""
     return operator(given, Conditioning(**given.config.conditioning.model_dump()))
 
 
@@ -26,7 +26,7 @@ def operator(given: Ingredients, terms: Conditioning) -> ProjectionOperator:
 
 PROJECTED = Method(
     name="projected",
-    look=Look("Projected", "#0072b2", "circle"),
+    style=Style("Projected", "#0072b2", "circle"),
     build=build,
     main=True,
     described={

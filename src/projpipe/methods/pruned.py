@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from projpipe.methods.method import Ingredients, Look, Method, Task
+from projpipe.methods.method import Ingredients, Method, Style, Task
 from projpipe.methods.per_task_models import PerTaskModels, stacked
 from projpipe.methods.pruning import prune_for_task, pruned_spec
 from projpipe.tasks.task import median_by_size
@@ -28,18 +28,18 @@ def build(given: Ingredients) -> PerTaskModels:
     assert given.examples is not None
     shape = pruned_shape(given.source.spec, given.student, given.tasks)
     teacher = export_student(given.source.spec, given.source.weights)
-    starts = []
+    pruned = []
     for task in given.tasks:
-        images, places = given.examples(task, EXAMPLES)
-        starts.append(canonical_weights(prune_for_task(teacher, images, places, task, shape)))
-    return PerTaskModels(shape, given.tasks, stacked(starts))
+        images, targets = given.examples(task, EXAMPLES)
+        pruned.append(canonical_weights(prune_for_task(teacher, images, targets, task, shape)))
+    return PerTaskModels(shape, given.tasks, stacked(pruned))
 
 
 PRUNED = Method(
     name="pruned",
-    look=Look("Pruned teacher, fine-tuned per task", "#000000", "x", "3px,6px"),
+    style=Style("Pruned teacher, fine-tuned per task", "#000000", "x", "3px,6px"),
     build=build,
     per_task=True,
-    start_row=("pruned_only", Look("Pruned teacher", "#000000", "cross")),
+    untrained_row=("pruned_only", Style("Pruned teacher", "#000000", "cross")),
     refuse=pruned_shape,
 )

@@ -7,7 +7,7 @@ the cross-entropy on the task's own images and classes. Nothing is trained after
 
 Every block keeps the same number of units, so that what is left is a plain Vision Transformer. All blocks and all heads
 are kept; the channels of the residual stream, the dimensions of every head and the hidden units of every MLP are
-pruned. Each head keeps its own dimensions, in place of the same ones in all heads as the library's pruner has it.
+pruned. Each head keeps its own dimensions, instead of the same ones in all heads as the library's pruner has it.
 """
 
 from __future__ import annotations

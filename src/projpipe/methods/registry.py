@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from projpipe.errors import InputError, did_you_mean
 from projpipe.methods.distilled import DISTILLED
-from projpipe.methods.method import Look, Method
+from projpipe.methods.method import Method, Style
 from projpipe.methods.projected import PROJECTED
 from projpipe.methods.pruned import PRUNED
 from projpipe.methods.scratch import SCRATCH
@@ -46,9 +46,9 @@ def main_methods() -> list[str]:
     return [name for name, method in METHODS.items() if method.main]
 
 
-def start_rows() -> dict[str, Look]:
+def untrained_rows() -> dict[str, Style]:
     """Rows of models that were not trained yet, by name."""
-    return dict(method.start_row for method in METHODS.values() if method.start_row is not None)
+    return dict(method.untrained_row for method in METHODS.values() if method.untrained_row is not None)
 
 
 def judged_on_sampled_tasks(row: str, method: str | None) -> bool:
@@ -58,7 +58,7 @@ def judged_on_sampled_tasks(row: str, method: str | None) -> bool:
         row: its name.
         method: that of its method; None of a row that was not trained.
     """
-    return row in start_rows() or (method is not None and METHODS[method].per_task)
+    return row in untrained_rows() or (method is not None and METHODS[method].per_task)
 
 
 def check_learning_rates(rates: dict[str, float]) -> None:

@@ -1,17 +1,17 @@
 """A model for each task, trained from scratch on labels alone."""
 
-from projpipe.methods.method import Ingredients, Look, Method
-from projpipe.methods.per_task_models import PerTaskModels, random_starts
+from projpipe.methods.method import Ingredients, Method, Style
+from projpipe.methods.per_task_models import PerTaskModels, random_inits
 
 
 def build(given: Ingredients) -> PerTaskModels:
-    """The models at their starts, which are random."""
-    return PerTaskModels(given.student, given.tasks, random_starts(given.student, given.tasks, given.seed))
+    """The models with random initial weights."""
+    return PerTaskModels(given.student, given.tasks, random_inits(given.student, given.tasks, given.seed))
 
 
 SCRATCH = Method(
     name="scratch",
-    look=Look("Per task, from scratch", "#56b4e9", "pentagon", "longdashdot"),
+    style=Style("Per task, from scratch", "#56b4e9", "pentagon", "longdashdot"),
     build=build,
     per_task=True,
     distils=False,

@@ -3,20 +3,20 @@
 from dataclasses import replace
 
 from projpipe.methods import projected
-from projpipe.methods.method import Ingredients, Look, Method
+from projpipe.methods.method import Ingredients, Method, Style
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 
 
 def build(given: Ingredients) -> ProjectionOperator:
-    """The operator at its start, all conditioning off."""
+    """The untrained operator, all conditioning off."""
     terms = Conditioning(**given.config.conditioning.model_dump())
     return projected.operator(given, replace(terms, templates=0, rank=0, gates=False))
 
 
 STATIC = Method(
     name="static",
-    look=Look("Static projection", "#e69f00", "square", "dash"),
+    style=Style("Static projection", "#e69f00", "square", "dash"),
     build=build,
     main=True,
     described={

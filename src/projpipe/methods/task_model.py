@@ -38,18 +38,18 @@ class TaskModel(nn.Module):
         embedding: Tensor | None = None,
         source_images: Tensor | None = None,
         source_labels: Tensor | None = None,
-        familiar: Tensor | None = None,
+        keep_rows: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Encoded images `[T, B, ...]` of `T` tasks to logits `[T, B, ...]`, very negative for classes out of the mask.
 
-        `embedding` `[T, D]` replaces the projector's embedding of the tasks; `familiar` `[T, K]` is False where a class
-        is to be taken for a new one. Second come the source's own logits for `source_images`, where there are any; the
-        two in one call is what data-parallel training asks for.
+        `embedding` `[T, D]` replaces the projector's embedding of the tasks; `keep_rows` `[T, K]` is class-row dropout,
+        False where what was learned for a class is left out. Second come the source's own logits for `source_images`,
+        where there are any: data-parallel training asks for both in one call.
         """
         weights = (
-            self.generator(classes, mask, familiar)
+            self.generator(classes, mask, keep_rows)
             if embedding is None
-            else self.projector(classes, mask, familiar, embedding)
+            else self.projector(classes, mask, keep_rows, embedding)
         )
         logits = forward_students(self.generator.spec, weights, images)
         source_logits = None

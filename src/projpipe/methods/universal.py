@@ -1,17 +1,17 @@
 """The universal conditional model: one small model for all tasks, trained from scratch and told its task."""
 
-from projpipe.methods.method import Ingredients, Look, Method
+from projpipe.methods.method import Ingredients, Method, Style
 from projpipe.methods.universal_model import UniversalModel
 
 
 def build(given: Ingredients) -> UniversalModel:
-    """The model at its start, which is random."""
+    """The model with random initial weights."""
     return UniversalModel(given.source, given.student, given.config.conditioning.task_embed_dim, given.seed)
 
 
 UNIVERSAL = Method(
     name="universal",
-    look=Look("Universal conditional", "#cc79a7", "triangle-up", "dot"),
+    style=Style("Universal conditional", "#cc79a7", "triangle-up", "dot"),
     build=build,
     main=True,
     described={

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from projpipe.methods.starts import random_start, selected_start
+from projpipe.methods.model_init import random_init, selected_init
 from projpipe.projection.parameter_groups import ParameterGroup, matrices_decay, nothing_decays
 from projpipe.projection.source import Source
 from projpipe.projection.task_encoder import TaskEncoder, reset_linears
@@ -28,11 +28,11 @@ class UniversalModel(nn.Module):
     """A student-sized Transformer with weights of its own, conditioned on the task.
 
     Args:
-        source: gives the class features of the task encoder, and nothing else if it starts at random.
+        source: gives the class features of the task encoder, and nothing else where the initial weights are random.
         student: its shape.
         task_embed_dim: width of the task embedding.
-        seed: fixes the start.
-        selected: start with weights selected from the source's; else at random.
+        seed: fixes the initial weights.
+        selected: the initial weights are selected from the source's; else they are random.
     """
 
     selected_rows: Tensor
@@ -45,14 +45,14 @@ class UniversalModel(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         self.spec = student
         width, depth = student.embed_dim, student.depth
-        start = selected_start(source, student) if selected else random_start(student, generator)
+        init = selected_init(source, student) if selected else random_init(student, generator)
         self.classes = class_weights(student)
         shapes = self.classes.own_shapes(source.num_classes, width)
-        # Rows that were selected hold for every class, new ones too; those that are learned start at zero.
-        given = {name: start.pop(name, torch.zeros(shape)) for name, shape in shapes.items()}
+        # Selected rows hold for every class, new ones too; learned rows are zero at first.
+        given = {name: init.pop(name, torch.zeros(shape)) for name, shape in shapes.items()}
         self.register_buffer("selected_rows", given[self.classes.table])
         self.register_buffer("selected_bias", given.get("head.bias", torch.zeros(source.num_classes)))
-        self.weights = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in start.items()})
+        self.weights = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in init.items()})
 
         self.encoder = TaskEncoder(source.class_table, task_embed_dim)
         self.class_rows = nn.Linear(source.spec.embed_dim, width)
@@ -72,10 +72,10 @@ class UniversalModel(nn.Module):
         others = [(name, parameter) for name, parameter in self.named_parameters() if name not in of_encoder]
         return nothing_decays(self.encoder.parameters()) + matrices_decay(others)
 
-    def forward(self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None) -> Weights:
+    def forward(self, classes: Tensor, mask: Tensor, keep_rows: Tensor | None = None) -> Weights:
         """The weights for `T` tasks of classes `[T, K]`, `mask` `[T, K]`; canonical, with a leading axis `T`.
 
-        Classes whose `familiar` `[T, K]` is False are taken for new ones; None for none.
+        `keep_rows` `[T, K]` is class-row dropout: False where what was learned for a class is left out; None keeps all.
         """
         task = self.encoder(classes, mask)
         tasks, depth, width = len(task), self.spec.depth, self.spec.embed_dim
@@ -92,8 +92,8 @@ class UniversalModel(nn.Module):
             weights[f"{name}.bias"] = weights[f"{name}.bias"] + (plain @ shift[:, site, :, None]).squeeze(-1)
 
         mapped = self.class_rows(self.encoder.features[classes]) / width**0.5
-        own = {canonical_name(key): own_rows(table, classes, familiar) for key, table in self.own.items()}
-        self.classes.place(weights, self.selected_rows[classes] + mapped, own, self.selected_bias[classes], mask)
+        own = {canonical_name(key): own_rows(table, classes, keep_rows) for key, table in self.own.items()}
+        self.classes.insert(weights, self.selected_rows[classes] + mapped, own, self.selected_bias[classes], mask)
         head = weights["head.weight"]
         weights["head.weight"] = head * (1 + gain[:, -1:])
         weights["head.bias"] = weights["head.bias"] + (head @ shift[:, -1, :, None]).squeeze(-1)

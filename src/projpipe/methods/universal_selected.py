@@ -1,20 +1,20 @@
-"""The universal conditional model, started with weights selected from the teacher's.
+"""The universal conditional model, whose initial weights are selected from the teacher's.
 
 Weight selection: Xu et al., 2024, arXiv 2311.18823.
 """
 
-from projpipe.methods.method import Ingredients, Look, Method
+from projpipe.methods.method import Ingredients, Method, Style
 from projpipe.methods.universal_model import UniversalModel
 
 
 def build(given: Ingredients) -> UniversalModel:
-    """The model at its start."""
+    """The model with selected initial weights."""
     width = given.config.conditioning.task_embed_dim
     return UniversalModel(given.source, given.student, width, given.seed, selected=True)
 
 
 UNIVERSAL_SELECTED = Method(
     name="universal_selected",
-    look=Look("Universal, weights selected", "#d55e00", "triangle-down", "dashdot"),
+    style=Style("Universal, weights selected", "#d55e00", "triangle-down", "dashdot"),
     build=build,
 )

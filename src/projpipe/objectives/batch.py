@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-OF_TASKS = ("images", "labels", "teacher_logits", "classes", "mask", "familiar")
+OF_TASKS = ("images", "labels", "teacher_logits", "classes", "mask", "keep_rows")
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Batch:
 
     `images` [T, B, ...] as the objective encodes them, `labels` [T, B] (positions within the task's classes),
     `teacher_logits` [T, B, ...] of the task, `classes` [T, K] (class ids), `mask` [T, K] (False where a row is only
-    filled up), `familiar` [T, K] (False where a class is to be taken for one that no training task has, so that a model
-    learns to do without a row of its own for it). Where the source learns too, `source_images` [S, ...] and
-    `source_labels` [S] (class ids) are of all classes.
+    filled up), `keep_rows` [T, K] (class-row dropout: False where what was learned for a class is left out, so that a
+    model learns to do without it, as it must for a class of no training task). Where the source learns too,
+    `source_images` [S, ...] and `source_labels` [S] (class ids) are of all classes.
     """
 
     images: Tensor
@@ -27,14 +27,14 @@ class Batch:
     teacher_logits: Tensor
     classes: Tensor
     mask: Tensor
-    familiar: Tensor
+    keep_rows: Tensor
     source_images: Tensor | None = None
     source_labels: Tensor | None = None
 
     @property
     def inputs(self) -> dict[str, Tensor | None]:
         """What a `TaskModel` is called with."""
-        names = ("images", "classes", "mask", "source_images", "source_labels", "familiar")
+        names = ("images", "classes", "mask", "source_images", "source_labels", "keep_rows")
         return {name: getattr(self, name) for name in names}
 
     def to(self, device: torch.device) -> Batch:

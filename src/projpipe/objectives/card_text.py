@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class CardText:
     """What a card says in its own words.
 
-    `purpose` follows 'A small Vision Transformer that', with '3 classes' in place of its braces; `of_teacher` says what
+    `purpose` follows 'A small Vision Transformer that', with '3 classes' instead of its braces; `of_teacher` says what
     the teacher's score holds for; `pipeline_tag` is the Hugging Face hub's.
     """
 

@@ -163,16 +163,16 @@ class Classification:
         return pictures
 
     def examples(
-        self, model: nn.Module, pictures: np.ndarray, places: Tensor, classes: Sequence[int], seed: int
+        self, model: nn.Module, pictures: np.ndarray, targets: Tensor, classes: Sequence[int], seed: int
     ) -> np.ndarray:
-        """Of images uint8 `[N, H, W, C]` of a task, at these `places` among its classes, those a model gets wrong.
+        """Of images uint8 `[N, H, W, C]` of a task, those a model gets wrong; `targets` `[N]` are right.
 
         The model is one of the task's, or a teacher, whose logits are masked to the task's classes.
         """
         logits = self.logits(model, self.encode(pictures))
         if logits.shape[1] != len(classes):
             logits = logits[:, list(classes)]
-        return pictures[(logits.argmax(-1) != places).numpy()]
+        return pictures[(logits.argmax(-1) != targets).numpy()]
 
     # --- students
 
@@ -195,10 +195,10 @@ class Classification:
         """Of a source that is tuned, on its logits `[N, K]` of images with class ids `[N]`."""
         return F.cross_entropy(logits, labels)
 
-    def scores(self, logits: Tensor, images: Tensor, places: Tensor) -> Tensor:
-        """Whether logits `[N, K]` are highest at the image's place `[N]` among the task's classes: 1 or 0, `[N]`."""
-        return self.masked_scores(logits, places)
+    def scores(self, logits: Tensor, images: Tensor, targets: Tensor) -> Tensor:
+        """Whether logits `[N, K]` are highest at the targets `[N]`, positions among the task's classes: 1 or 0."""
+        return self.masked_scores(logits, targets)
 
-    def masked_scores(self, class_scores: Tensor, places: Tensor) -> Tensor:
+    def masked_scores(self, class_scores: Tensor, targets: Tensor) -> Tensor:
         """Of a teacher whose logits are masked to a task's classes, `[N, K]`; else as `scores`."""
-        return (class_scores.argmax(-1) == places).float()
+        return (class_scores.argmax(-1) == targets).float()

@@ -24,7 +24,7 @@ PATCHES = 200_000  # at most so many are looked at for a codebook
 def fit_tokens(config: ImageModelingConfig, images: Images, rows: np.ndarray, seed: int) -> Tokens:
     """The tokens that a config asks for, of images uint8 `[N, H, W, C]`; only the `rows` are looked at.
 
-    A codebook that has a place for every patch there can be holds exactly these; else it is found by k-means.
+    A codebook with an entry for every patch there can be holds exactly these; else it is found by k-means.
 
     Raises:
         InputError: images are not grey, patches do not divide them, or the codebook is larger than it has patches for.

@@ -213,7 +213,7 @@ class ImageModeling:
         return self.decode(self.encode(pictures))
 
     def examples(
-        self, model: VisionTransformer, pictures: np.ndarray, places: Tensor, classes: Sequence[int], seed: int
+        self, model: VisionTransformer, pictures: np.ndarray, targets: Tensor, classes: Sequence[int], seed: int
     ) -> np.ndarray:
         """As many images as there are `pictures`, drawn from a task's model or from a teacher told its classes."""
         spec, weights = TransformerSpec.of(model), canonical_weights(model)
@@ -247,11 +247,11 @@ class ImageModeling:
         """Of a source that is tuned, on its logits `[N, h*w, V]` of symbols, of which it is told the class."""
         return F.cross_entropy(logits.flatten(0, 1), images.flatten())
 
-    def scores(self, logits: Tensor, images: Tensor, places: Tensor) -> Tensor:
+    def scores(self, logits: Tensor, images: Tensor, targets: Tensor) -> Tensor:
         """Bits per pixel (or token) `[N]` of symbols under logits `[N, h*w, V]`."""
         return self._bits(self._nats(logits, images))
 
-    def masked_scores(self, class_scores: Tensor, places: Tensor) -> Tensor:
+    def masked_scores(self, class_scores: Tensor, targets: Tensor) -> Tensor:
         """Bits of the teacher's mixture of a task's classes, from log-likelihoods `[N, K]` under each of them."""
         return self._bits(math.log(class_scores.shape[1]) - class_scores.logsumexp(-1))
 

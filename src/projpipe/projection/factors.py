@@ -41,17 +41,17 @@ class Factor(nn.Module):
     """One factor of every student block, `[L_s, student, source]`, as a function of the task's coefficients.
 
     Args:
-        start: the static factor at the start, `[L_s, student, source]`.
+        init: the initial static factor, `[L_s, student, source]`.
         conditioning: the terms that depend on the task.
         generator: seeds templates and the low-rank term.
     """
 
-    def __init__(self, start: Tensor, conditioning: Conditioning, generator: torch.Generator) -> None:
+    def __init__(self, init: Tensor, conditioning: Conditioning, generator: torch.Generator) -> None:
         super().__init__()
-        self.base = nn.Parameter(start.clone())
-        blocks, student, source = start.shape
+        self.base = nn.Parameter(init.clone())
+        blocks, student, source = init.shape
         self.sizes = (conditioning.templates, conditioning.rank, source if conditioning.gates else 0)
-        scale = start.square().mean().sqrt().item()
+        scale = init.square().mean().sqrt().item()
 
         def random(*shape: int, std: float) -> nn.Parameter:
             return nn.Parameter(torch.randn(*shape, generator=generator) * std)

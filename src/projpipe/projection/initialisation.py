@@ -1,6 +1,6 @@
-"""Where the factors start: a PCA of the residual stream, and the most important heads and hidden units.
+"""Initial factors: a PCA of the residual stream, and the most important heads and hidden units.
 
-Two other starts are there to compare with: `random` (a random orthogonal basis, heads and units drawn at random) and
+Two other inits are there to compare with: `random` (a random orthogonal basis, heads and units drawn at random) and
 `uniform` (evenly spaced coordinates, heads and units, as weight selection takes them: Xu et al., 2024,
 arXiv 2311.18823).
 """
@@ -22,7 +22,7 @@ NOISE = 0.1  # norm of the noise on a row of a selection, whose entry is one
 def initial_factors(
     source: Source, student: TransformerSpec, groups: list[range], generator: torch.Generator, start: str = "principal"
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Factors and biases such that a student starts near its source.
+    """Initial factors and biases, with which a student is near its source.
 
     Residual stream: `E = P U^T` writes and `R = sqrt(d/d_s) U P^T` reads, where `U` holds the leading principal
     directions of what the source's blocks read, and `P` is an orthonormal basis of the vectors whose entries sum to
@@ -32,7 +32,7 @@ def initial_factors(
     two above that replace basis and choice.
 
     Returns:
-        Factors `[L_s, student, source]` by name, and biases `[L_s, d_s]` that do not start at zero by canonical name.
+        Factors `[L_s, student, source]` by name, and biases `[L_s, d_s]` that are not zero at first, by canonical name.
     """
     spec = source.spec
     merged = merge_blocks(source.weights, groups)

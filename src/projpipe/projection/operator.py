@@ -19,10 +19,7 @@ from projpipe.transformer.canonical import Weights, canonical_name, module_key
 from projpipe.transformer.class_weights import class_weights, own_rows
 from projpipe.transformer.spec import TransformerSpec
 
-TUNED_RATE, OFFSETS_RATE = (
-    0.1,
-    5.0,
-)  # learning rates of a tuned source and of learned offsets, as shares of the method's
+TUNED_RATE, OFFSETS_RATE = 0.1, 5.0  # of a tuned source and of learned offsets, as shares of the method's rate
 
 
 class ProjectionOperator(nn.Module):
@@ -32,11 +29,11 @@ class ProjectionOperator(nn.Module):
         source: the large Transformer.
         student: the shape of the students.
         conditioning: how the factors depend on the task.
-        seed: fixes the random part of the start.
-        start: where the factors start, see `initial_factors`.
+        seed: fixes the random part of the initial weights.
+        start: the init of the factors, see `initial_factors`.
         tuned: the source's weights are parameters too, and learn with the rest; else they are frozen.
-        free_weights: learn offsets to every weight of the students, the same for all tasks and zero at the start, and
-            to the row or embedding of every class; else to biases alone, and not to the classifier's.
+        free_weights: learned offsets to every weight of the students, the same for all tasks and zero at first, and to
+            the row or embedding of every class; else to biases alone, and not to the classifier's.
     """
 
     def __init__(
@@ -71,9 +68,10 @@ class ProjectionOperator(nn.Module):
         )
         shapes = student.weight_shapes(source.num_classes) | self.own_shapes
         wanted = [name for name in shapes if free_weights or (name.endswith("bias") and name != "head.bias")]
-        free = {name: torch.zeros(shapes[name]) for name in wanted} | biases
-        del free["k.bias"]  # softmax takes no notice of it, so that it would follow rounding
-        self.free = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in free.items()})
+        offsets = {name: torch.zeros(shapes[name]) for name in wanted} | biases
+        del offsets["k.bias"]  # softmax takes no notice of it, so that it would follow rounding
+        # In state dicts, learned offsets are called `free`.
+        self.free = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in offsets.items()})
         self.encoder: TaskEncoder | None = None
         self.sizes = [factor.num_coefficients for factor in self._factors().values()]
         if not conditioning.is_static:
@@ -84,7 +82,7 @@ class ProjectionOperator(nn.Module):
             nn.init.zeros_(self.coefficients.bias)
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """What learns at which share of the learning rate, and what decays: not the factors, which start well."""
+        """What learns at which share of the learning rate, and what decays: not the factors, whose init is good."""
         groups = nothing_decays(self.factors.parameters())
         if self.encoder is not None:
             groups += nothing_decays(self.encoder.parameters())
@@ -104,13 +102,13 @@ class ProjectionOperator(nn.Module):
         return self.encoder(classes, mask)
 
     def forward(
-        self, classes: Tensor, mask: Tensor, familiar: Tensor | None = None, embedding: Tensor | None = None
+        self, classes: Tensor, mask: Tensor, keep_rows: Tensor | None = None, embedding: Tensor | None = None
     ) -> Weights:
         """Project for `T` tasks.
 
         Args:
             classes: class ids of each task `[T, K]`, filled up with any id where `mask` `[T, K]` is False.
-            familiar: `[T, K]`, False where a class is to be taken for one that no training task had; None for none.
+            keep_rows: class-row dropout `[T, K]`: False where what was learned for a class is left out; None keeps all.
             embedding: `[T, D]`, to be taken for the embedding of the tasks; their own if None.
 
         Returns:
@@ -127,7 +125,7 @@ class ProjectionOperator(nn.Module):
             inner = inner_products(source, static_units(modules)) if self.products is None else self.products.inner
             factors = {name: factor(coefficients[name]) for name, factor in modules.items()}
             weights = project(source, factors, inner)
-        self._place_classes(weights, source, factors, classes, mask, familiar)
+        self._insert_classes(weights, source, factors, classes, mask, keep_rows)
         for key, offset in self.free.items():
             if (name := canonical_name(key)) not in self.own_shapes:
                 weights[name] = weights[name] + offset
@@ -141,14 +139,14 @@ class ProjectionOperator(nn.Module):
         split = zip(self.factors, coefficients.split(self.sizes, dim=1), strict=True)
         return {name: part if part.shape[1] else None for name, part in split}
 
-    def _place_classes(
+    def _insert_classes(
         self,
         weights: Weights,
         source: Weights,
         factors: dict[str, Tensor],
         classes: Tensor,
         mask: Tensor,
-        familiar: Tensor | None,
+        keep_rows: Tensor | None,
     ) -> None:
         """Add the head, and what belongs to the tasks' classes."""
         bias = source["head.bias"]
@@ -159,8 +157,8 @@ class ProjectionOperator(nn.Module):
             bias = bias[classes]
         projected = source[self.classes.table][classes] @ factors[self.classes.factor][:, 0].mT
         learned = {name: self.free[module_key(name)] for name in self.own_shapes if module_key(name) in self.free}
-        own = {name: own_rows(table, classes, familiar) for name, table in learned.items()}
-        self.classes.place(weights, projected, own, bias, mask)
+        own = {name: own_rows(table, classes, keep_rows) for name, table in learned.items()}
+        self.classes.insert(weights, projected, own, bias, mask)
 
     @torch.no_grad()
     def precompute(self) -> Products:

@@ -15,8 +15,8 @@ class ParameterGroup:
     Args:
         parameters: which.
         rate: their learning rate, as a share of the method's.
-        decays: whether weight decay draws them to zero: so do matrices that start small, and neither biases nor what
-            starts where it should be.
+        decays: whether weight decay draws them to zero: so do matrices whose init is small, and neither biases nor what
+            has a good init.
     """
 
     parameters: tuple[nn.Parameter, ...]

@@ -31,7 +31,7 @@ def project(source: Weights, factors: Mapping[str, Tensor], inner: Mapping[str, 
 
     Args:
         source: canonical weights, the blocks of each group merged: see `source.merged_weights`.
-        factors: `[T, L_s, student, source]` by name; 1 in place of `T` where all tasks share one.
+        factors: `[T, L_s, student, source]` by name; 1 instead of `T` where all tasks share one.
         inner: `A W` and `W B^T` of the linear maps whose units are the same for all tasks: `products.inner_products`.
 
     Returns:

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError, did_you_mean
-from projpipe.manifest import MANIFEST, open_sealed, sealed
+from projpipe.manifest import MANIFEST, manifest_bytes, read_manifest
 from projpipe.objectives import Objective, objective_from_json
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
@@ -82,7 +82,7 @@ class Projector:
 
         Args:
             classes: class names, two or more for a classifier, whose logits are in this order.
-            support_images: a few unlabelled pictures of the task in place of its classes; the task is then what the
+            support_images: a few unlabelled pictures of the task instead of its classes; the task is then what the
                 source sees in them, see `recognise`.
 
         Raises:
@@ -143,7 +143,7 @@ class Projector:
         """
         spec = self.operator.source.spec
         if spec.symbols:
-            raise InputError("support_images: are for classifiers; name the classes in place of them")
+            raise InputError("support_images: are for classifiers; name the classes instead")
         expected = (*spec.image_size, spec.in_chans)
         if support_images.dtype != np.uint8 or support_images.shape[1:] != expected:
             raise InputError(
@@ -199,7 +199,7 @@ class Projector:
         with write_atomically(Path(folder)) as temporary:
             temporary.mkdir()
             (temporary / TENSORS).write_bytes(content)
-            (temporary / MANIFEST).write_bytes(sealed(KIND, described, {TENSORS: content}))
+            (temporary / MANIFEST).write_bytes(manifest_bytes(KIND, described, {TENSORS: content}))
 
 
 def _nearest(name: object, known: Sequence[str]) -> str:
@@ -216,14 +216,14 @@ def load_projector(folder: Path | str) -> Projector:
             other one.
     """
     folder = Path(folder)
-    mend = "train it again with `kedro run --pipelines train_projector`, or fetch it again"
-    manifest = open_sealed(folder, KIND, [TENSORS], mend)
+    fix = "train it again with `kedro run --pipelines train_projector`, or fetch it again"
+    manifest = read_manifest(folder, KIND, [TENSORS], fix)
     try:
         return _assemble(manifest, load_file(folder / TENSORS))
     except KeyError as error:
-        raise InputError(f"{folder / MANIFEST} lacks {error}; {mend}") from error
+        raise InputError(f"{folder / MANIFEST} lacks {error}; {fix}") from error
     except (ArithmeticError, AttributeError, IndexError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
-        raise InputError(f"{folder / MANIFEST} does not describe {TENSORS}: {error}; {mend}") from error
+        raise InputError(f"{folder / MANIFEST} does not describe {TENSORS}: {error}; {fix}") from error
 
 
 def _assemble(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Projector:
@@ -232,7 +232,7 @@ def _assemble(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Pro
 
     source = Source(TransformerSpec.from_json(manifest["source"]), part("source."), part("statistics."))
     student, conditioning = TransformerSpec.from_json(manifest["student"]), Conditioning(**manifest["conditioning"])
-    with torch.random.fork_rng():  # what it starts from is replaced: nobody should notice the draw, or wait for a PCA
+    with torch.random.fork_rng():  # the initial weights are replaced: nobody should notice the draw, or wait for a PCA
         operator = ProjectionOperator(
             source, student, conditioning, 0, "uniform", free_weights=manifest["free_weights"]
         )

@@ -43,7 +43,7 @@ class TaskEncoder(nn.Module):
 
 
 def reset_linears(module: nn.Module, generator: torch.Generator) -> None:
-    """Start every linear layer again from the given random generator, so that a seed fixes a model."""
+    """Initialise every linear layer anew from the given random generator, so that a seed fixes a model."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             bound = layer.in_features**-0.5

@@ -9,7 +9,7 @@ from projpipe.evaluation.metrics import Metrics
 from projpipe.methods.controls import CONTROLS
 from projpipe.metric import ACCURACY, METRICS
 from projpipe.reporting.formats import latencies_of
-from projpipe.reporting.looks import listed_kinds, title_of
+from projpipe.reporting.style import listed_kinds, title_of
 from projpipe.reporting.wording import WORDING
 
 FEW_SEEDS, FEW_TASKS, NOISY = 5, 10, 0.2

@@ -9,8 +9,8 @@ from plotly.subplots import make_subplots
 from projpipe.evaluation.comparison_summary import ComparedTable, Comparison
 from projpipe.metric import METRICS, Metric
 from projpipe.reporting.figures import draw_curves
-from projpipe.reporting.looks import KIND_NAMES, QUIET, broken, curve_styles, escaped, finish
 from projpipe.reporting.rows import compared_with_reference, row_name
+from projpipe.reporting.style import KIND_NAMES, QUIET, broken, curve_styles, escaped, finish
 
 KIND_MARKS = {
     "new_combination": ("#0072b2", "circle"),
@@ -43,8 +43,8 @@ def differences_figure(summary: Comparison) -> go.Figure:
         ],
     )
     for panel, table in enumerate(tables.values(), start=1):
-        for place, kind in enumerate(kinds):
-            offset = 0.7 * ((place + 0.5) / len(kinds) - 0.5)
+        for position, kind in enumerate(kinds):
+            offset = 0.7 * ((position + 0.5) / len(kinds) - 0.5)
             _draw_differences(figure, panel, table, kind, metric, offset)
         labels = [broken(f"minus {row_name(name, table)}", 28) for name, _ in compared_with_reference(table)]
         positions = list(range(len(labels)))
@@ -75,10 +75,10 @@ def budget_curves_figure(history: pd.DataFrame, tables: Sequence[str], metric: M
         subplot_titles=[escaped(name) for name in tables],
     )
     history = history[history["table"].isin(tables)]
-    styles = curve_styles(history)
-    for place, name in enumerate(tables):
+    style_of = curve_styles(history)
+    for position, name in enumerate(tables):
         of_table = history[history["table"] == name]
-        draw_curves(figure, of_table, styles, metric, row=1 + place // columns, col=1 + place % columns)
+        draw_curves(figure, of_table, style_of, metric, row=1 + position // columns, col=1 + position % columns)
     several = history.groupby("table")["seed"].nunique().max() > 1
     figure.update_xaxes(rangemode="tozero", ticks="outside")
     _finish_panels(figure, "Learning curves" + " (mean and range of the seeds)" * bool(several), plot_height)
@@ -119,7 +119,7 @@ def _draw_differences(
 
 
 def _finish_panels(figure: go.Figure, title: str, plot_height: int) -> None:
-    """The look of all figures, with the legend below, as titles of panels are where it would be."""
+    """The style of all figures, with the legend below, as titles of panels are where it would be."""
     finish(figure, title)
     above, below = 85, 130
     figure.update_layout(

@@ -15,8 +15,8 @@ from projpipe.evaluation.summary import Difference, Measured
 from projpipe.metric import METRICS, Metric
 from projpipe.reporting.caveats import FEW_SEEDS
 from projpipe.reporting.formats import count, percent
-from projpipe.reporting.looks import KIND_NAMES, tasks
 from projpipe.reporting.rows import NOTE, compared_with_reference, judged_on_sample, row_name
+from projpipe.reporting.style import KIND_NAMES, tasks
 
 NONE = "\N{EN DASH}"
 

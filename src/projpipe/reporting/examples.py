@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from plotly.subplots import make_subplots
 
-from projpipe.reporting.looks import TITLE, broken, finish
+from projpipe.reporting.style import TITLE, broken, finish
 
 ROW, GAP, LEFT, LINE = 150, 14, 130, 18  # pixels of the page: of a row, between rows, for names, for a line of text
 COLUMNS = 5  # as many at least have room, so that the cells of fewer stay together
@@ -71,7 +71,7 @@ def examples_figure(rows: Sequence[ExampleRow], title: str) -> go.Figure:
 
 
 def mosaic(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Images [n, H, W, C] as one picture [height, width, 4] of `side` by `side` places, transparent where none is.
+    """Images [n, H, W, C] as one picture [height, width, 4] of `side` by `side` tiles, transparent where none is.
 
     Small images are enlarged by a whole factor; every image has a thin rule around it.
     """
@@ -79,8 +79,8 @@ def mosaic(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     tiles = images.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
     height, width = (length + RULE for length in tiles.shape[1:3])
     picture = np.zeros((side * height + RULE, side * width + RULE, 4), dtype=np.uint8)
-    for place, tile in enumerate(tiles):
-        top, left = place // side * height, place % side * width
+    for position, tile in enumerate(tiles):
+        top, left = position // side * height, position % side * width
         picture[top : top + height + RULE, left : left + width + RULE] = GREY
         picture[top + RULE : top + height, left + RULE : left + width, :3] = tile  # one channel is repeated
     return picture
@@ -100,8 +100,8 @@ def _draw_cell(figure: go.Figure, images: NDArray[np.uint8], side: int, row: int
     subplot.yaxis.update(range=[height - 0.5, -0.5], scaleanchor=subplot.xaxis.plotly_name.replace("axis", ""))
 
 
-def _label(figure: go.Figure, text: str, **place: float | str) -> None:
-    figure.add_annotation(text=text, showarrow=False, xref="paper", yref="paper", **place)
+def _label(figure: go.Figure, text: str, **annotation: float | str) -> None:
+    figure.add_annotation(text=text, showarrow=False, xref="paper", yref="paper", **annotation)
 
 
 def _data_uri(picture: NDArray[np.uint8]) -> str:

@@ -10,17 +10,17 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from projpipe.evaluation.summary import Score
-from projpipe.methods.method import Look
+from projpipe.methods.method import Style
 from projpipe.methods.projected import PROJECTED
 from projpipe.metric import Metric
-from projpipe.reporting.looks import (
+from projpipe.reporting.style import (
     KIND_NAMES,
     QUIET,
     broken,
     curve_styles,
     escaped,
     finish,
-    looks,
+    styles,
     tasks,
     title_of,
 )
@@ -31,7 +31,7 @@ def scores_figure(results: Mapping[str, Mapping[str, Score]], metric: Metric) ->
 
     `results` is the entry of that name in the metrics: {method: {kind: Score}}.
     """
-    figure, known = go.Figure(), looks()
+    figure, known = go.Figure(), styles()
     for method, by_kind in results.items():
         kinds = [kind for kind in KIND_NAMES if kind in by_kind]
         cells = [by_kind[kind] for kind in kinds]
@@ -80,7 +80,7 @@ def learning_curves_figure(history: pd.DataFrame, metric: Metric) -> go.Figure:
 
 
 def draw_curves(
-    figure: go.Figure, history: pd.DataFrame, styles: Mapping[str, Look], metric: Metric, **panel: int
+    figure: go.Figure, history: pd.DataFrame, style_of: Mapping[str, Style], metric: Metric, **panel: int
 ) -> None:
     """Draw the mean over seeds and the range of the seeds of every `name` in `history`.
 
@@ -89,7 +89,7 @@ def draw_curves(
     """
     trained = history[history["step"] > 0]
     for name, rows in trained.groupby("name", sort=False):
-        style, drawn_before = styles[str(name)], name in {trace.legendgroup for trace in figure.data}
+        style, drawn_before = style_of[str(name)], name in {trace.legendgroup for trace in figure.data}
         by_step = rows.groupby("step")["validation_score"]
         curve = (metric.scale * by_step.agg(["mean", "min", "max"])).reset_index()
         figure.add_scatter(
@@ -155,7 +155,7 @@ def tasks_figure(results: pd.DataFrame, metric: Metric) -> go.Figure:
                 "width": 0,
             },
             mode="markers",
-            marker={"color": PROJECTED.look.colour, "symbol": PROJECTED.look.marker, "size": 8},
+            marker={"color": PROJECTED.style.colour, "symbol": PROJECTED.style.marker, "size": 8},
             customdata=list(rows["task_name"].map(escaped)),
             hovertemplate=f"%{{customdata}}: %{{y:+.{metric.decimals}f}} {metric.step}<extra></extra>",
             showlegend=False,
@@ -179,7 +179,7 @@ def pareto_figure(trials: pd.DataFrame, metric: Metric) -> go.Figure:
     front = trials[trials["pareto"]].sort_values("params")
     for name, rows, style in (
         ("beaten by a smaller or better student", trials[~trials["pareto"]], {"color": QUIET, "symbol": "x-thin-open"}),
-        ("Pareto front", front, {"color": PROJECTED.look.colour, "symbol": PROJECTED.look.marker}),
+        ("Pareto front", front, {"color": PROJECTED.style.colour, "symbol": PROJECTED.style.marker}),
     ):
         figure.add_scatter(
             name=name,
@@ -187,7 +187,7 @@ def pareto_figure(trials: pd.DataFrame, metric: Metric) -> go.Figure:
             y=list(metric.scale * rows["validation_score"]),
             mode="lines+markers" if rows is front else "markers",
             # along the front a score holds until the next larger student, in either direction of the metric
-            line={"color": PROJECTED.look.colour, "shape": "hv", "width": 1.5},
+            line={"color": PROJECTED.style.colour, "shape": "hv", "width": 1.5},
             marker={**style, "size": 10},
             customdata=[
                 f"embed_dim {row.embed_dim}, depth {row.depth}, num_heads {row.num_heads}, mlp_ratio {row.mlp_ratio:g}"

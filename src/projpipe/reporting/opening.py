@@ -14,7 +14,7 @@ from projpipe.evaluation.metrics import Metrics
 from projpipe.metric import METRICS
 from projpipe.reporting.caveats import CEILINGS, FEW_SEEDS, at_ceiling, few_tasks, seeds_of
 from projpipe.reporting.formats import latencies_of, percent
-from projpipe.reporting.looks import KIND_NAMES, listed_kinds, title_of
+from projpipe.reporting.style import KIND_NAMES, listed_kinds, title_of
 from projpipe.reporting.wording import WORDING
 
 

@@ -20,8 +20,8 @@ from projpipe.metric import METRICS
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.reporting.caveats import caveats
 from projpipe.reporting.formats import count, percent
-from projpipe.reporting.looks import KIND_NAMES, TITLE, looks
 from projpipe.reporting.opening import opening
+from projpipe.reporting.style import KIND_NAMES, TITLE, styles
 from projpipe.reporting.wording import WORDING, described, told_apart
 
 PACKAGES = ("projpipe", "torch", "timm", "kedro", "ray", "optuna", "numpy", "pandas", "plotly")
@@ -63,7 +63,7 @@ def render_report(
         opening=opening(metrics, timings),
         caveats=caveats(metrics, timings, results),
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
-        method_names={name: look.title for name, look in looks().items()},
+        method_names={name: style.title for name, style in styles().items()},
         kind_names=KIND_NAMES,
         told={name: control.told for name, control in CONTROLS.items()},
         described=described(metrics["objective"]),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from projpipe.evaluation.comparison_summary import ComparedTable
 from projpipe.evaluation.summary import Difference
 from projpipe.methods import registry
-from projpipe.reporting.looks import title_of
+from projpipe.reporting.style import title_of
 
 NOTE = " \N{SUPERSCRIPT ONE}"  # behind the name of a row that is judged on the sampled tasks alone
 

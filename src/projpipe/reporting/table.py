@@ -15,9 +15,9 @@ from projpipe.evaluation.metrics import Metrics
 from projpipe.evaluation.summary import Measured
 from projpipe.metric import METRICS, Metric
 from projpipe.reporting.formats import count, latencies_of
-from projpipe.reporting.looks import title_of
 from projpipe.reporting.opening import closing_line
 from projpipe.reporting.rows import NOTE, compared_with_reference, judged_on_sample, row_name
+from projpipe.reporting.style import title_of
 
 SHOWN_KINDS = ("new_combination", "new_class")
 
@@ -42,8 +42,8 @@ def closing_table(metrics: Metrics, costs: Mapping[str, Cost], timings: Timings)
     table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("method", no_wrap=True)
     headings = [kind.replace("_", "\n") for kind in kinds]
-    places = ["sample" if place == "sampling" else place for place in timed["teacher"]]
-    for heading in (*headings, "para-\nmeters", "MACs", *places):
+    timings_of = ["sample" if kind == "sampling" else kind for kind in timed["teacher"]]
+    for heading in (*headings, "para-\nmeters", "MACs", *timings_of):
         table.add_column(heading, justify="right", no_wrap=True)
     for method, cost in costs.items():
         table.add_row(

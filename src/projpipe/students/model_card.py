@@ -39,7 +39,7 @@ def model_card(
         "\n".join(["| | |", "| --- | --- |", *facts]),
         *_cautions(card, provenance),
         f"## {card.heading_of_classes}",
-        "\n".join(f"{place}. {_text(name)}" for place, name in enumerate(classes, start=1)),
+        "\n".join(f"{number}. {_text(name)}" for number, name in enumerate(classes, start=1)),
         card.use,
     ]
     return "\n\n".join(blocks) + "\n"

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
-from projpipe.manifest import MANIFEST, open_sealed, sealed
+from projpipe.manifest import MANIFEST, manifest_bytes, read_manifest
 from projpipe.objectives import ImageModeling, Objective, objective_from_json
 from projpipe.students.model_card import model_card
 from projpipe.transformer.canonical import Weights
@@ -95,7 +95,7 @@ class Student:
             "provenance": self.provenance,
         }
         card = model_card(self.spec, self.classes, self.objective, self.provenance)
-        files |= {MANIFEST: sealed(KIND, described, files), CARD: card.encode()}
+        files |= {MANIFEST: manifest_bytes(KIND, described, files), CARD: card.encode()}
         with write_atomically(Path(folder)) as temporary:
             temporary.mkdir()
             for name, content in files.items():
@@ -138,12 +138,12 @@ def load_student(folder: Path | str) -> Student:
         InputError: the folder is no model of projpipe, or a file of it is missing, truncated or changed.
     """
     folder = Path(folder)
-    mend = "make it again with `projpipe generate`, or fetch it again"
-    manifest = open_sealed(folder, KIND, [CONFIG, WEIGHTS], mend)
+    fix = "make it again with `projpipe generate`, or fetch it again"
+    manifest = read_manifest(folder, KIND, [CONFIG, WEIGHTS], fix)
     try:
         spec = TransformerSpec.from_json(manifest["spec"])
         weights = from_timm_state(spec, load_file(folder / WEIGHTS))
         objective = objective_from_json(manifest["objective"])
         return Student(spec, weights, manifest["classes"], objective, manifest["provenance"])
     except (KeyError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
-        raise InputError(f"{folder / MANIFEST} does not describe {WEIGHTS}: {error}; {mend}") from error
+        raise InputError(f"{folder / MANIFEST} does not describe {WEIGHTS}: {error}; {fix}") from error

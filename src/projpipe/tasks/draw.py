@@ -154,9 +154,9 @@ class _Sampler:
         used = sum(math.comb(len(stratum.members), stratum.size) for stratum in strata) - free
         besides = f" besides {used} that other draws took" if used else ""
         low, high = draw.classes_per_task
-        of, mend = ("held-out", "more") if kinds == NEW_KINDS else ("known", "fewer")
+        of, fix = ("held-out", "more") if kinds == NEW_KINDS else ("known", "fewer")
         raise InputError(
             f"{place}.counts ({draw.strategy}, {low} to {high} classes of {pool} {of} ones): asks for "
             f"{' + '.join(f'{count} {kind}' for kind, count in counts.items())} tasks, but only {free} distinct ones "
-            f"exist{besides}; lower the counts, widen classes_per_task, or hold out {mend} classes"
+            f"exist{besides}; lower the counts, widen classes_per_task, or hold out {fix} classes"
         )

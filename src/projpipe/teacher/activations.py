@@ -38,7 +38,7 @@ def activation_statistics(model: VisionTransformer, forwards: Iterable[Callable[
 
     Returns:
         `residual.second_moment` [d, d]: of what the blocks and the classifier read, normalised as LayerNorm does
-            before its gain, pooled over all places where it is read.
+            before its gain, pooled over all blocks that read it.
         `q.second_moment`, `k.second_moment` [L, H*e]: of queries and keys.
         `heads.mean`, `heads.second_moment` [L, H*e]: of the attention output, before it is written.
         `hidden.mean`, `hidden.second_moment` [L, m]: of the MLP's hidden units, before they are written.

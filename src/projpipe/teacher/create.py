@@ -97,10 +97,10 @@ def planned_spec(config: ExtractTeacherConfig) -> TransformerSpec:
 
 @torch.no_grad()
 def _spread_positions(model: VisionTransformer, seed: int) -> None:
-    """Start positions as large as embedded patches, so that attention tells places apart from the first step.
+    """Initialise positions as large as embedded patches, so that attention tells positions apart from the first step.
 
-    timm starts them at 0.02, from which a short training on a small data set does not recover: on digits, 20 epochs
-    end with 83 % of the validation images in place of 96 %.
+    timm's init is 0.02, from which a short training on a small data set does not recover: on digits, 20 epochs end with
+    83 % of the validation images instead of 96 %.
     """
     if model.pos_embed is not None:
         model.pos_embed.normal_(std=POSITION_STD, generator=torch.Generator().manual_seed(seed))
@@ -137,7 +137,7 @@ def _check_size(model: VisionTransformer, objective: Objective) -> None:
 
 
 def _load_weights(model: VisionTransformer, path: Path) -> bool:
-    """Load a timm state dict; a classifier of another number of classes keeps its random start. Whether it does not."""
+    """Load a timm state dict; a classifier of another number of classes keeps its random init. Whether it does not."""
     weights = read_safetensors(path)
     own = model.state_dict()
     head = weights.get("head.weight")

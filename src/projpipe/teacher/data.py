@@ -15,7 +15,7 @@ from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.streamed import Images
 from projpipe.objectives import Objective
 from projpipe.tasks.classes import class_of_image
-from projpipe.training.prefetch import Chunks, read_ahead
+from projpipe.training.prefetch import Chunks, prefetch
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class TeacherData:
         card: of the data set.
         objective: what the teacher learns, which encodes them.
         device: where the teacher is.
-        loading_workers: processes that read ahead, see `read_ahead`.
+        loading_workers: processes that prefetch, see `prefetch`.
     """
 
     images: Images
@@ -61,9 +61,9 @@ class TeacherData:
     def batches(
         self, image_ids: np.ndarray, size: int, affine: Tensor | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same in batches of `size`, the next ones read ahead."""
+        """The same in batches of `size`, the next ones prefetched."""
         chunks = Chunks(self.objective, self.images, image_ids, size, affine)
-        for rows, encoded in read_ahead(chunks, range(len(chunks)), self.loading_workers, self.device):
+        for rows, encoded in prefetch(chunks, range(len(chunks)), self.loading_workers, self.device):
             labels = self.labels[image_ids[rows.numpy()]]
             yield encoded.to(self.device, non_blocking=True), labels.to(self.device)
 

@@ -125,10 +125,10 @@ def _train_epoch(trainer: Trainer, data: TeacherData, config: ExtractTeacherConf
 
 def _digest(model: nn.Module, data: TeacherData, config: ExtractTeacherConfig) -> str:
     """Names a run by all that decides it."""
-    start = save({name: tensor.cpu().contiguous() for name, tensor in sorted(model.state_dict().items())})
+    init = save({name: tensor.cpu().contiguous() for name, tensor in sorted(model.state_dict().items())})
     decided_by = config.model_dump(mode="json", exclude={"loading_workers"})
     settings = json.dumps([decided_by, data.objective.to_json(), data.card.sha256]) + source_code_digest()
-    return hashlib.sha256(start + settings.encode()).hexdigest()[:16]
+    return hashlib.sha256(init + settings.encode()).hexdigest()[:16]
 
 
 def _save(trainer: Trainer, folder: Path, history: list[Epoch], finished: bool) -> None:

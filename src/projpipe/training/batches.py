@@ -15,7 +15,7 @@ from projpipe.images.streamed import Images
 from projpipe.objectives import Objective
 from projpipe.objectives.batch import Batch
 
-FAMILIAR = 0.5  # share of a task's classes that keep what was learned for them alone
+CLASS_ROW_DROPOUT = 0.5  # how likely what was learned for a class alone is left out of a step
 
 
 class LabelledImages:
@@ -52,14 +52,14 @@ class LabelledImages:
         return self.rows_by_class[self.starts[class_id] : self.starts[class_id] + self.counts[class_id]]
 
     def examples(self, task: Sequence[int], per_class: int) -> tuple[Tensor, Tensor]:
-        """Encoded images `[n, ...]` of a task, at most so many of a class, and their places `[n]` among its classes."""
+        """Encoded images `[n, ...]` of a task, at most so many of a class, and their targets `[n]`."""
         rows = [self.rows_of_class(class_id)[:per_class] for class_id in task]
-        places = torch.arange(len(task)).repeat_interleave(torch.tensor(list(map(len, rows))))
-        return self.read(torch.cat(rows)), places
+        targets = torch.arange(len(task)).repeat_interleave(torch.tensor(list(map(len, rows))))
+        return self.read(torch.cat(rows)), targets
 
-    def pick(self, class_ids: Tensor, places: Tensor) -> Tensor:
-        """For every class id the row at a place between 0 (its first image) and 1 (beyond its last)."""
-        return self.rows_by_class[self.starts[class_ids] + (places * self.counts[class_ids]).long()]
+    def pick(self, class_ids: Tensor, fractions: Tensor) -> Tensor:
+        """For every class id the row at a fraction of its images: 0 is the first, 1 would be beyond the last."""
+        return self.rows_by_class[self.starts[class_ids] + (fractions * self.counts[class_ids]).long()]
 
     def read(self, rows: Tensor, views: Tensor | None = None) -> Tensor:
         """Encoded images `[n, ...]` of these rows, seen as the stored `views` `[n]`."""
@@ -114,12 +114,13 @@ def draw_batch(
     drawn = [tasks[i] for i in picked]
     labels = np.stack([_balanced_labels(rng, len(task), images_per_task) for task in drawn])
     assert data.logits is not None
-    places, views = rng.random(labels.shape), rng.integers(len(data.logits), size=labels.shape)
-    familiar = torch.from_numpy(rng.random((len(drawn), max(map(len, drawn)))) < FAMILIAR)
+    fractions, views = rng.random(labels.shape), rng.integers(len(data.logits), size=labels.shape)
+    keep_rows = torch.from_numpy(rng.random((len(drawn), max(map(len, drawn)))) < 1 - CLASS_ROW_DROPOUT)
 
     classes, mask = pad_tasks(drawn[share])
-    own_labels, own_places, own_views = (torch.from_numpy(all_tasks[share]) for all_tasks in (labels, places, views))
-    rows = data.pick(classes.gather(1, own_labels), own_places)
+    drawn_for_all = (labels, fractions, views)
+    own_labels, own_fractions, own_views = (torch.from_numpy(of_all[share]) for of_all in drawn_for_all)
+    rows = data.pick(classes.gather(1, own_labels), own_fractions)
     images = data.read(rows.flatten(), own_views.flatten())
     for_source = {}
     if source_images:
@@ -132,7 +133,7 @@ def draw_batch(
         teacher_logits=data.objective.of_task(data.logits[own_views, rows], classes),
         classes=classes,
         mask=mask,
-        familiar=familiar[share, : classes.shape[1]],
+        keep_rows=keep_rows[share, : classes.shape[1]],
         **for_source,
     )
 

@@ -31,12 +31,12 @@ def read_checkpoint(folder: Path, run: str, run_folder: Path | None = None) -> t
     Raises:
         InputError: a file is missing or truncated, or the checkpoint belongs to another run.
     """
-    mend = f"delete the folder {run_folder or folder}, and the run starts anew"
+    fix = f"delete the folder {run_folder or folder}, and the run starts anew"
     try:
         state = json.loads((folder / STATE).read_text())
         tensors = load_file(folder / TENSORS)
     except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"checkpoint {folder}: cannot be read ({error}); {mend}") from error
+        raise InputError(f"checkpoint {folder}: cannot be read ({error}); {fix}") from error
     if state["run"] != run:
-        raise InputError(f"checkpoint {folder}: belongs to run {state['run']}, not to {run}; {mend}")
+        raise InputError(f"checkpoint {folder}: belongs to run {state['run']}, not to {run}; {fix}")
     return state, tensors

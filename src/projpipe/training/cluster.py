@@ -47,7 +47,7 @@ def connect(config: RayConfig) -> RayConfig:
             )
         except (ConnectionError, ValueError) as error:
             raise _no_cluster(config.address, error) from error
-    return place_workers(config, ray.cluster_resources())
+    return allocate_workers(config, ray.cluster_resources())
 
 
 def _ask_for_a_token() -> None:
@@ -88,7 +88,7 @@ def _no_cluster(address: str | None, error: Exception) -> InputError:
     )
 
 
-def place_workers(config: RayConfig, has: Mapping[str, float]) -> RayConfig:
+def allocate_workers(config: RayConfig, has: Mapping[str, float]) -> RayConfig:
     """Decide on GPUs where the config does not, by what a cluster has of each resource.
 
     Raises:
@@ -100,17 +100,17 @@ def place_workers(config: RayConfig, has: Mapping[str, float]) -> RayConfig:
         ("CPU", config.num_workers * config.cpus_per_worker, "lower num_workers or cpus_per_worker"),
         ("GPU", config.num_workers * bool(config.use_gpu), "lower num_workers or set use_gpu to false"),
     )
-    for kind, amount, mend in asked:
+    for kind, amount, fix in asked:
         if amount > has.get(kind, 0):
             raise InputError(
                 f"train_projector.ray: {config.num_workers} workers ask for {amount} {kind}s, the cluster has "
-                f"{has.get(kind, 0):g}; {mend}"
+                f"{has.get(kind, 0):g}; {fix}"
             )
     return config
 
 
 def result_of(reference: Any) -> Any:
-    """What a Ray task returned; what a person can mend is raised as the task raised it."""
+    """What a Ray task returned; what a person can fix is raised as the task raised it."""
     import ray
 
     try:

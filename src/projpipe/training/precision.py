@@ -8,5 +8,5 @@ from projpipe.config import Precision
 
 
 def computing_in(precision: Precision, device: torch.device) -> torch.autocast:
-    """Matrix products on the device take place in `precision` while the body runs; what is delicate stays float32."""
+    """Matrix products on the device are in `precision` while the body runs; what is delicate stays float32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")

@@ -1,4 +1,4 @@
-"""Reading ahead: what is needed next is read and encoded by other processes while this one computes."""
+"""Prefetching: what is needed next is read and encoded by other processes while this one computes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Chunks(Dataset[tuple[Tensor, Tensor]]):
         return rows, self.objective.encode(self.images[self.image_ids[rows.numpy()]], affine)
 
 
-def read_ahead(
+def prefetch(
     items: Dataset[Item], order: Sequence[int], workers: int, device: torch.device = torch.device("cpu")
 ) -> Iterator[Item]:
     """Items in an order, the next ones read by `workers` processes; with 0 each is read here when it is asked for.
@@ -67,7 +67,7 @@ def read_ahead(
 
 
 class _Quiet(Dataset[Item | InputError], Generic[Item]):
-    """Gives an InputError back in place of raising it, so that it comes through from another process as it is."""
+    """Gives an InputError back instead of raising it, so that it comes through from another process as it is."""
 
     def __init__(self, items: Dataset[Item]) -> None:
         self.items = items

@@ -34,7 +34,7 @@ def source_commit(folder: Path) -> str:
 
 def command() -> str:
     """The command that this process was started with."""
-    return f"{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}"  # Kedro calls itself `python -m kedro` in places
+    return f"{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}"  # at times Kedro calls itself `python -m kedro`
 
 
 def tasks_sha256(tasks: Sequence[Sequence[int]]) -> str:

@@ -49,7 +49,7 @@ def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, 
         Tensors named `<seed>.<parameter>`, and the rows of the history.
 
     Raises:
-        InputError: the student is not smaller than its source, the cluster cannot place the workers, or a stored
+        InputError: the student is not smaller than its source, the cluster has no room for the workers, or a stored
             result or checkpoint is damaged.
     """
     config = inputs.config
@@ -98,20 +98,20 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
     from ray.train.torch import TorchConfig, TorchTrainer
     from ray.train.v2.api.exceptions import WorkerGroupError
 
-    placement = config.ray
+    workers = config.ray
     trainer = TorchTrainer(
         _worker,
         train_loop_config={"method": method, "folder": str(folder), "config": config.model_dump(mode="json")},
-        torch_config=TorchConfig(backend="nccl" if placement.use_gpu else "gloo"),
+        torch_config=TorchConfig(backend="nccl" if workers.use_gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
-            num_workers=placement.num_workers,
-            use_gpu=bool(placement.use_gpu),
-            resources_per_worker={"CPU": placement.cpus_per_worker, **({"GPU": 1} if placement.use_gpu else {})},
+            num_workers=workers.num_workers,
+            use_gpu=bool(workers.use_gpu),
+            resources_per_worker={"CPU": workers.cpus_per_worker, **({"GPU": 1} if workers.use_gpu else {})},
         ),
         run_config=ray.train.RunConfig(
             name=name,
             storage_path=str(folder.parent),
-            failure_config=ray.train.FailureConfig(max_failures=placement.max_failures),
+            failure_config=ray.train.FailureConfig(max_failures=workers.max_failures),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
         ),
     )
@@ -141,7 +141,7 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
 
 
 def _worker(settings: dict[str, Any]) -> None:
-    """One Ray Train worker; what a person can mend is left in the run's folder, for the driver to say.
+    """One Ray Train worker; what a person can fix is left in the run's folder, for the driver to say.
 
     Ray starts workers anew whatever ended them: they are not to come to the same end again.
     """

@@ -12,7 +12,7 @@ from projpipe.config import TrainProjectorConfig
 from projpipe.methods.task_model import TaskModel
 from projpipe.training.batches import StepBatches, TrainingData
 from projpipe.training.history import HistoryRow
-from projpipe.training.prefetch import read_ahead
+from projpipe.training.prefetch import prefetch
 from projpipe.training.state import Checkpoint, TrainingState
 from projpipe.training.student_trainer import StudentTrainer
 
@@ -45,7 +45,7 @@ def train_seeds(
     The model kept for a seed is the moving average at the best score on the validation tasks.
 
     Args:
-        make: gives the method at its start, for a seed.
+        make: gives the untrained method, for a seed.
         learning_rate: the peak of the schedule.
         resume: the last checkpoint of this run, or None at its start.
         save: called by every worker, equally often; only on rank 0 are there tensors. Its last call holds the finished
@@ -76,7 +76,7 @@ def train_seeds(
         share, source_images = slice(worker.rank, None, worker.workers), SOURCE_IMAGES if model.tunes_source else 0
         batches = StepBatches(data.train, data.train_tasks, schedule, seed, share, source_images)
         steps = range(trainer.step, schedule.steps)
-        for batch in read_ahead(batches, steps, config.ray.loading_workers, worker.device):
+        for batch in prefetch(batches, steps, config.ray.loading_workers, worker.device):
             loss = trainer.train_step(batch.to(worker.device))
             last = trainer.step == schedule.steps
             if rank_0 and (last or trainer.step % schedule.validate_every == 0):

@@ -169,11 +169,11 @@ def task_score(
 ) -> float:
     """Mean score of the student on the images of the task's classes."""
     rows = torch.cat([data.rows_of_class(class_id) for class_id in task])
-    labels = torch.arange(len(task)).repeat_interleave(data.counts[list(task)])
+    targets = torch.arange(len(task)).repeat_interleave(data.counts[list(task)])
     classes, mask = (tensor.to(device) for tensor in pad_tasks([task]))
     total = 0.0
-    for part, places in zip(rows.split(FORWARD_IMAGES), labels.split(FORWARD_IMAGES), strict=True):
-        images = data.read(part).to(device)
+    for some_rows, some_targets in zip(rows.split(FORWARD_IMAGES), targets.split(FORWARD_IMAGES), strict=True):
+        images = data.read(some_rows).to(device)
         logits, _ = forward(images[None], classes, mask)
-        total += float(data.objective.scores(logits[0], images, places.to(device)).sum())
+        total += float(data.objective.scores(logits[0], images, some_targets.to(device)).sum())
     return total / len(rows)

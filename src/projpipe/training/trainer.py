@@ -59,7 +59,7 @@ class Trainer:
         self.average: AveragedModel | None = None
         if schedule.ema_decay is not None:
             self.average = AveragedModel(model, multi_avg_fn=partial(_move, schedule.ema_decay))
-            self.average.update_parameters(model)  # the start is the first that is averaged
+            self.average.update_parameters(model)  # the initial weights are the first that are averaged
 
     def update(self) -> None:
         """One step, by the gradients that the model's parameters hold; they are dropped."""
@@ -125,6 +125,6 @@ def one_cycle(step: int, steps: int, warmup_fraction: float) -> float:
 
 @torch.no_grad()
 def _move(decay: float, averages: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
-    """Move averages of `count` weights towards further ones. Few are forgotten soon: the start should not linger."""
+    """Move averages of `count` weights towards further ones. Few are forgotten soon: the init should not linger."""
     count = int(count)
     torch._foreach_lerp_(averages, weights, 1 - min(decay, count / (count + 10)))

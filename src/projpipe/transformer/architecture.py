@@ -153,13 +153,13 @@ def _block_obstacles(block: Block) -> Iterator[str]:
     if not _absent(block.mlp.norm):
         yield "a normalisation inside its MLPs (scale_mlp_norm)"
     if activation_of(block.mlp.act) is None:
-        yield f"the activation {type(block.mlp.act).__name__} in place of a GELU (act_layer)"
+        yield f"the activation {type(block.mlp.act).__name__} instead of a GELU (act_layer)"
 
 
 def _norm_obstacles(*norms: nn.Module) -> Iterator[str]:
     for norm in norms:
         if not isinstance(norm, nn.LayerNorm):
-            yield f"normalisations of kind {type(norm).__name__} in place of LayerNorm (norm_layer)"
+            yield f"normalisations of kind {type(norm).__name__} instead of LayerNorm (norm_layer)"
 
 
 def _absent(module: nn.Module | None) -> bool:

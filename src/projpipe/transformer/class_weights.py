@@ -1,7 +1,7 @@
 """Where in a Transformer's weights its classes are.
 
 A classifier has a row for each of them. A decoder has an embedding for each, added to every token; a model of several
-classes has the mean of theirs in its place, and is not told anything more.
+classes has the mean of theirs instead, and is not told anything more.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ClassifierRows:
         return {"head.weight": (num_classes, width), "head.bias": (num_classes,)}
 
     @staticmethod
-    def place(weights: Weights, rows: Tensor, own: Weights, bias: Tensor, mask: Tensor) -> None:
+    def insert(weights: Weights, rows: Tensor, own: Weights, bias: Tensor, mask: Tensor) -> None:
         """Put what belongs to the classes of `T` tasks into their canonical weights.
 
         Args:
@@ -51,7 +51,7 @@ class ClassEmbeddings:
         return {"condition.weight": (num_classes, width)}
 
     @staticmethod
-    def place(weights: Weights, rows: Tensor, own: Weights, bias: Tensor, mask: Tensor) -> None:
+    def insert(weights: Weights, rows: Tensor, own: Weights, bias: Tensor, mask: Tensor) -> None:
         """As for classifiers; `bias` is not looked at, as the head is the same for all tasks."""
         of_classes = (rows + own.get("condition.weight", 0.0)) * mask[..., None]
         weights["patch.bias"] = weights["patch.bias"] + of_classes.sum(1) / mask.sum(1, keepdim=True)
@@ -67,18 +67,18 @@ def told(spec: TransformerSpec, weights: Weights, classes: Tensor, mask: Tensor)
 
     A classifier's logits are then those of the tasks' classes; a decoder is told these classes.
     """
-    place = class_weights(spec)
+    kind = class_weights(spec)
     told = {name: tensor[None] for name, tensor in weights.items() if name != "condition.weight"}
     bias = weights["head.bias"]
-    of_classes = bias[classes] if place is ClassifierRows else bias
-    place.place(told, weights[place.table][classes], {}, of_classes, mask)
+    of_classes = bias[classes] if kind is ClassifierRows else bias
+    kind.insert(told, weights[kind.table][classes], {}, of_classes, mask)
     return told
 
 
-def own_rows(table: Tensor, classes: Tensor, familiar: Tensor | None) -> Tensor:
+def own_rows(table: Tensor, classes: Tensor, keep_rows: Tensor | None) -> Tensor:
     """What a model has learned for each class, `table` `[K_all, ...]`, for class ids `[T, K]`: `[T, K, ...]`.
 
-    It is zero where `familiar` `[T, K]` is False, as it is for a class that no training task had.
+    Class-row dropout: it is zero where `keep_rows` `[T, K]` is False, as it is for a class that no training task had.
     """
     rows = table[classes]
-    return rows if familiar is None else rows * familiar.view(*familiar.shape, *(1,) * (rows.ndim - 2))
+    return rows if keep_rows is None else rows * keep_rows.view(*keep_rows.shape, *(1,) * (rows.ndim - 2))

@@ -1,8 +1,8 @@
 """A stock timm VisionTransformer as an autoregressive model of symbols on a grid.
 
 With patches of one pixel, a channel for each symbol, one for the start, and causal attention, a ViT is a decoder: at
-every place it reads the symbol before it and says which one comes next. Classes that it is told are further channels,
-of ones everywhere.
+every position it reads the symbol before it and says which one comes next. Classes that it is told are further
+channels, of ones everywhere.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def decoder_images(symbols: Tensor, num_symbols: int, num_classes: int, told: Te
         told: class ids `[N]`; -1 for none.
 
     Returns:
-        float `[N, V + 1 + K, h, w]`: at every place the symbol before it, at the first the start symbol.
+        float `[N, V + 1 + K, h, w]`: at every position the symbol before it, at the first the start symbol.
     """
     count, _, height, width = symbols.shape
     before = previous(symbols.flatten(1), num_symbols).view(count, height, width)

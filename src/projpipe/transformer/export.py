@@ -29,7 +29,7 @@ def export_student(spec: TransformerSpec, weights: Weights, settings: InputSetti
     """
     arguments = timm_arguments(spec, len(weights["prefix"]))
     asked = VitArguments(arguments, spec.in_chans, len(weights["head.bias"]), settings)
-    with torch.random.fork_rng(devices=[]):  # what it starts from is replaced, so that nobody should notice the draw
+    with torch.random.fork_rng(devices=[]):  # the initial weights are replaced, so that nobody should notice the draw
         model = create_vit(ARCHITECTURE, asked)
     model.load_state_dict(timm_state(spec, weights))
     return model.eval()
@@ -82,8 +82,8 @@ def timm_state(spec: TransformerSpec, weights: Weights) -> Weights:
         for part in ("weight", "bias"):
             block = f"blocks.{layer}"
             state[f"{block}.attn.qkv.{part}"] = torch.cat([weights[f"{name}.{part}"][layer] for name in "qkv"])
-            for name, place in _IN_A_BLOCK.items():
-                state[f"{block}.{place}.{part}"] = weights[f"{name}.{part}"][layer]
+            for name, module in _IN_A_BLOCK.items():
+                state[f"{block}.{module}.{part}"] = weights[f"{name}.{part}"][layer]
     state["head.weight"], state["head.bias"] = weights["head.weight"], weights["head.bias"]
     return state
 
@@ -110,8 +110,8 @@ def from_timm_state(spec: TransformerSpec, state: Weights) -> Weights:
     for part in ("weight", "bias"):
         qkv = torch.stack([state[f"blocks.{layer}.attn.qkv.{part}"] for layer in range(spec.depth)])
         weights |= {f"{name}.{part}": third for name, third in zip("qkv", qkv.chunk(3, dim=1), strict=True)}
-        for name, place in _IN_A_BLOCK.items():
-            blocks = [state[f"blocks.{layer}.{place}.{part}"] for layer in range(spec.depth)]
+        for name, module in _IN_A_BLOCK.items():
+            blocks = [state[f"blocks.{layer}.{module}.{part}"] for layer in range(spec.depth)]
             weights[f"{name}.{part}"] = torch.stack(blocks)
     return weights
 

@@ -45,13 +45,13 @@ def sample(
     generator = torch.Generator().manual_seed(seed)
     decoder = CachedDecoder(spec, weights, count)
     symbols = torch.full((count, spec.num_patches + 1), spec.symbols, device=weights["pos"].device)  # the start symbol
-    for place in range(spec.num_patches):
-        logits = decoder.step(symbols[:, place], place)
+    for position in range(spec.num_patches):
+        logits = decoder.step(symbols[:, position], position)
         if top_k is not None:
             logits = logits.masked_fill(logits < logits.topk(top_k).values[:, -1:], -torch.inf)
         # Where logits with Gumbel noise are largest is a draw from their softmax.
         noise = torch.empty(logits.shape).exponential_(generator=generator).log_()
-        symbols[:, place + 1] = (logits / temperature - noise.to(logits.device)).argmax(-1)
+        symbols[:, position + 1] = (logits / temperature - noise.to(logits.device)).argmax(-1)
     return symbols[:, 1:].view(count, 1, *spec.image_size)
 
 
@@ -82,9 +82,9 @@ class CachedDecoder:
         for token in prefix:
             self._read(token.expand(count, -1))
 
-    def step(self, symbols: Tensor, place: int) -> Tensor:
-        """Read the symbols `[B]` before a place; logits `[B, V]` of those at it."""
-        read = self._read(F.embedding(symbols, self.table) + self.pos[place])
+    def step(self, symbols: Tensor, position: int) -> Tensor:
+        """Read the symbols `[B]` before a position; logits `[B, V]` of those at it."""
+        read = self._read(F.embedding(symbols, self.table) + self.pos[position])
         return F.linear(F.layer_norm(read, self.width, eps=self.spec.norm_eps), *self.head)
 
     def _read(self, x: Tensor) -> Tensor:

@@ -30,8 +30,8 @@ from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
 from projpipe.reporting import figures
 from projpipe.reporting.examples import ExampleRow, examples_figure
-from projpipe.reporting.looks import title_of
 from projpipe.reporting.report import render_report
+from projpipe.reporting.style import title_of
 from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of, sorts_of
 from projpipe.training.provenance import tasks_sha256, tensors_sha256
@@ -72,9 +72,9 @@ def _check_same_run(
     tasks: pd.DataFrame,
     config: TrainProjectorConfig,
 ) -> None:
-    placement, made = {"ray"}, projector.provenance
+    cluster, made = {"ray"}, projector.provenance
     trained = TrainProjectorConfig.model_validate(made["parameters"])
-    if trained.model_dump(exclude=placement) != config.model_dump(exclude=placement):
+    if trained.model_dump(exclude=cluster) != config.model_dump(exclude=cluster):
         changed = "other parameters than train_projector has now"
     elif made["teacher_sha256"] != tensors_sha256(source_weights):
         changed = "another teacher than extract_teacher has left"
@@ -210,16 +210,16 @@ def draw_examples(
         **{method: next(iter(methods[method].values())).specialise for method in ("projected", "universal")},
     }
     rows = []
-    for place in evenly_spaced(len(held_out), min(len(held_out), evaluate.example_tasks)).tolist():
-        classes = [int(class_id) for class_id in held_out["class_ids"].iloc[place]]
-        of_task, places = images_of_task(labels, classes)
+    for row in evenly_spaced(len(held_out), min(len(held_out), evaluate.example_tasks)).tolist():
+        classes = [int(class_id) for class_id in held_out["class_ids"].iloc[row]]
+        of_task, targets = images_of_task(labels, classes)
         some = evenly_spaced(len(of_task), min(len(of_task), EXAMPLES))
         pictures = np.asarray(images[test_ids[of_task[some]].numpy()])
         cells = {"Test images": objective.shown(pictures)}
         for method, specialise in makers.items():
-            shown = objective.examples(specialise(classes), pictures, places[some], classes, evaluate.seed)
+            shown = objective.examples(specialise(classes), pictures, targets[some], classes, evaluate.seed)
             cells[title_of(method)] = shown
-        rows.append(ExampleRow(held_out["name"].iloc[place], cells))
+        rows.append(ExampleRow(held_out["name"].iloc[row], cells))
     return examples_figure(rows, "Examples")
 
 

@@ -29,7 +29,7 @@ def trainer_of(method: str) -> Callable[[RunInputs, Path], Trained]:
         return _train(method, run_inputs, run_store)
 
     train.__name__ = f"train_{method}"
-    train.__doc__ = f"Train on Ray, once for each seed: {METHODS[method].look.title.lower()}."
+    train.__doc__ = f"Train on Ray, once for each seed: {METHODS[method].style.title.lower()}."
     return train
 
 

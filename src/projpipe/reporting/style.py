@@ -11,10 +11,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from projpipe.methods.controls import CONTROLS
-from projpipe.methods.method import Look
-from projpipe.methods.registry import METHODS, start_rows
+from projpipe.methods.method import Style
+from projpipe.methods.registry import METHODS, untrained_rows
 
-TEACHER = Look("Teacher", "#7f7f7f", "diamond", "longdash")
+TEACHER = Style("Teacher", "#7f7f7f", "diamond", "longdash")
 KIND_NAMES = {
     "new_combination": "new combinations of known classes",
     "coherent": "coherent new combinations",
@@ -30,33 +30,33 @@ LIGHT, DARK, QUIET = "#ffffff", "#1f2328", "#7f7f7f"
 TITLE = 50  # pixels that the title of a figure takes
 
 
-def looks() -> dict[str, Look]:
+def styles() -> dict[str, Style]:
     """How the rows of every table are called and drawn, by name; those that a user named are not among them."""
-    methods = {name: method.look for name, method in METHODS.items()}
-    controls = {name: control.look for name, control in CONTROLS.items()}
-    return {"teacher": TEACHER, **methods, **start_rows(), **controls}
+    methods = {name: method.style for name, method in METHODS.items()}
+    controls = {name: control.style for name, control in CONTROLS.items()}
+    return {"teacher": TEACHER, **methods, **untrained_rows(), **controls}
 
 
 def title_of(name: str) -> str:
     """What people call a row: a name that a user gave it stays as it is."""
-    known = looks()
+    known = styles()
     return known[name].title if name in known else name
 
 
-def curve_styles(history: pd.DataFrame) -> dict[str, Look]:
+def curve_styles(history: pd.DataFrame) -> dict[str, Style]:
     """How the curve of every `name` in `history` is called and drawn.
 
     Where the name is that of its `method` it is drawn as that method is everywhere; any other name (`rank 8`) takes the
     next colour of the palette that no method here has.
     """
     pairs = dict(zip(history["name"], history["method"], strict=True))
-    styles = {name: METHODS[name].look for name, method in pairs.items() if name == method and name in METHODS}
-    free = [colour for colour in OKABE_ITO if colour not in {look.colour for look in styles.values()}]
-    for i, name in enumerate(name for name in pairs if name not in styles):
-        turn = i + i // len(free)  # a colour that comes again has another dash and marker
+    style_of = {name: METHODS[name].style for name, method in pairs.items() if name == method and name in METHODS}
+    unused = [colour for colour in OKABE_ITO if colour not in {style.colour for style in style_of.values()}]
+    for i, name in enumerate(name for name in pairs if name not in style_of):
+        turn = i + i // len(unused)  # a colour that comes again has another dash and marker
         marker, dash = OTHER_MARKERS[turn % len(OTHER_MARKERS)], OTHER_DASHES[turn % len(OTHER_DASHES)]
-        styles[name] = Look(escaped(name), free[i % len(free)], marker, dash)
-    return styles
+        style_of[name] = Style(escaped(name), unused[i % len(unused)], marker, dash)
+    return style_of
 
 
 def tasks(number: int) -> str:
@@ -81,7 +81,7 @@ def escaped(text: str) -> str:
 
 
 def finish(figure: go.Figure, title: str) -> go.Figure:
-    """Give a figure its title, and the look that all figures share."""
+    """Give a figure its title, and the style that all figures share."""
     figure.update_xaxes(showgrid=False, zeroline=False, linecolor=QUIET, showline=True, automargin=True)
     figure.update_yaxes(showgrid=True, gridcolor="rgba(127,127,127,0.25)", zeroline=False, automargin=True)
     return figure.update_layout(

@@ -1,4 +1,4 @@
-"""Where models that are not projected start: at random, or with weights selected from the teacher."""
+"""Initial weights of models that are not projected: random, or selected from the teacher."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from projpipe.transformer.canonical import Weights
 from projpipe.transformer.spec import TransformerSpec
 
 
-def random_start(spec: TransformerSpec, generator: torch.Generator) -> Weights:
-    """Canonical weights of one model at random, a classifier's head left out (Glorot and Bengio, 2010)."""
+def random_init(spec: TransformerSpec, generator: torch.Generator) -> Weights:
+    """Random canonical weights of one model, a classifier's head left out (Glorot and Bengio, 2010)."""
     weights: Weights = {}
     for name, shape in spec.weight_shapes(num_classes=0).items():
         if name.startswith("head") and not spec.symbols:
@@ -28,7 +28,7 @@ def random_start(spec: TransformerSpec, generator: torch.Generator) -> Weights:
     return weights
 
 
-def selected_start(source: Source, spec: TransformerSpec) -> Weights:
+def selected_init(source: Source, spec: TransformerSpec) -> Weights:
     """Canonical weights of one model selected from the source's, with what belongs to all of its classes.
 
     Weight selection (Xu et al., 2024, arXiv 2311.18823): the first blocks of the source, and of each of their
