@@ -55,6 +55,15 @@ def test_what_is_not_an_environment_is_refused_with_the_nearest_or_all(env: str,
         configuration(env)
 
 
+def test_parameters_in_a_file_of_another_name_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(CONF, tmp_path / "conf")
+    (tmp_path / "conf/smoke/parameters_evaluate.yml").write_text("evaluate: {}")
+    with pytest.raises(
+        InputError, match=r"smoke/parameters_evaluate\.yml: .* move what this holds to parameters\.yml$"
+    ):
+        configuration("smoke", tmp_path / "conf")
+
+
 def test_a_comparison_has_a_folder_of_its_name_however_it_is_asked_for(tmp_path: Path) -> None:
     assert page(configuration("omniglot")) == OMNIGLOT_PAGE.format("main")
     assert page(configuration("omniglot", compare_methods={"comparison": "long"})) == OMNIGLOT_PAGE.format("long")

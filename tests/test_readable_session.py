@@ -99,10 +99,16 @@ def test_a_comparison_that_is_not_there_gets_the_nearest_name(project: Path) -> 
     )
 
 
-def test_an_unknown_source_of_images_is_refused_with_the_known_ones(project: Path) -> None:
-    message = refused(project, "split_tasks", split_tasks={"source": {"name": "digitz"}})
-    assert "digitz" in message
-    assert "'digits', 'fashion_mnist', 'omniglot', 'image_folder'" in message
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("digitz", "did you mean 'digits'?"),
+        ("mine", "there are digits, fashion_mnist, omniglot, image_folder"),
+    ],
+)
+def test_an_unknown_source_of_images_gets_the_nearest_name_or_all(project: Path, name: str, hint: str) -> None:
+    message = refused(project, "split_tasks", split_tasks={"source": {"name": name}})
+    assert message == f"--params: split_tasks.source: there is no {name!r}; {hint}"
 
 
 def test_a_file_that_is_no_yaml_is_named(project: Path) -> None:

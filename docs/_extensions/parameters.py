@@ -35,9 +35,7 @@ def _fill_in(app: Sphinx, docname: str, content: list[str]) -> None:
 
 def parameters() -> Iterator[str]:
     """Lines of Markdown: each pipeline's parameters, those of the models within them below."""
-    base: dict[str, Any] = {}
-    for path in sorted(BASE.glob("parameters*.yml")):
-        base |= yaml.safe_load(path.read_text()) or {}
+    base: dict[str, Any] = yaml.safe_load((BASE / "parameters.yml").read_text())
     seen: set[type[Config]] = set()
     for pipeline, model in MODELS.items():
         yield from _section(pipeline, model, base.get(pipeline, {}), level=2, seen=seen)

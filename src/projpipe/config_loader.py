@@ -10,6 +10,8 @@ from kedro.config import OmegaConfigLoader
 from projpipe.config import DEFAULT_COMPARISON
 from projpipe.errors import InputError, did_you_mean
 
+PARAMETERS = "parameters.yml"
+
 
 class EnvironmentConfigLoader(OmegaConfigLoader):
     """Kedro's loader, see `settings.py`, for environments that each keep their data in a folder of their own name.
@@ -17,7 +19,8 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
     So a copy of an environment never writes over the data of the one that it was copied from.
 
     Raises:
-        InputError: there is no such environment, or it is the one that all share.
+        InputError: there is no such environment, or it is the one that all share; or parameters stand in a file of
+            another name than `parameters.yml`.
     """
 
     def __init__(
@@ -29,7 +32,10 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
     ) -> None:
         super().__init__(conf_source, env, runtime_params, **kwargs)
         self.environment = self.env or self.default_run_env
-        known = sorted({path.parent.name for path in Path(conf_source).glob("*/parameters*")} - {self.base_env})
+        files = sorted(Path(conf_source).glob("*/parameters*"))
+        if stray := next((path for path in files if path.name != PARAMETERS), None):
+            raise InputError(f"{stray}: an environment has one file; move what this holds to {PARAMETERS}")
+        known = sorted({path.parent.name for path in files} - {self.base_env})
         if known and self.environment not in known:
             hint = did_you_mean(self.environment, known, f"there are {', '.join(known)}")
             raise InputError(f"--env: {self.environment!r} is not an environment; {hint}")
@@ -46,8 +52,7 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
         if _states(self.runtime_params, place):
             return "--params"
         conf = Path(self.conf_source)
-        folders = (conf / self.environment, conf / self.base_env)
-        files = [path for folder in folders for path in sorted(folder.glob("parameters*.yml"))]
+        files = [conf / folder / PARAMETERS for folder in (self.environment, self.base_env)]
         stating = (path for path in files if _states(yaml.safe_load(path.read_text()), place))
         return str(next(stating, files[0]).relative_to(conf.parent))
 

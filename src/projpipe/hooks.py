@@ -70,22 +70,22 @@ class InputHooks:
             InputError: names the data sets that are missing and the command that makes them, or the parameter that
                 does not fit.
         """
+        made = pipeline.all_outputs()
+        if "params:train_projector" in pipeline.inputs():
+            _check_learning_rates(catalog)
+        if "comparison_trials" in made:
+            _check_comparison(catalog, with_teacher="teacher" in made)
         missing = _missing(pipeline, catalog)
         if missing:
             raise InputError(
                 f"{', '.join(sorted(missing))}: not there yet; make {'it' if len(missing) == 1 else 'them'} with "
                 f"`{_command(missing, catalog, run_params['env'])}`"
             )
-        made = pipeline.all_outputs()
-        if "params:train_projector" in pipeline.inputs():
-            _check_learning_rates(catalog)
         if {"teacher", "run_inputs"} <= made:
             _check_sizes(catalog, sweep="sweep_inputs" in made)
             if "tasks" in made:
                 _check_tasks(catalog)
             _check_machine(catalog.load("params:train_projector").ray)
-        if "comparison_trials" in made:
-            _check_comparison(catalog, with_teacher="teacher" in made)
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:

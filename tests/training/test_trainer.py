@@ -52,7 +52,7 @@ def test_it_does_what_a_loop_that_is_written_out_does() -> None:
     assert trainer.average is not None
     for mine, theirs in zip(model.parameters(), plain.parameters(), strict=True):
         assert torch.equal(mine, theirs)
-    for mine, theirs in zip(trainer.average.module.parameters(), average, strict=True):
+    for mine, theirs in zip(trainer.average.parameters(), average, strict=True):
         assert torch.equal(mine, theirs)
 
 

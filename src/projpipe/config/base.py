@@ -45,6 +45,9 @@ def describe_problem(problem: ErrorDetails) -> str:
         wrong = str(problem["loc"][-1])
         hint = did_you_mean(wrong, known - {wrong}, otherwise="", cutoff=0.7)
         return f"there is no such parameter; {hint}".removesuffix("; ")
+    if problem["type"] == "union_tag_invalid":
+        wrong, listed = problem["ctx"]["tag"], problem["ctx"]["expected_tags"].replace("'", "")
+        return f"there is no {wrong!r}; {did_you_mean(wrong, listed.split(', '), otherwise=f'there are {listed}')}"
     if problem["type"] == "missing":
         return "is missing"
     return f"{problem['msg'].removeprefix('Value error, ')} (given: {problem['input']!r})"

@@ -72,10 +72,8 @@ class StudentTrainer:
     @property
     def _averaged(self) -> TaskModel:
         """The model of the moving average."""
-        assert self.trainer.average is not None
-        averaged = self.trainer.average.module
-        assert isinstance(averaged, TaskModel)
-        return averaged
+        assert isinstance(self.trainer.average, TaskModel)
+        return self.trainer.average
 
     @property
     def step(self) -> int:
@@ -158,7 +156,7 @@ class StudentTrainer:
         """Go on after `step` steps."""
         self.trainer.load_state_tensors(step, tensors)
         self.best_score = best_score
-        self.best = {name: tensor.to(self.device) for name, tensor in starting_with(BEST, tensors).items()}
+        self.best = {name: tensor.to(self.device, copy=True) for name, tensor in starting_with(BEST, tensors).items()}
 
 
 def task_score(

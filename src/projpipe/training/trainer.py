@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +15,6 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
 
 FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
 MODEL, OPTIMIZER, AVERAGE = "model.", "optimizer.", "average."  # what tensors of a checkpoint start with
@@ -56,10 +55,10 @@ class Trainer:
         self.optimizer = torch.optim.AdamW([dict(group) for group in groups], fused=schedule.fused)
         self.rates = LambdaLR(self.optimizer, self._share_of_peak)
         self.step = 0
-        self.average: AveragedModel | None = None
+        self.average: nn.Module | None = None
         if schedule.ema_decay is not None:
-            self.average = AveragedModel(model, multi_avg_fn=partial(_move, schedule.ema_decay))
-            self.average.update_parameters(model)  # the initial weights are the first that are averaged
+            # Torch's AveragedModel would copy the frozen source, a buffer, every step: here buffers are shared.
+            self.average = deepcopy(model, {id(buffer): buffer for buffer in model.buffers()})
 
     def update(self) -> None:
         """One step, by the gradients that the model's parameters hold; they are dropped."""
@@ -68,13 +67,19 @@ class Trainer:
         self.optimizer.zero_grad()
         self.rates.step()
         self.step += 1
-        if self.average is not None:
-            self.average.update_parameters(self.model)
+        if self.average is not None and self.settings.ema_decay is not None:
+            self._move(self.average, self.settings.ema_decay)
+
+    @torch.no_grad()
+    def _move(self, average: nn.Module, decay: float) -> None:
+        """Move the average towards the weights; after few steps it forgets soon, so that the init does not linger."""
+        weight = 1 - min(decay, self.step / (self.step + 10))
+        torch._foreach_lerp_(list(average.parameters()), list(self.model.parameters()), weight)
 
     def state_tensors(self) -> dict[str, Tensor]:
         """All tensors that a checkpoint needs; the step goes beside them."""
         tensors = self.model_tensors() | _named(OPTIMIZER, self._moments())
-        return tensors if self.average is None else tensors | _named(AVERAGE, self.average.module.state_dict())
+        return tensors if self.average is None else tensors | _named(AVERAGE, self.average.state_dict())
 
     def model_tensors(self) -> dict[str, Tensor]:
         """Those of them that are the model's: all that is needed of one that is finished."""
@@ -85,16 +90,15 @@ class Trainer:
         self.model.load_state_dict(starting_with(MODEL, tensors))
 
     def load_state_tensors(self, step: int, tensors: Mapping[str, Tensor]) -> None:
-        """Go on after `step` steps."""
+        """Go on after `step` steps, at least one; the tensors are copied."""
         self.load_model(tensors)
         optimizer: dict[str, Any] = get_optimizer_state_dict(self.model, self.optimizer, options=FLAT)
-        moments = starting_with(OPTIMIZER, tensors)
+        moments = {name: tensor.clone() for name, tensor in starting_with(OPTIMIZER, tensors).items()}
         set_optimizer_state_dict(self.model, self.optimizer, optimizer | moments, options=FLAT)
         self.step = step
         self.rates = LambdaLR(self.optimizer, self._share_of_peak, last_epoch=step - 1)
         if self.average is not None:
-            self.average.module.load_state_dict(starting_with(AVERAGE, tensors))
-            self.average.n_averaged.fill_(step + 1)
+            self.average.load_state_dict(starting_with(AVERAGE, tensors))
 
     def _moments(self) -> dict[str, Tensor]:
         """The tensors of the optimiser, by the names of their parameters."""
@@ -121,10 +125,3 @@ def one_cycle(step: int, steps: int, warmup_fraction: float) -> float:
         return (step + 1) / warmup
     progress = (step - warmup) / max(1, steps - warmup)
     return 0.5 * (1 + float(torch.cos(torch.tensor(progress * torch.pi))))
-
-
-@torch.no_grad()
-def _move(decay: float, averages: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
-    """Move averages of `count` weights towards further ones. Few are forgotten soon: the init should not linger."""
-    count = int(count)
-    torch._foreach_lerp_(averages, weights, 1 - min(decay, count / (count + 10)))

@@ -1,0 +1,76 @@
+"""Ray's cluster: who may join it, whether one answers, and what room it has."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from projpipe.config import RayConfig
+from projpipe.errors import InputError
+from projpipe.training import cluster
+
+JOIN = "import ray, sys; ray.init(sys.argv[1], logging_level='ERROR'); print('joined')"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stop_ray():
+    yield
+    import ray
+
+    ray.shutdown()
+
+
+def test_a_process_without_the_token_is_refused_by_the_cluster_of_a_run() -> None:
+    cluster.connect(RayConfig())
+    import ray
+
+    address, token = ray.get_runtime_context().gcs_address, os.environ["RAY_AUTH_TOKEN"]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+
+    def join(**auth: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", JOIN, address]
+        settings = plain | {"RAY_NUM_REDIS_GET_RETRIES": "1"} | auth
+        return subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
+
+    assert "joined" in join(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token).stdout
+    for stranger in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * len(token)}):
+        ended = join(**stranger)
+        assert ended.returncode != 0
+        assert "joined" not in ended.stdout
+        assert "ConnectionError" in ended.stderr
+
+
+def test_no_cluster_is_started_where_ray_was_imported_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    ray.shutdown()
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    with pytest.raises(InputError, match=r"a cluster started here would be open to others; set RAY_AUTH_MODE=token"):
+        cluster.connect(RayConfig())
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpus", "used"), [(None, 0, False), (None, 1, False), (None, 2, True), (False, 2, False)]
+)
+def test_gpus_are_used_where_every_worker_has_one(asked: bool | None, gpus: int, used: bool) -> None:
+    config = RayConfig(num_workers=2, use_gpu=asked)
+    assert cluster.allocate_workers(config, {"CPU": 2, "GPU": gpus}).use_gpu is used
+
+
+def test_a_gpu_that_is_asked_for_and_is_not_there_is_refused() -> None:
+    with pytest.raises(InputError, match=r"1 workers ask for 1 GPUs, the cluster has 0; .* set use_gpu to false"):
+        cluster.allocate_workers(RayConfig(use_gpu=True), {"CPU": 2})
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_an_address_at_which_nothing_answers_is_refused_in_seconds(scheme: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"{scheme}127.0.0.1:{free.getsockname()[1]}"
+    start = time.monotonic()
+    with pytest.raises(InputError, match=rf"ray\.address: no Ray cluster answers at '{address}' .*`ray start --head`"):
+        cluster.find_cluster(address)
+    assert time.monotonic() - start < 5
