@@ -57,8 +57,8 @@ ImageSource = Annotated[
 class SplitFractions(Config):
     """Shares of every class's images that are kept for validation and for testing; the rest is for training."""
 
-    validation: Annotated[float, Field(gt=0.0, lt=1.0)]
-    test: Annotated[float, Field(gt=0.0, lt=1.0)]
+    validation: Annotated[float, Field(gt=0.0, lt=1.0, description="share for choosing")]
+    test: Annotated[float, Field(gt=0.0, lt=1.0, description="share for judging")]
 
     @model_validator(mode="after")
     def _leave_images_to_train_on(self) -> "SplitFractions":
@@ -70,10 +70,12 @@ class SplitFractions(Config):
 class TaskCounts(Config):
     """How many tasks of each kind a draw makes."""
 
-    train: Annotated[int, Field(ge=0)] = 0
-    validation: Annotated[int, Field(ge=0)] = 0
-    new_combination: Annotated[int, Field(ge=0)] = 0
-    new_class: Annotated[int, Field(ge=0)] = 0
+    train: Annotated[int, Field(ge=0, description="to train on")] = 0
+    validation: Annotated[int, Field(ge=0, description="to choose by; no training task has the same classes")] = 0
+    new_combination: Annotated[
+        int, Field(ge=0, description="to judge on: known classes, together for the first time")
+    ] = 0
+    new_class: Annotated[int, Field(ge=0, description="to judge on: held-out classes")] = 0
 
 
 class SampledTasks(Config):
@@ -113,8 +115,8 @@ class HeldOutClasses(Config):
     Given by name (of a class or of a whole group), or drawn with the seed.
     """
 
-    count: Annotated[int, Field(ge=0)] = 0
-    names: tuple[str, ...] = ()
+    count: Annotated[int, Field(ge=0, description="how many are drawn")] = 0
+    names: Annotated[tuple[str, ...], Field(description="classes or whole groups, instead of drawing")] = ()
 
     @model_validator(mode="after")
     def _one_way(self) -> "HeldOutClasses":
@@ -126,9 +128,11 @@ class HeldOutClasses(Config):
 class SplitTasksConfig(Config):
     """Parameters of the pipeline `split_tasks`."""
 
-    seed: Seed
+    seed: Annotated[Seed, Field(description="of all that is drawn")]
     source: ImageSource
-    images_per_class: Annotated[int, Field(ge=3)] | None = None  # at most, the first ones; null for all
+    images_per_class: Annotated[
+        Annotated[int, Field(ge=3)] | None, Field(description="at most, the first ones; null for all")
+    ] = None
     split: SplitFractions
     held_out_classes: HeldOutClasses
     tasks: Annotated[tuple[TaskDraw, ...], Field(min_length=1)]

@@ -10,10 +10,10 @@ from projpipe.config.base import Config, Fraction, Precision, Seeds
 class StudentConfig(Config):
     """Size of the student. Patch size, image size and token layout are the teacher's."""
 
-    embed_dim: PositiveInt
-    depth: PositiveInt
-    num_heads: PositiveInt
-    mlp_ratio: PositiveFloat
+    embed_dim: Annotated[PositiveInt, Field(description="width; at most the teacher's")]
+    depth: Annotated[PositiveInt, Field(description="blocks; at most the teacher's")]
+    num_heads: Annotated[PositiveInt, Field(description="heads; a divisor of embed_dim")]
+    mlp_ratio: Annotated[PositiveFloat, Field(description="hidden units over width")]
 
     @model_validator(mode="after")
     def _whole_heads(self) -> "StudentConfig":
@@ -31,7 +31,7 @@ class ConditioningConfig(Config):
     rank: Annotated[int, Field(ge=0, description="rank of the low-rank term; 0 switches it off")]
     gates: Annotated[bool, Field(description="scales the source's units")]
     units: Annotated[bool, Field(description="on: the maps of heads and hidden units depend on the task too")]
-    task_embed_dim: PositiveInt
+    task_embed_dim: Annotated[PositiveInt, Field(description="width of the embedding of a task")]
 
     @model_validator(mode="after")
     def _depends_on_the_task(self) -> "ConditioningConfig":
@@ -50,19 +50,21 @@ class OptimisationConfig(Config):
     nothing else. `precision` is that of matrix products; weights and their optimiser stay float32.
     """
 
-    steps: PositiveInt
-    tasks_per_step: PositiveInt
-    images_per_task: PositiveInt
-    accumulate: PositiveInt = 1
-    precision: Precision = "float32"
-    weight_decay: Annotated[float, Field(ge=0.0)]
-    warmup_fraction: Annotated[float, Field(gt=0.0, lt=1.0)]
-    gradient_clip: PositiveFloat
-    ema_decay: Fraction
+    steps: Annotated[PositiveInt, Field(description="of the optimiser, AdamW")]
+    tasks_per_step: Annotated[PositiveInt, Field(description="of all workers together")]
+    images_per_task: Annotated[PositiveInt, Field(description="of each task, in a step")]
+    accumulate: Annotated[PositiveInt, Field(description="parts of a step")] = 1
+    precision: Annotated[Precision, Field(description="of matrix products")] = "float32"
+    weight_decay: Annotated[float, Field(ge=0.0, description="of AdamW")]
+    warmup_fraction: Annotated[float, Field(gt=0.0, lt=1.0, description="share of steps in which rates rise")]
+    gradient_clip: Annotated[PositiveFloat, Field(description="largest norm of the gradient")]
+    ema_decay: Annotated[
+        Fraction, Field(description="of the moving average of the weights, which is what is judged and kept")
+    ]
     distillation_weight: Annotated[float, Field(ge=0.0, le=1.0, description="share of the loss; the rest is labels")]
-    distillation_temperature: PositiveFloat
-    validate_every: PositiveInt
-    checkpoint_every: PositiveInt
+    distillation_temperature: Annotated[PositiveFloat, Field(description="by which logits are divided")]
+    validate_every: Annotated[PositiveInt, Field(description="steps from one validation to the next")]
+    checkpoint_every: Annotated[PositiveInt, Field(description="steps from one checkpoint to the next")]
 
 
 class RayConfig(Config):
@@ -71,12 +73,12 @@ class RayConfig(Config):
     Each worker has `loading_workers` processes that prefetch its images; with 0 it reads them itself.
     """
 
-    address: str | None = None
-    num_workers: PositiveInt = 1
-    use_gpu: bool | None = None  # where the cluster has one for every worker
-    cpus_per_worker: PositiveInt = 1
-    max_failures: Annotated[int, Field(ge=0)] = 1
-    loading_workers: Annotated[int, Field(ge=0)] = 0
+    address: Annotated[str | None, Field(description="of a cluster; null starts one here")] = None
+    num_workers: Annotated[PositiveInt, Field(description="they share the tasks of a step")] = 1
+    use_gpu: Annotated[bool | None, Field(description="null: where the cluster has one for every worker")] = None
+    cpus_per_worker: Annotated[PositiveInt, Field(description="cores of one worker")] = 1
+    max_failures: Annotated[int, Field(ge=0, description="lost workers before the run ends")] = 1
+    loading_workers: Annotated[int, Field(ge=0, description="processes of a worker that prefetch images")] = 0
 
 
 class TrainProjectorConfig(Config):
@@ -86,14 +88,16 @@ class TrainProjectorConfig(Config):
     `methods.registry` says which there are.
     """
 
-    seeds: Seeds
+    seeds: Annotated[Seeds, Field(description="one projector is trained with each")]
     student: StudentConfig
-    start: Literal["principal", "random", "uniform"]
-    source: Literal["frozen", "tuned"]
+    start: Annotated[Literal["principal", "random", "uniform"], Field(description="how the factors are initialised")]
+    source: Annotated[Literal["frozen", "tuned"], Field(description="whether the teacher's weights learn too")]
     free_weights: Annotated[bool, Field(description="learned offsets to the weights, the same for all tasks")]
     conditioning: ConditioningConfig
     optimisation: OptimisationConfig
-    learning_rates: dict[str, PositiveFloat]
+    learning_rates: Annotated[
+        dict[str, PositiveFloat], Field(description="of each method, at the peak of the schedule")
+    ]
     ray: RayConfig
 
     @model_validator(mode="after")
