@@ -70,6 +70,26 @@ def test_one_that_is_loaded_goes_on_bit_for_bit() -> None:
     assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
 
 
+def test_training_leaves_the_tensors_that_were_loaded_as_they_are() -> None:
+    first = Trainer(model := model_of(0), groups_of(model), SCHEDULE)
+    run(first, range(3))
+    kept = {name: tensor.clone() for name, tensor in first.state_tensors().items()}
+    other = Trainer(model := model_of(1), groups_of(model), SCHEDULE)
+    other.load_state_tensors(3, given := {name: tensor.clone() for name, tensor in kept.items()})
+    run(other, range(3, 6))
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in given.items())
+
+
+def test_the_average_shares_what_no_checkpoint_holds_and_nothing_else() -> None:
+    model = model_of(0)
+    model.register_buffer("frozen", torch.ones(3), persistent=False)
+    model.register_buffer("kept", torch.ones(3))
+    average = Trainer(model, [{"params": list(model.parameters()), "lr": 0.1}], SCHEDULE).average
+    assert average is not None
+    assert average.get_buffer("frozen") is model.get_buffer("frozen")
+    assert average.get_buffer("kept") is not model.get_buffer("kept")
+
+
 def test_one_cycle_warms_up_to_its_peak_and_ends_near_zero() -> None:
     rates = [one_cycle(step, 100, 0.1) for step in range(100)]
     assert max(rates) == rates[9] == 1.0

@@ -57,8 +57,10 @@ class Trainer:
         self.step = 0
         self.average: nn.Module | None = None
         if schedule.ema_decay is not None:
-            # Torch's AveragedModel would copy the frozen source, a buffer, every step: here buffers are shared.
-            self.average = deepcopy(model, {id(buffer): buffer for buffer in model.buffers()})
+            # Torch's AveragedModel would copy the frozen source every step: what no checkpoint holds is shared here.
+            kept = model.state_dict()
+            shared = {id(buffer): buffer for name, buffer in model.named_buffers() if name not in kept}
+            self.average = deepcopy(model, shared)
 
     def update(self) -> None:
         """One step, by the gradients that the model's parameters hold; they are dropped."""
