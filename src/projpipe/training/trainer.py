@@ -60,7 +60,7 @@ class Trainer:
             # Torch's AveragedModel would copy the frozen source every step: what no checkpoint holds is shared here.
             kept = model.state_dict()
             shared = {id(buffer): buffer for name, buffer in model.named_buffers() if name not in kept}
-            self.average = deepcopy(model, shared)
+            self.average = deepcopy(model, shared).requires_grad_(False)
 
     def update(self) -> None:
         """One step, by the gradients that the model's parameters hold; they are dropped."""
