@@ -167,7 +167,7 @@ def test_the_same_inputs_give_the_same_bytes_whether_runs_are_kept_or_made_again
 
 
 def test_a_comparison_ends_with_a_page_of_all_methods_and_trains_nothing_twice(project: Path) -> None:
-    assert "0 of 9 parts are finished" in kedro(project, "--pipelines", "compare_methods")
+    assert "0 of 9 trials are finished" in kedro(project, "--pipelines", "compare_methods")
     folder = project / "data/smoke/08_reporting/comparison/main"
     summary = json.loads((folder / "comparison.json").read_text())["tables"]["smoke"]
     rows = {"projected", "static", "universal", "universal_selected", "scratch", "distilled", "pruned", "pruned_only"}
@@ -178,7 +178,7 @@ def test_a_comparison_ends_with_a_page_of_all_methods_and_trains_nothing_twice(p
     assert all(text in page for text in ("Universal conditional", "tuned source", "Break-even", "kedro run"))
 
     before = files(project)
-    assert "9 of 9 parts are finished" in kedro(project, "--pipelines", "compare_methods")
+    assert "9 of 9 trials are finished" in kedro(project, "--pipelines", "compare_methods")
     changed = {Path(name).name for name, digest in files(project).items() if before[name] != digest}
     assert changed <= {"comparison.md", "timings.json"}  # the page shows rounded times, which may come out the same
 
