@@ -28,6 +28,10 @@ from projpipe.transformer.canonical import Weights, canonical_weights
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.timm_folder import VitArguments, create_vit
 
+# Threads that spin while they wait take the cores of the processes that Ray and the tests start. Read by those alone:
+# in this process torch is loaded already.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("projpipe", deadline=None)
 hypothesis.settings.load_profile("projpipe")
