@@ -12,10 +12,10 @@ import yaml
 from kedro.io import DatasetError
 from PIL import Image
 
+from makers import dataset_card
 from projpipe import datasets
 from projpipe.datasets import DamagedFileError
 from projpipe.evaluation.cost import Cost, Costs
-from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.streamed import StreamedImages
 from projpipe.objectives import Classification
 from projpipe.objectives.teacher_card import TeacherCard
@@ -209,7 +209,7 @@ def test_a_truncated_projector_is_named(source: Source, part: str, tmp_path: Pat
         dataset.load()
 
 
-CARD = DatasetCard("noise", (8, 8), 1, False, (0.3,), (0.4,), ("a", "é"), ("", ""), (1,), {"train": 3}, (), sha256="5f")
+CARD = dataset_card(classes="aé", held_out_classes=(1,))
 TEACHER = TeacherCard("vit", {}, "random", None, 1, "accuracy", {"test": 0.5}, "5f", {}, {}, {})
 COSTS = Costs(teacher=Cost(params=1000, macs=8000), projected=Cost(params=100, macs=400))
 RECORDS: dict[str, Any] = {

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from makers import dataset_card
 from projpipe import config
 from projpipe.config_loader import EnvironmentConfigLoader
 from projpipe.experiments.plan import check_sampled, check_trials, plan
@@ -36,20 +37,8 @@ def stated(env: str) -> dict[str, Any]:
 def image_card(source: config.ImageSource) -> DatasetCard:
     side = {"digits": 8, "fashion_mnist": 28}.get(source.name) or source.image_size  # type: ignore[union-attr]
     channels = 3 if source.name == "image_folder" and not source.grey else 1
-    return DatasetCard(
-        name=source.name,
-        image_size=(side, side),
-        channels=channels,
-        inverted=False,
-        mean=(0.5,) * channels,
-        std=(0.5,) * channels,
-        classes=("a", "b", "c"),
-        groups=("",) * 3,
-        held_out_classes=(),
-        images={"train": 64},
-        unreadable=(),
-        sha256="",
-    )
+    half = (0.5,) * channels
+    return dataset_card(channels, classes="abc", name=source.name, image_size=(side, side), mean=half, std=half)
 
 
 @each_environment

@@ -70,9 +70,11 @@ class InputHooks:
             InputError: names the data sets that are missing and the command that makes them, or the parameter that
                 does not fit.
         """
+        from projpipe.methods.registry import check_learning_rates
+
         made = pipeline.all_outputs()
         if "params:train_projector" in pipeline.inputs():
-            _check_learning_rates(catalog)
+            check_learning_rates(catalog.load("params:train_projector").learning_rates)
         if "comparison_trials" in made:
             _check_comparison(catalog, with_teacher="teacher" in made)
         missing = _missing(pipeline, catalog)
@@ -137,13 +139,6 @@ def _check_tasks(catalog: CatalogProtocol) -> None:
                 f"split_tasks.tasks[{position}].classes_per_task: {fewest} is below the {objective.fewest_classes} "
                 f"classes that {objective.name} needs; raise it"
             )
-
-
-def _check_learning_rates(catalog: CatalogProtocol) -> None:
-    """Refuse learning rates that are not one for each method that is trained."""
-    from projpipe.methods.registry import check_learning_rates
-
-    check_learning_rates(catalog.load("params:train_projector").learning_rates)
 
 
 def _check_comparison(catalog: CatalogProtocol, with_teacher: bool) -> None:

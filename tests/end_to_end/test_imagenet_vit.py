@@ -1,4 +1,4 @@
-"""The environment `imagenet_vit` from end to end, in miniature: generated photographs, a small teacher, two workers."""
+"""The environment `imagenet_vit` from end to end, in miniature: generated photographs, a small teacher, one worker."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -12,17 +12,13 @@ import torch
 from kedro.framework.session import KedroSession
 from PIL import Image
 
+from makers import train_in_process
 from projpipe import load_projector
 from projpipe.config import TrainProjectorConfig
 from projpipe.experiments.trial import Trial, run_trial
 from projpipe.images.streamed import StreamedImages
-from projpipe.methods.method import Ingredients
-from projpipe.methods.models import build
-from projpipe.methods.task_model import TaskModel
 from projpipe.training.gather import DATASETS, gather_run_inputs
-from projpipe.training.run_inputs import RunInputs, load_staged
-from projpipe.training.seeds import Worker, train_seeds
-from projpipe.training.state import Checkpoint
+from projpipe.training.run_inputs import RunInputs
 
 CLASSES, IMAGES = 6, 12  # of each class
 SMALLER: dict[str, Any] = {
@@ -53,7 +49,7 @@ SMALLER: dict[str, Any] = {
             "validate_every": 2,
             "checkpoint_every": 2,
         },
-        "ray": {"address": None, "num_workers": 2, "use_gpu": None, "cpus_per_worker": 1, "loading_workers": 1},
+        "ray": {"address": None, "num_workers": 1, "use_gpu": None, "cpus_per_worker": 1, "loading_workers": 1},
     },
     "sweep_students": {
         "trials": 1,
@@ -120,23 +116,12 @@ def test_it_is_trained_as_on_a_cluster_of_gpus(inputs: RunInputs) -> None:
     assert (schedule.precision, schedule.accumulate, inputs.config.ray.loading_workers) == ("bfloat16", 2, 1)
 
 
-def trained(inputs: RunInputs, folder: Path) -> dict[str, torch.Tensor]:
-    data, source = load_staged(folder / inputs.stage(folder, "static", {}))
-    finished: dict[str, torch.Tensor] = {}
-
-    def make(seed: int) -> TaskModel:
-        return build("static", Ingredients(source, inputs.config, seed))
-
-    def save(reached: Checkpoint) -> None:
-        finished.update(reached.tensors)
-
-    train_seeds(make, data, inputs.config, 0.01, Worker(), None, save, lambda _: None)
-    return finished
-
-
 def test_streamed_and_packed_images_train_the_same_models(inputs: RunInputs, tmp_path: Path) -> None:
     packed = replace(inputs, images=inputs.images[:])
-    streamed, expected = trained(inputs, tmp_path / "streamed"), trained(packed, tmp_path / "packed")
+    streamed, expected = (
+        train_in_process(given, tmp_path / name, "static")[-1].tensors
+        for given, name in ((inputs, "streamed"), (packed, "packed"))
+    )
     assert [len(list(tmp_path.rglob(name))) for name in ("images.npy", "images.json")] == [1, 0]
     assert streamed.keys() == expected.keys()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in streamed.items())

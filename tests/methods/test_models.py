@@ -5,29 +5,15 @@ from typing import Any
 import pytest
 import torch
 
-from projpipe.config import TrainProjectorConfig
+from makers import shaken, task_model
 from projpipe.errors import InputError
-from projpipe.methods.method import Ingredients
-from projpipe.methods.models import build, restore
+from projpipe.methods.models import restore
+from projpipe.methods.registry import main_methods
 from projpipe.methods.task_model import TaskModel
 from projpipe.projection.source import Source
 
-METHODS = ["projected", "static", "universal"]
-each_method = pytest.mark.parametrize("method", METHODS)
+each_method = pytest.mark.parametrize("method", main_methods())
 Settings = Any  # the fixture `settings`: a miniature TrainProjectorConfig with what is changed in it
-
-
-def build_as(method: str, source: Source, config: TrainProjectorConfig, seed: int = 0) -> TaskModel:
-    return build(method, Ingredients(source, config, seed))
-
-
-def shaken(model: TaskModel) -> TaskModel:
-    """Move every parameter off its init, so that each term of the conditioning is at work."""
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
-    return model.eval()
 
 
 def stored(model: TaskModel, seed: int) -> dict[str, torch.Tensor]:
@@ -39,7 +25,7 @@ def test_a_method_comes_back_from_the_tensors_of_its_seed(
     method: str, source: Source, images: torch.Tensor, settings: Settings
 ) -> None:
     config = settings()
-    models = {seed: shaken(build_as(method, source, config, seed)) for seed in (1, 11)}
+    models = {seed: shaken(task_model(method, source, config, seed)) for seed in (1, 11)}
     tensors = {**stored(models[1], 1), **stored(models[11], 11)}
     for seed, model in models.items():
         again = restore(method, tensors, seed, source, config)
@@ -59,7 +45,7 @@ def test_a_method_comes_back_from_the_tensors_of_its_seed(
 def test_tensors_of_another_run_are_refused(
     method: str, changes: dict[str, Any], seed: int, problem: str, source: Source, settings: Settings
 ) -> None:
-    tensors, other = stored(build_as(method, source, settings()), 1), settings(**changes)
+    tensors, other = stored(task_model(method, source, settings()), 1), settings(**changes)
     message = rf"{method}_models, seed {seed}: {problem}; it was trained .* Run `kedro run --pipelines train_projector`"
     with pytest.raises(InputError, match=message):
         restore(method, tensors, seed, source, other)
@@ -67,7 +53,7 @@ def test_tensors_of_another_run_are_refused(
 
 def test_tensors_of_another_method_are_refused(source: Source, settings: Settings) -> None:
     config = settings()
-    static = stored(build_as("static", source, config), 0)
+    static = stored(task_model("static", source, config), 0)
     with pytest.raises(InputError, match=r"projected_models, seed 0: tensor generator\.\S+ does not fit"):
         restore("projected", static, 0, source, config)
 
@@ -76,4 +62,4 @@ def test_tensors_of_another_method_are_refused(source: Source, settings: Setting
 def test_a_student_as_large_as_its_teacher_is_refused(method: str, source: Source, settings: Settings) -> None:
     large = settings(student={"embed_dim": 24, "depth": 4, "num_heads": 3, "mlp_ratio": 2.0})
     with pytest.raises(InputError, match="make the student smaller"):
-        build_as(method, source, large)
+        task_model(method, source, large)

@@ -5,36 +5,20 @@ from typing import Any
 import pytest
 import torch
 
-from projpipe.config import TrainProjectorConfig
-from projpipe.methods.method import Ingredients
-from projpipe.methods.models import build
-from projpipe.methods.task_model import TaskModel
+from makers import shaken, task_model
+from projpipe.methods.registry import main_methods
 from projpipe.projection.source import Source
 from projpipe.transformer.class_weights import MASKED
 
-METHODS = ["projected", "static", "universal"]
-each_method = pytest.mark.parametrize("method", METHODS)
+each_method = pytest.mark.parametrize("method", main_methods())
 Settings = Any  # the fixture `settings`: a miniature TrainProjectorConfig with what is changed in it
-
-
-def build_as(method: str, source: Source, config: TrainProjectorConfig, seed: int = 0) -> TaskModel:
-    return build(method, Ingredients(source, config, seed))
-
-
-def shaken(model: TaskModel) -> TaskModel:
-    """Move every parameter off its init, so that each term of the conditioning is at work."""
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
-    return model.eval()
 
 
 @each_method
 def test_the_student_of_one_task_computes_what_the_batch_of_all_tasks_did(
     method: str, source: Source, images: torch.Tensor, settings: Settings
 ) -> None:
-    model = shaken(build_as(method, source, settings()))
+    model = shaken(task_model(method, source, settings()))
     tasks = [[9, 2, 5], [3, 0]]
     classes, mask = torch.tensor([[9, 2, 5], [3, 0, 0]]), torch.tensor([[True] * 3, [True, True, False]])
     batches = images.view(2, 16, 1, 8, 8)
@@ -51,7 +35,7 @@ def test_static_makes_one_body_for_all_tasks_and_the_other_methods_one_for_each(
     source: Source, settings: Settings
 ) -> None:
     classes, mask = torch.tensor([[0, 1], [8, 9]]), torch.ones(2, 2, dtype=torch.bool)
-    for method in METHODS:
-        body = shaken(build_as(method, source, settings())).generator(classes, mask)["fc1.weight"]
+    for method in main_methods():
+        body = shaken(task_model(method, source, settings())).generator(classes, mask)["fc1.weight"]
         assert len(body) == (1 if method == "static" else 2)
         assert bool((body[0] - body[-1]).abs().max() > 1e-4) == (method != "static")

@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from projpipe.config import ExtractTeacherConfig
+from makers import dataset_card, teacher_config
 from projpipe.errors import InputError
-from projpipe.images.dataset_card import DatasetCard
 from projpipe.objectives import Classification, objective_from_json
 from projpipe.objectives.batch import Batch
 from projpipe.transformer.spec import TransformerSpec
@@ -157,36 +156,9 @@ def test_what_a_teacher_is_shown_to_get_wrong_is_judged_among_the_classes_of_the
 
 # --- where the normalisation comes from
 
-SETTINGS: dict[str, Any] = {
-    "seed": 0,
-    "objective": {"name": "classification"},
-    "architecture": "vit_tiny_patch16_224",
-    "weights": "random",
-    "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1, "weight_decay": 0.0, "label_smoothing": 0.0},
-    "augmentation": {"copies": 1, "rotation": 0.0, "translation": 0.0, "scale": 0.0, "shear": 0.0},
-}
-
-
-def card_of(channels: int) -> DatasetCard:
-    return DatasetCard(
-        name="noise",
-        image_size=(8, 8),
-        channels=channels,
-        inverted=False,
-        mean=channels * (0.3,),
-        std=channels * (0.4,),
-        classes=("a", "b"),
-        groups=("", ""),
-        held_out_classes=(),
-        images={"train": 1},
-        unreadable=(),
-        sha256="",
-    )
-
 
 def fit(channels: int = 1, **changes: Any) -> Classification:
-    config = ExtractTeacherConfig(**{**SETTINGS, **changes})
-    return Classification.fit(config, card_of(channels))
+    return Classification.fit(teacher_config(**changes), dataset_card(channels))
 
 
 @pytest.mark.parametrize(
@@ -196,8 +168,8 @@ def test_images_are_normalised_as_pretrained_weights_expect_them(weights: str, c
     architecture = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
     objective = fit(channels, architecture=architecture, weights=weights)
     assert objective.mean == channels * [mean]
-    config = ExtractTeacherConfig(**{**SETTINGS, "architecture": architecture, "weights": weights})
-    assert objective.teacher_arguments(config, card_of(channels)).settings.mean == objective.mean
+    config = teacher_config(architecture=architecture, weights=weights)
+    assert objective.teacher_arguments(config, dataset_card(channels)).settings.mean == objective.mean
 
 
 def test_images_are_normalised_as_the_config_says(caplog: pytest.LogCaptureFixture) -> None:

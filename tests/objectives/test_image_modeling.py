@@ -1,14 +1,15 @@
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from makers import dataset_card, teacher_config
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
-from projpipe.images.dataset_card import DatasetCard
 from projpipe.metric import BITS_PER_PIXEL, BITS_PER_TOKEN
 from projpipe.objectives import ImageModeling, make_objective, objective_from_json
 from projpipe.objectives.batch import Batch
@@ -139,15 +140,12 @@ def test_examples_are_drawn_and_a_teacher_draws_each_class_of_the_task(
         assert set(np.unique(drawn)) <= {0, 128, 255}
 
 
-def config(**changes: object) -> ExtractTeacherConfig:
-    training = {"epochs": 1, "batch_size": 2, "learning_rate": 0.1, "weight_decay": 0.0, "label_smoothing": 0.0}
-    none = {"copies": 1, "rotation": 0.0, "translation": 0.0, "scale": 0.0, "shear": 0.0}
-    objective = {"name": "image_modeling", "tokens": {"kind": "pixels", "levels": 5}, "unconditional": 0.1}
-    settings = {"seed": 0, "architecture": "vit_tiny_patch16_224", "weights": "random", "objective": objective}
-    return ExtractTeacherConfig.model_validate(settings | {"training": training, "augmentation": none} | changes)
+def config(**changes: Any) -> ExtractTeacherConfig:
+    tokens = {"kind": "pixels", "levels": 5}
+    return teacher_config(objective={"name": "image_modeling", "tokens": tokens, "unconditional": 0.1}, **changes)
 
 
-CARD = DatasetCard("noise", (4, 4), 1, False, (0.3,), (0.4,), ("a", "b"), ("", ""), (), {"train": 3}, (), sha256="")
+CARD = dataset_card(image_size=(4, 4), images={"train": 3})
 
 
 @pytest.mark.parametrize(

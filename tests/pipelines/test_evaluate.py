@@ -14,11 +14,11 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from timm.models.vision_transformer import VisionTransformer
 
+from makers import dataset_card
 from projpipe import schemas
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.evaluation.metrics import TEACHER_SEED
-from projpipe.images.dataset_card import DatasetCard
 from projpipe.methods.controls import CONTROLS
 from projpipe.methods.method import Ingredients
 from projpipe.methods.models import build
@@ -37,20 +37,7 @@ from projpipe.transformer.spec import TransformerSpec
 
 SEEDS = (0, 3)
 OBJECTIVE = Classification([0.4], [0.3], (1, 8, 8))
-DATASET_CARD = DatasetCard(
-    name="noise",
-    image_size=(8, 8),
-    channels=1,
-    inverted=False,
-    mean=(0.4,),
-    std=(0.3,),
-    classes=tuple("0123456789"),
-    groups=("",) * 10,
-    held_out_classes=(5, 6),
-    images={"train": 60, "validation": 0, "test": 60},
-    unreadable=(),
-    sha256="0" * 64,
-)
+DATASET_CARD = dataset_card(classes="0123456789", mean=(0.4,), std=(0.3,), held_out_classes=(5, 6), sha256=64 * "0")
 TEACHER_CARD = TeacherCard(
     architecture="vit",
     arguments={},

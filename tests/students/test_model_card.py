@@ -9,25 +9,11 @@ from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from makers import CLASSIFIER
 from projpipe.objectives import Classification, ImageModeling, Objective
 from projpipe.students.model_card import model_card
 from projpipe.transformer.export import export_student
-from projpipe.transformer.spec import TransformerSpec
 
-SPEC = TransformerSpec(
-    image_size=(8, 12),
-    patch_size=4,
-    in_chans=3,
-    embed_dim=12,
-    depth=2,
-    num_heads=3,
-    head_dim=4,
-    mlp_dim=20,
-    class_token=True,
-    reg_tokens=0,
-    pool="token",
-    norm_after_pool=False,
-)
 TELLS_APART = Classification([0.5] * 3, [0.5] * 3, (3, 8, 12))
 AWKWARD = ["<b>bag</b>", "Größe", "a_b_ *c* [d](e) `f` | g ~h~ $i$ # \\j", "two\n  lines", "&amp;"]
 TEACHER = {
@@ -41,7 +27,7 @@ TEACHER = {
 
 
 def card_of(classes: list[str] = AWKWARD, objective: Objective = TELLS_APART, **provenance: Any) -> str:
-    return model_card(SPEC, classes, objective, provenance)
+    return model_card(CLASSIFIER, classes, objective, provenance)
 
 
 def parsed(card: str) -> list[Token]:
@@ -90,11 +76,11 @@ def test_classes_are_numbered_in_their_order_and_shown_letter_by_letter() -> Non
 
 def test_the_table_says_what_the_model_is_and_where_it_came_from() -> None:
     card = card_of(teacher=TEACHER, validation_score=0.875, versions={"projpipe": "1.2", "torch": "2.15"})
-    weights = {name: torch.zeros(shape) for name, shape in SPEC.weight_shapes(len(AWKWARD)).items()}
-    params = sum(parameter.numel() for parameter in export_student(SPEC, weights).parameters())
+    weights = {name: torch.zeros(shape) for name, shape in CLASSIFIER.weight_shapes(len(AWKWARD)).items()}
+    params = sum(parameter.numel() for parameter in export_student(CLASSIFIER, weights).parameters())
     assert facts(card) == {
         "parameters": f"{params:,}, {100 - params / 10**4:.1f} % fewer than its teacher",
-        "multiply-accumulates an image": f"{SPEC.deployed_macs(len(AWKWARD)):,}",
+        "multiply-accumulates an image": f"{CLASSIFIER.deployed_macs(len(AWKWARD)):,}",
         "size": "2 blocks x 12, 3 heads, 20 hidden units",
         "images": "8 x 12, 3 channels, in patches of 4 x 4",
         "teacher": 'timm\'s vit_tiny_patch16_224 with {"depth": 4}',
@@ -121,7 +107,7 @@ def test_classes_that_no_training_task_had_are_named() -> None:
 
 
 def test_an_image_model_is_said_to_draw(modeling: ImageModeling) -> None:
-    spec = replace(SPEC, image_size=(2, 2), patch_size=1, in_chans=4, class_token=False, pool="", symbols=3)
+    spec = replace(CLASSIFIER, image_size=(2, 2), patch_size=1, in_chans=4, class_token=False, pool="", symbols=3)
     card = model_card(spec, ["a", "b"], modeling, {"teacher": {**TEACHER, "metric": "bits_per_pixel"}})
     assert "A small Vision Transformer that draws images of 2 classes" in card
     assert facts(card)["images"] == "2 x 2 tokens of 3 symbols, in patches of 1 x 1"

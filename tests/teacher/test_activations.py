@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from projpipe.images.dataset_card import DatasetCard
+from makers import dataset_card
 from projpipe.teacher import activations
 from projpipe.teacher.activations import activation_statistics, measure_activations
 from projpipe.teacher.data import TeacherData
@@ -45,7 +45,7 @@ def test_the_teacher_is_watched_on_images_of_the_train_split_alone_evenly_spaced
     pictures = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1), np.uint8)
     splits = np.where(np.arange(30) % 3 == 0, "train", "test")
     index = pd.DataFrame({"image_id": np.arange(30), "class_id": np.arange(30) % 10, "split": splits})
-    card = DatasetCard("noise", (8, 8), 1, False, (0.3,), (0.35,), tuple("0123456789"), 10 * ("",), (), {}, (), "")
+    card = dataset_card(classes="0123456789", std=(0.35,))
     data = TeacherData(pictures, index, card, objective, torch.device("cpu"))
     chosen = objective.encode(pictures[[0, 6, 12, 21, 27]])  # of 0, 3, 6, ..., 27
     expected = activation_statistics(teacher, [lambda: teacher(chosen)])

@@ -10,42 +10,20 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from projpipe.config import ExtractTeacherConfig
+from makers import dataset_card, teacher_config
 from projpipe.errors import InputError
 from projpipe.images.dataset_card import DatasetCard
 from projpipe.objectives import Classification
 from projpipe.teacher.create import create_teacher, planned_spec
 from projpipe.transformer.spec import TransformerSpec
 
-CARD = DatasetCard(
-    name="noise",
-    image_size=(8, 8),
-    channels=1,
-    inverted=False,
-    mean=(0.3,),
-    std=(0.4,),
-    classes=tuple("abcde"),
-    groups=("",) * 5,
-    held_out_classes=(),
-    images={"train": 1},
-    unreadable=(),
-    sha256="",
-)
-SETTINGS: dict[str, Any] = {
-    "seed": 0,
-    "objective": {"name": "classification"},
-    "architecture": "vit_tiny_patch16_224",
-    "arguments": {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 3},
-    "weights": "random",
-    "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1, "weight_decay": 0.0, "label_smoothing": 0.0},
-    "augmentation": {"copies": 1, "rotation": 0.0, "translation": 0.0, "scale": 0.0, "shear": 0.0},
-}
+CARD = dataset_card(classes="abcde")
+ARGUMENTS = {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 3}
 
 
 def make(folder: Path = Path(), card: DatasetCard = CARD, **changes: Any) -> torch.nn.Module:
     """A teacher of the small settings; changes of `arguments` are added to them."""
-    arguments = {**SETTINGS["arguments"], **changes.pop("arguments", {})}
-    config = ExtractTeacherConfig(**{**SETTINGS, "arguments": arguments, **changes})
+    config = teacher_config(**{**changes, "arguments": {**ARGUMENTS, **changes.get("arguments", {})}})
     return create_teacher(config, classification(card), card, folder)
 
 
@@ -180,7 +158,7 @@ def test_an_architecture_without_pretrained_weights_says_so() -> None:
 
 
 def test_a_classifier_that_nothing_would_train_is_refused(tmp_path: Path) -> None:
-    untrained = {"training": {**SETTINGS["training"], "epochs": 0}}
+    untrained = {"training": {"epochs": 0}}
     message = r"training\.epochs: with 0 the head, of 5 outputs, would stay as it starts"
     with pytest.raises(InputError, match=message):
         make(**untrained)
@@ -207,7 +185,7 @@ def test_pretrained_weights_are_fitted_to_the_data(monkeypatch: pytest.MonkeyPat
     assert model.pretrained_cfg["license"] == "apache-2.0"
     save_file(model.state_dict(), tmp_path / "kept.safetensors")
     assert load_file(tmp_path / "kept.safetensors").keys() == published.keys()
-    untrained = {"weights": "pretrained", "training": {**SETTINGS["training"], "epochs": 0}}
+    untrained = {"weights": "pretrained", "training": {"epochs": 0}}
     with pytest.raises(InputError, match=r"training\.epochs: with 0 the head, of 5 outputs"):
         make(**untrained)
     of_imagenet = replace(CARD, classes=tuple(str(i) for i in range(1000)))
@@ -217,14 +195,14 @@ def test_pretrained_weights_are_fitted_to_the_data(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("arguments", [{}, {"mlp_ratio": 2.0, "class_token": False, "global_pool": "avg"}])
 def test_the_planned_shape_is_that_of_the_teacher_but_for_its_images(arguments: dict[str, Any]) -> None:
-    config = ExtractTeacherConfig(**{**SETTINGS, "arguments": {**SETTINGS["arguments"], **arguments}})
+    config = teacher_config(arguments={**ARGUMENTS, **arguments})
     built = TransformerSpec.of(make(arguments=arguments))
     assert replace(planned_spec(config), image_size=(8, 8), in_chans=1) == built
 
 
 def test_arguments_that_timm_does_not_take_are_refused_in_the_plan_too() -> None:
     with pytest.raises(InputError, match=r"arguments: timm cannot build .*'dept'"):
-        planned_spec(ExtractTeacherConfig(**{**SETTINGS, "arguments": {"dept": 2}}))
+        planned_spec(teacher_config(arguments={"dept": 2}))
 
 
 @pytest.mark.parametrize("arguments", [{"depth": 0}, {"patch_size": 0}, {"embed_dim": -4}, {"drop_rate": 2.0}])

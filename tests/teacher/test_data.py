@@ -5,26 +5,13 @@ import pandas as pd
 import pytest
 import torch
 
+from makers import dataset_card
 from projpipe.images.augmentation import warp
-from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.normalisation import normalise
 from projpipe.objectives import Classification
 from projpipe.teacher.data import TeacherData, rows_of
 
-CARD = DatasetCard(
-    name="noise",
-    image_size=(4, 6),
-    channels=1,
-    inverted=False,
-    mean=(0.3,),
-    std=(0.4,),
-    classes=tuple("abc"),
-    groups=("",) * 3,
-    held_out_classes=(),
-    images={"train": 5, "validation": 1, "test": 4},
-    unreadable=(),
-    sha256="",
-)
+CARD = dataset_card(classes="abc", image_size=(4, 6))
 
 
 @pytest.fixture

@@ -8,62 +8,35 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from sklearn.datasets import load_digits
 from timm.models.vision_transformer import VisionTransformer
 
+from makers import digits_data, teacher_config
 from projpipe.config import Augmentation, ExtractTeacherConfig
 from projpipe.images.augmentation import sample_affine
-from projpipe.images.dataset_card import DatasetCard
-from projpipe.objectives import Classification
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.teacher.data import TeacherData
 from projpipe.teacher.logits import cache_teacher_logits, run_on
 
-CPU = torch.device("cpu")
-CARD = DatasetCard(
-    name="digits",
-    image_size=(8, 8),
-    channels=1,
-    inverted=False,
-    mean=(0.3,),
-    std=(0.35,),
-    classes=tuple("0123456789"),
-    groups=("",) * 10,
-    held_out_classes=(),
-    images={"train": 40, "validation": 12, "test": 8},
-    unreadable=(),
-    sha256="digits",
-)
-OBJECTIVE = Classification([0.3], [0.35], (1, 8, 8))
 AUGMENTATION = Augmentation(copies=3, rotation=20.0, translation=0.1, scale=0.1, shear=5.0)
 
 
 def config(**changes: Any) -> ExtractTeacherConfig:
-    training = {"epochs": 0, "batch_size": 8, "learning_rate": 0.1, "weight_decay": 0.0, "label_smoothing": 0.0}
-    given = {
-        "seed": 0,
-        "objective": {"name": "classification"},
-        "architecture": "vit_tiny_patch16_224",
-        "weights": "random",
-    }
-    return ExtractTeacherConfig(**{**given, "training": training, "augmentation": AUGMENTATION, **changes})
+    return teacher_config(**{"augmentation": AUGMENTATION, **changes})
 
 
 @pytest.fixture(scope="module")
-def images() -> np.ndarray:
-    return (load_digits().images * 15).astype(np.uint8)[:60, :, :, None]
+def data() -> TeacherData:
+    return digits_data({"train": 40, "validation": 12, "test": 8})
 
 
 @pytest.fixture(scope="module")
-def index() -> pd.DataFrame:
-    """Splits that are neither in order nor of one size."""
-    splits = np.random.default_rng(0).permutation(["train"] * 40 + ["validation"] * 12 + ["test"] * 8)
-    return pd.DataFrame({"image_id": np.arange(60), "class_id": load_digits().target[:60], "split": splits})
+def images(data: TeacherData) -> np.ndarray:
+    return data.images
 
 
 @pytest.fixture(scope="module")
-def data(images: np.ndarray, index: pd.DataFrame) -> TeacherData:
-    return TeacherData(images, index, CARD, OBJECTIVE, CPU)
+def index(data: TeacherData) -> pd.DataFrame:
+    return data.index
 
 
 @pytest.fixture(scope="module")
@@ -153,14 +126,14 @@ def test_the_size_of_batches_does_not_change_what_is_predicted(
     torch.testing.assert_close(in_parts, at_once[order], atol=1e-5, rtol=1e-5)
 
 
-def test_a_rotation_of_oblong_images_is_one_in_pixels() -> None:
+def test_a_rotation_of_oblong_images_is_one_in_pixels(data: TeacherData) -> None:
     images = np.random.default_rng(0).integers(0, 256, (6, 8, 12, 1), np.uint8)
     splits = ["train"] * 4 + ["validation", "test"]
     index = pd.DataFrame({"image_id": np.arange(6), "class_id": 0, "split": splits})
     rotate = Augmentation(copies=2, rotation=40.0, translation=0.0, scale=0.0, shear=0.0)
     teacher = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(96, 3))
-    data = TeacherData(images, index, replace(CARD, image_size=(8, 12)), OBJECTIVE, CPU)
-    cached = cache_teacher_logits(teacher, data, config(augmentation=rotate))
+    oblong = replace(data, images=images, index=index, card=replace(data.card, image_size=(8, 12)))
+    cached = cache_teacher_logits(teacher, oblong, config(augmentation=rotate))
     half = torch.diag(torch.tensor([12.0, 8.0]) / 2)  # from shares of the image to pixels
     in_pixels = half @ cached.train_affine[1, :, :, :2] @ half.inverse()
     torch.testing.assert_close(in_pixels @ in_pixels.mT, torch.eye(2).expand(4, 2, 2), atol=1e-5, rtol=0)

@@ -1,78 +1,50 @@
 """A teacher is trained on its train split alone, and a run that was stopped ends where it would have ended."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from timm.models.vision_transformer import VisionTransformer
 
+from makers import digits_data, teacher_config
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
-from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.normalisation import normalise
-from projpipe.objectives import Classification
 from projpipe.teacher import train as training
 from projpipe.teacher.create import create_teacher
 from projpipe.teacher.data import TeacherData
 from projpipe.training.checkpoint import TENSORS
 
-CPU = torch.device("cpu")
-CARD = DatasetCard(
-    name="digits",
-    image_size=(8, 8),
-    channels=1,
-    inverted=False,
-    mean=(0.3,),
-    std=(0.35,),
-    classes=tuple("0123456789"),
-    groups=("",) * 10,
-    held_out_classes=(),
-    images={"train": 200, "validation": 60, "test": 40},
-    unreadable=(),
-    sha256="digits",
-)
-OBJECTIVE = Classification([0.3], [0.35], (1, 8, 8))
-SETTINGS: dict[str, Any] = {
-    "seed": 0,
-    "objective": {"name": "classification"},
-    "architecture": "vit_tiny_patch16_224",
-    # With dropout, whose draws a resumed run must repeat.
-    "arguments": {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 3, "proj_drop_rate": 0.1},
-    "weights": "random",
-    "training": {"epochs": 4, "batch_size": 32, "learning_rate": 0.003, "weight_decay": 0.05, "label_smoothing": 0.1},
-    "augmentation": {"copies": 2, "rotation": 10.0, "translation": 0.05, "scale": 0.1, "shear": 0.0},
-}
-
 
 def settings(**changes: Any) -> ExtractTeacherConfig:
     """The small settings; changes of `training` are added to them."""
-    return ExtractTeacherConfig(**{**SETTINGS, "training": {**SETTINGS["training"], **changes}})
+    return teacher_config(
+        # With dropout, whose draws a resumed run must repeat.
+        arguments={"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 3, "proj_drop_rate": 0.1},
+        training={
+            "epochs": 4,
+            "batch_size": 32,
+            "learning_rate": 0.003,
+            "weight_decay": 0.05,
+            "label_smoothing": 0.1,
+            **changes,
+        },
+        augmentation={"copies": 2, "rotation": 10.0, "translation": 0.05, "scale": 0.1},
+    )
 
 
 @pytest.fixture(scope="module")
-def images() -> np.ndarray:
-    return (load_digits().images * 15).astype(np.uint8)[:300, :, :, None]
+def data() -> TeacherData:
+    return digits_data({"train": 200, "validation": 60, "test": 40})
 
 
 @pytest.fixture(scope="module")
-def index() -> pd.DataFrame:
-    splits = np.random.default_rng(0).permutation(["train"] * 200 + ["validation"] * 60 + ["test"] * 40)
-    return pd.DataFrame({"image_id": np.arange(300), "class_id": load_digits().target[:300], "split": splits})
-
-
-@pytest.fixture(scope="module")
-def data(images: np.ndarray, index: pd.DataFrame) -> TeacherData:
-    return TeacherData(images, index, CARD, OBJECTIVE, CPU)
-
-
-@pytest.fixture(scope="module")
-def untrained() -> VisionTransformer:
-    return create_teacher(settings(), OBJECTIVE, CARD, Path())
+def untrained(data: TeacherData) -> VisionTransformer:
+    return create_teacher(settings(), data.objective, data.card, Path())
 
 
 def train(
@@ -157,14 +129,14 @@ def test_a_run_with_another_setting_does_not_go_on_from_it(
 
 
 def test_images_and_labels_of_other_splits_change_nothing(
-    untrained: VisionTransformer, images: np.ndarray, index: pd.DataFrame, tmp_path: Path
+    untrained: VisionTransformer, data: TeacherData, tmp_path: Path
 ) -> None:
-    kept = index["split"] == "train"
-    others = np.where(kept.to_numpy()[:, None, None, None], images, 255 - images)
-    relabelled = index.assign(class_id=index["class_id"].where(kept, 0))
+    kept = data.index["split"] == "train"
+    others = np.where(kept.to_numpy()[:, None, None, None], data.images, 255 - data.images)
+    relabelled = data.index.assign(class_id=data.index["class_id"].where(kept, 0))
     config = settings(epochs=2)
-    model, _ = train(untrained, TeacherData(images, index, CARD, OBJECTIVE, CPU), tmp_path, config)
-    changed = TeacherData(others, relabelled, CARD, OBJECTIVE, CPU)
+    model, _ = train(untrained, data, tmp_path, config)
+    changed = replace(data, images=others, index=relabelled)
     assert same(model, train(untrained, changed, tmp_path / "others", config)[0])
     assert not same(model, untrained)
 
@@ -186,16 +158,16 @@ def test_a_loss_that_is_no_number_is_refused(untrained: VisionTransformer, data:
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_accuracy_is_the_share_of_images_of_the_split_put_in_the_right_class(
-    split: str, untrained: VisionTransformer, images: np.ndarray, index: pd.DataFrame
+    split: str, untrained: VisionTransformer, data: TeacherData
 ) -> None:
     model = copy.deepcopy(untrained)
     right = []
     with torch.no_grad():
-        for image_id, class_id, own in index[["image_id", "class_id", "split"]].itertuples(index=False):
+        for image_id, class_id, own in data.index[["image_id", "class_id", "split"]].itertuples(index=False):
             if own == split:
-                logits = model(normalise(images[image_id : image_id + 1], CARD.mean, CARD.std))
+                logits = model(normalise(data.images[image_id : image_id + 1], data.card.mean, data.card.std))
                 right.append(int(logits.argmax()) == class_id)
-    found = training.measure(model.train(), TeacherData(images, index, CARD, OBJECTIVE, CPU), split)
+    found = training.measure(model.train(), data, split)
     assert found == pytest.approx(sum(right) / len(right))
     assert not model.training
 

@@ -5,15 +5,15 @@ import pandas as pd
 import pytest
 import torch
 
+from makers import dataset_card
 from projpipe.errors import InputError
-from projpipe.images.dataset_card import DatasetCard
 from projpipe.objectives import Classification, ImageModeling
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.objectives.tokens import Tokens
 from projpipe.training.gather import check_tasks, gather_run_inputs
 
-DATASET = DatasetCard("noise", (8, 8), 1, False, (0.3,), (0.4,), ("a", "b"), ("", ""), (), {"train": 1}, (), sha256="1")
+DATASET = dataset_card()
 TEACHER = TeacherCard("vit", {}, "random", None, 1, "accuracy", {}, "0", {}, {}, {})
 
 

@@ -15,10 +15,13 @@ import psutil
 import pytest
 import torch
 
+from makers import train_in_process
 from projpipe.errors import InputError
+from projpipe.tensors import starting_with
 from projpipe.training import ray_train
 from projpipe.training.checkpoint import TENSORS, write_checkpoint
 from projpipe.training.run_inputs import RunInputs, deciding
+from projpipe.training.seeds import FINISHED
 
 DRIVER = """
 import json, sys
@@ -41,37 +44,70 @@ def stop_ray():
     ray.shutdown()
 
 
-def test_two_workers_that_prefetch_and_run_a_step_in_parts_learn_what_one_learns(
+def staged(inputs: RunInputs, runs: Path) -> str:
+    return inputs.stage(runs, "static", deciding(inputs.config, inputs.config.learning_rates["static"]))
+
+
+def test_two_workers_that_prefetch_and_run_a_step_in_parts_learn_what_one_process_learns(
     run_inputs: RunInputs, tmp_path: Path, settings
 ) -> None:
     schedule = {"tasks_per_step": 4}
     workers = {"num_workers": 2, "loading_workers": 1}
     two = replace(run_inputs, config=settings(ray=workers, optimisation={**schedule, "accumulate": 2}))
     models, history = ray_train.train_method("projected", two, tmp_path)
-    one = replace(run_inputs, config=settings(optimisation=schedule))
-    alone, _ = ray_train.train_method("projected", one, tmp_path)
     assert {row.seed for row in history} == {0, 1}
+    one = replace(run_inputs, config=settings(optimisation=schedule))
+    alone = starting_with(FINISHED, train_in_process(one, tmp_path, "projected")[-1].tensors)
     assert models.keys() == alone.keys()
     for name, tensor in models.items():
         torch.testing.assert_close(tensor, alone[name], atol=1e-3, rtol=1e-2)
 
 
-def test_a_finished_run_is_read_and_a_changed_parameter_starts_afresh(
-    run_inputs: RunInputs, tmp_path: Path, settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, _ = ray_train.train_method("universal", run_inputs, tmp_path)
-    runs = set(tmp_path.iterdir())
-    started: list[str] = []
-    fit = ray_train.fit_run
-    monkeypatch.setattr(ray_train, "fit_run", lambda *args: (started.append(args[1]), fit(*args)))
-    again, _ = ray_train.train_method("universal", run_inputs, tmp_path)
-    assert all(torch.equal(tensor, again[name]) for name, tensor in first.items())
-    assert (set(tmp_path.iterdir()), started) == (runs, [])
+@pytest.fixture(scope="module")
+def finished(run_inputs: RunInputs, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, torch.Tensor]]:
+    """A folder of runs in which one has ended that found what a stop had left half copied, and its models."""
+    runs = tmp_path_factory.mktemp("runs")
+    half_copied = runs / staged(run_inputs, runs) / "checkpoint_1"
+    half_copied.mkdir()
+    (half_copied / TENSORS).write_bytes(b"half")
+    models, _ = ray_train.train_method("static", run_inputs, runs)
+    return runs, models
 
-    changed = replace(run_inputs, config=settings(learning_rates={"universal": 0.003}))
-    other, _ = ray_train.train_method("universal", changed, tmp_path)
-    assert len(started) == 1
-    assert any(not torch.equal(tensor, other[name]) for name, tensor in first.items())
+
+def test_what_a_stop_left_half_copied_does_not_hold_up_a_run(finished: tuple[Path, dict[str, torch.Tensor]]) -> None:
+    runs, models = finished
+    assert models
+    assert not list(runs.glob("*/checkpoint_1"))
+
+
+def test_a_checkpoint_that_is_not_listed_is_left_alone_until_the_run_has_ended(
+    run_inputs: RunInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers of a driver that was just killed may still be listing it."""
+    unlisted = tmp_path / staged(run_inputs, tmp_path) / "checkpoint_1"
+    unlisted.mkdir()
+    monkeypatch.setattr(ray_train, "fit_run", lambda *_: sys.exit())
+    with pytest.raises(SystemExit):
+        ray_train.train_method("static", run_inputs, tmp_path)
+    assert unlisted.exists()
+
+
+def test_a_finished_run_is_read_and_a_changed_parameter_starts_another(
+    run_inputs: RunInputs, finished: tuple[Path, dict[str, torch.Tensor]], settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, models = finished
+    (name,) = (folder.name for folder in runs.iterdir())
+
+    def start(method: str, name: str, *_: object) -> None:
+        raise RuntimeError(name)
+
+    monkeypatch.setattr(ray_train, "fit_run", start)
+    again, _ = ray_train.train_method("static", run_inputs, runs)
+    assert all(torch.equal(tensor, again[name]) for name, tensor in models.items())
+    changed = replace(run_inputs, config=settings(learning_rates={"static": 0.003}))
+    with pytest.raises(RuntimeError, match="^static-") as started:
+        ray_train.train_method("static", changed, runs)
+    assert str(started.value) != name
 
 
 @pytest.fixture
@@ -85,12 +121,8 @@ def driver(
     command = [sys.executable, "-c", DRIVER, str(folder), config.model_dump_json()]
     elsewhere = {**os.environ, "RAY_ADDRESS": "127.0.0.1:1"}  # `address: null` starts a cluster all the same
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, env=elsewhere)
-    deadline = time.monotonic() + 120
     try:
-        while len(steps_of(folder)) < 5:
-            assert process.poll() is None, "the run ended before it could be killed"
-            assert time.monotonic() < deadline, "the run made no progress"
-            time.sleep(0.05)
+        wait_for_progress(process, folder, 5)
         yield process, inputs, folder
     finally:
         with suppress(ProcessLookupError):
@@ -104,13 +136,31 @@ def steps_of(folder: Path) -> list[int]:
     return [json.loads(line)["step"] for line in progress.read_text().splitlines()] if progress.exists() else []
 
 
-def assert_every_step_was_judged_once(folder: Path) -> None:
-    history = json.loads((folder / ray_train.HISTORY).read_text())
-    assert [row["step"] for row in history] == list(range(0, 401, 10))
+def wait_for_progress(process: subprocess.Popen[bytes], folder: Path, validations: int) -> None:
+    """Until the run was validated so often."""
+    deadline = time.monotonic() + 120
+    while len(steps_of(folder)) < validations:
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline, "the run made no progress"
+        time.sleep(0.05)
 
 
-def test_a_killed_driver_goes_on_where_it_stopped(driver: tuple[subprocess.Popen[bytes], RunInputs, Path]) -> None:
+def test_a_run_goes_on_where_its_worker_and_then_its_driver_were_killed(
+    driver: tuple[subprocess.Popen[bytes], RunInputs, Path],
+) -> None:
     process, inputs, folder = driver
+    (worker,) = (
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if child.name().startswith("ray::RayTrain") or "RayTrainWorker" in " ".join(child.cmdline())
+    )
+    worker.kill()
+    worker.wait()
+    validated = len(steps_of(folder))
+    assert steps_of(folder)[-1] < 400
+    wait_for_progress(process, folder, validated + 3)
+    assert 0 not in steps_of(folder)[1:], "the new worker started anew"
+
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     reached = steps_of(folder)[-1]
@@ -121,27 +171,8 @@ def test_a_killed_driver_goes_on_where_it_stopped(driver: tuple[subprocess.Popen
     steps = steps_of(folder)
     assert 0 < steps[0] <= reached + 10
     assert steps[-1] == 400
-    assert_every_step_was_judged_once(folder)
-
-
-def test_a_killed_worker_is_replaced_by_one_that_goes_on(
-    driver: tuple[subprocess.Popen[bytes], RunInputs, Path],
-) -> None:
-    process, _, folder = driver
-    (worker,) = (
-        child
-        for child in psutil.Process(process.pid).children(recursive=True)
-        if child.name().startswith("ray::RayTrain") or "RayTrainWorker" in " ".join(child.cmdline())
-    )
-    worker.kill()
-    reached = steps_of(folder)[-1]
-    assert reached < 400
-
-    assert process.wait(timeout=180) == 0
-    steps = steps_of(folder)
-    assert steps[0] == 0
-    assert 0 not in steps[1:], "it started anew"
-    assert_every_step_was_judged_once(folder)
+    history = json.loads((folder / ray_train.HISTORY).read_text())
+    assert [row["step"] for row in history] == list(range(0, 401, 10))  # every one once
 
 
 def test_more_workers_than_the_cluster_holds_are_refused_at_once(
@@ -150,10 +181,6 @@ def test_more_workers_than_the_cluster_holds_are_refused_at_once(
     crowd = replace(run_inputs, config=settings(ray={"num_workers": 500}, optimisation={"tasks_per_step": 500}))
     with pytest.raises(InputError, match=r"500 workers ask for 500 CPUs, the cluster has"):
         ray_train.train_method("static", crowd, tmp_path)
-
-
-def staged(inputs: RunInputs, runs: Path) -> str:
-    return inputs.stage(runs, "static", deciding(inputs.config, inputs.config.learning_rates["static"]))
 
 
 def test_a_damaged_result_is_refused_by_name(run_inputs: RunInputs, tmp_path: Path) -> None:
@@ -178,15 +205,6 @@ def test_a_damaged_checkpoint_is_refused_before_workers_start(run_inputs: RunInp
     (folder / ray_train.SNAPSHOT).write_text("{")
     with pytest.raises(InputError, match=rf"{ray_train.SNAPSHOT}: cannot be read .*; delete the folder {folder}"):
         ray_train.train_method("static", run_inputs, tmp_path)
-
-
-def test_what_a_stop_left_half_copied_does_not_hold_up_a_run(run_inputs: RunInputs, tmp_path: Path) -> None:
-    folder = tmp_path / staged(run_inputs, tmp_path)
-    (folder / "checkpoint_1").mkdir()
-    (folder / "checkpoint_1" / TENSORS).write_bytes(b"half")
-    models, _ = ray_train.train_method("static", run_inputs, tmp_path)
-    assert models
-    assert not (folder / "checkpoint_1").exists()
 
 
 def test_a_worker_whose_loss_is_no_number_ends_the_run_with_one_line(

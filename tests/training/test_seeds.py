@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from makers import train_in_process
 from projpipe.methods.method import Ingredients
 from projpipe.methods.models import build
 from projpipe.methods.per_task_models import PerTaskModels, random_inits
@@ -23,19 +24,6 @@ from projpipe.training.student_trainer import StudentTrainer
 
 def untrained(method: str, inputs: RunInputs) -> Callable[[int], TaskModel]:
     return lambda seed: build(method, Ingredients(inputs.source, inputs.config, seed))
-
-
-def train(inputs: RunInputs, folder: Path, method: str, resume: Checkpoint | None = None) -> list[Checkpoint]:
-    """All checkpoints of a run, the finished one last."""
-    data, _ = load_staged(folder / inputs.stage(folder, method, {}))
-    data = replace(data, test=None)  # nothing of a training run may look at it
-    saved: list[Checkpoint] = []
-
-    def save(reached: Checkpoint) -> None:
-        saved.append(Checkpoint(reached.state, {name: tensor.clone() for name, tensor in reached.tensors.items()}))
-
-    train_seeds(untrained(method, inputs), data, inputs.config, 0.002, Worker(), resume, save, lambda row: None)
-    return saved
 
 
 def through_a_file(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
@@ -55,10 +43,10 @@ def assert_same(found: Checkpoint, expected: Checkpoint) -> None:
 def test_a_resumed_run_ends_bit_for_bit_like_one_that_was_never_stopped(
     method: str, run_inputs: RunInputs, tmp_path: Path
 ) -> None:
-    whole = train(run_inputs, tmp_path, method)
+    whole = train_in_process(run_inputs, tmp_path, method)
     reached = [(checkpoint.state.seed, checkpoint.state.step) for checkpoint in whole]
     assert reached == [(0, 4), (0, 8), (1, 0), (1, 4), (1, 8), (2, 0)]
-    resumed = train(run_inputs, tmp_path, method, through_a_file(whole[3], tmp_path / "checkpoint"))
+    resumed = train_in_process(run_inputs, tmp_path, method, through_a_file(whole[3], tmp_path / "checkpoint"))
     assert len(resumed) == 2
     assert_same(resumed[-1], whole[-1])
 
@@ -66,16 +54,16 @@ def test_a_resumed_run_ends_bit_for_bit_like_one_that_was_never_stopped(
 def test_a_run_that_reads_ahead_ends_bit_for_bit_like_one_that_does_not(
     run_inputs: RunInputs, tmp_path: Path, settings
 ) -> None:
-    whole = train(run_inputs, tmp_path, "projected")
+    whole = train_in_process(run_inputs, tmp_path, "projected")
     prefetching = replace(run_inputs, config=settings(ray={"loading_workers": 2}))
-    _, resumed = train(prefetching, tmp_path, "projected", whole[3])
+    _, resumed = train_in_process(prefetching, tmp_path, "projected", whole[3])
     assert_same(resumed, whole[-1])
 
 
 def test_a_tuned_source_is_resumed_too_and_keeps_its_accuracy(run_inputs: RunInputs, tmp_path: Path, settings) -> None:
     inputs = replace(run_inputs, config=settings(source="tuned"))
-    whole = train(inputs, tmp_path, "projected")
-    resumed = train(inputs, tmp_path, "projected", through_a_file(whole[3], tmp_path / "checkpoint"))
+    whole = train_in_process(inputs, tmp_path, "projected")
+    resumed = train_in_process(inputs, tmp_path, "projected", through_a_file(whole[3], tmp_path / "checkpoint"))
     assert_same(resumed[-1], whole[-1])
 
     weights = whole[-1].tensors["finished.0.generator.tuned_weights.fc1_weight"]
@@ -90,7 +78,7 @@ def test_a_model_that_cost_its_source_too_much_is_not_kept(
     monkeypatch.setattr(StudentTrainer, "_judge_source", lambda *_: next(spoilt))
     config = settings(seeds=[0], source="tuned", optimisation={"steps": 60, "validate_every": 30})
     inputs = RunInputs(**{**vars(run_inputs), "config": config})
-    last = train(inputs, tmp_path, "projected")[-1]
+    last = train_in_process(inputs, tmp_path, "projected")[-1]
     history = last.state.history
     assert [row.kept for row in history] == [True, False, False]
     assert history[-1].validation_score > history[0].validation_score
@@ -101,7 +89,7 @@ def test_a_model_that_cost_its_source_too_much_is_not_kept(
 def test_training_lowers_the_loss_and_keeps_one_model_a_seed(run_inputs: RunInputs, tmp_path: Path, settings) -> None:
     longer = settings(seeds=[3], optimisation={"steps": 60, "validate_every": 30})
     inputs = RunInputs(**{**vars(run_inputs), "config": longer})
-    last = train(inputs, tmp_path, "projected")[-1]
+    last = train_in_process(inputs, tmp_path, "projected")[-1]
     history = last.state.history
     assert [row.step for row in history] == [0, 30, 60]
     assert history[-1].validation_score > history[0].validation_score

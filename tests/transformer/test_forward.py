@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from makers import CLASSIFIER
 from projpipe.transformer.canonical import Weights
 from projpipe.transformer.decoder import decoder_images, run_decoder
 from projpipe.transformer.export import export_student
@@ -13,20 +14,6 @@ from projpipe.transformer.forward import forward_students
 from projpipe.transformer.spec import TransformerSpec
 
 TASKS, BATCH, CLASSES = 2, 5, 4
-CLASSIFIER = TransformerSpec(
-    image_size=(8, 12),
-    patch_size=4,
-    in_chans=3,
-    embed_dim=12,
-    depth=2,
-    num_heads=3,
-    head_dim=4,
-    mlp_dim=20,
-    class_token=True,
-    reg_tokens=0,
-    pool="token",
-    norm_after_pool=False,
-)
 DECODER = replace(CLASSIFIER, image_size=(2, 3), patch_size=1, in_chans=4, class_token=False, pool="", symbols=3)
 AVERAGE = {"class_token": False, "pool": "avg"}
 VARIANTS = {

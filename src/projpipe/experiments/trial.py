@@ -21,6 +21,7 @@ from projpipe.methods.registry import METHODS
 from projpipe.methods.task_model import TaskModel
 from projpipe.objectives.batch import Batch
 from projpipe.tasks.task import median_by_size
+from projpipe.tensors import starting_with
 from projpipe.training.batches import LabelledImages, TrainingData, draw_batch
 from projpipe.training.history import HistoryRow
 from projpipe.training.progress import note_progress
@@ -28,7 +29,6 @@ from projpipe.training.run_inputs import deciding, digest_of, load_staged
 from projpipe.training.seeds import FINISHED, SOURCE_IMAGES, Worker, train_seeds
 from projpipe.training.state import Checkpoint
 from projpipe.training.student_trainer import task_score
-from projpipe.training.trainer import starting_with
 
 JudgedTasks = Sequence[tuple[list[int], str]]  # class ids of each task, and what sort of task it is
 

@@ -10,6 +10,7 @@ from projpipe.methods.method import Ingredients
 from projpipe.methods.registry import METHODS
 from projpipe.methods.task_model import TaskModel
 from projpipe.projection.source import Source
+from projpipe.tensors import starting_with
 
 
 def build(method: str, given: Ingredients) -> TaskModel:
@@ -29,8 +30,7 @@ def restore(
     Raises:
         InputError: the tensors hold no such seed or do not fit the student; they come from another run.
     """
-    prefix = f"{seed}."
-    state = {name.removeprefix(prefix): value for name, value in models.items() if name.startswith(prefix)}
+    state = starting_with(f"{seed}.", models)
     model = build(method, Ingredients(source, config, seed))
     problem = "no tensors" if not state else _misfit(model, state)
     if problem:

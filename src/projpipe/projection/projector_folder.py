@@ -27,6 +27,7 @@ from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.products import Products
 from projpipe.projection.source import Source
 from projpipe.students.student import Student
+from projpipe.tensors import prefixed, starting_with
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.timm_folder import load_weights
@@ -178,13 +179,13 @@ class Projector:
 
     def save(self, folder: Path | str) -> None:
         """Write the projector's folder, whole or not at all."""
-        source = {f"source.{name}": tensor for name, tensor in self.operator.source_weights().items()}
-        statistics = {f"statistics.{name}": tensor for name, tensor in self.operator.source.statistics.items()}
+        source = prefixed("source.", self.operator.source_weights())
+        statistics = prefixed("statistics.", self.operator.source.statistics)
         # A tuned source is the source of the folder: there it is frozen.
         state = {name: tensor for name, tensor in self.operator.state_dict().items() if "tuned_weights" not in name}
-        operator = {f"operator.{name}": tensor for name, tensor in state.items()}
+        operator = prefixed("operator.", state)
         kept = self.operator.precompute()
-        products = {f"products.{name}": tensor for name, tensor in kept.to_tensors().items()}
+        products = prefixed("products.", kept.to_tensors())
         tensors = {**source, **statistics, **operator, **products}
         content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
         described = {
@@ -227,17 +228,18 @@ def load_projector(folder: Path | str) -> Projector:
 
 
 def _assemble(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Projector:
-    def part(prefix: str) -> dict[str, torch.Tensor]:
-        return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-    source = Source(TransformerSpec.from_json(manifest["source"]), part("source."), part("statistics."))
+    source = Source(
+        TransformerSpec.from_json(manifest["source"]),
+        starting_with("source.", tensors),
+        starting_with("statistics.", tensors),
+    )
     student, conditioning = TransformerSpec.from_json(manifest["student"]), Conditioning(**manifest["conditioning"])
     with torch.random.fork_rng():  # the initial weights are replaced: nobody should notice the draw, or wait for a PCA
         operator = ProjectionOperator(
             source, student, conditioning, 0, "uniform", free_weights=manifest["free_weights"]
         )
-    load_weights(operator, part("operator."))
-    operator.products = Products.from_tensors(part("products."))
+    load_weights(operator, starting_with("operator.", tensors))
+    operator.products = Products.from_tensors(starting_with("products.", tensors))
     data = manifest["data"]
     if len(set(data["classes"])) != source.num_classes:
         raise ValueError(f"{len(set(data['classes']))} names of classes for {source.num_classes}")

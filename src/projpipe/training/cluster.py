@@ -32,6 +32,8 @@ def connect(config: RayConfig) -> RayConfig:
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
     if config.address is None:
         _ask_for_a_token()
+        # It waits for notice that a cloud takes the machine away, in a process of its own a run.
+        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     import ray
 
     if not ray.is_initialized():

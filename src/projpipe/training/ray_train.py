@@ -23,6 +23,7 @@ from projpipe.methods.method import Ingredients
 from projpipe.methods.models import build
 from projpipe.methods.task_model import TaskModel
 from projpipe.record import from_json, to_json
+from projpipe.tensors import starting_with
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
 from projpipe.training.cluster import connect
 from projpipe.training.history import HistoryRow
@@ -30,7 +31,6 @@ from projpipe.training.progress import followed_progress, last_progress, note_pr
 from projpipe.training.run_inputs import RunInputs, deciding, load_staged
 from projpipe.training.seeds import FINISHED, Worker, train_seeds
 from projpipe.training.state import Checkpoint, TrainingState
-from projpipe.training.trainer import starting_with
 
 RESULT, HISTORY, PROGRESS, REFUSED = "result.safetensors", "history.json", "progress.jsonl", "refused.txt"
 SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's list of checkpoints that are whole
@@ -71,22 +71,30 @@ def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, 
 
 
 def _check_checkpoints(folder: Path) -> None:
-    """Refuse a damaged checkpoint here: a worker that met it would end the run with Ray's own errors.
+    """Refuse a damaged checkpoint here: a worker that met it would end the run with Ray's own errors."""
+    for name in _listed(folder):
+        read_checkpoint(folder / name, folder.name, run_folder=folder)
 
-    Ray copies a checkpoint before it lists it, and goes on from the last one in its list: what a stop has left half
-    copied is not in there, and is removed.
-    """
+
+def _listed(folder: Path) -> list[str]:
+    """The checkpoints that are whole: Ray copies one before it lists it, and goes on from the last in its list."""
     try:
         snapshot = json.loads((folder / SNAPSHOT).read_text())
     except FileNotFoundError:
-        snapshot = {"checkpoint_results": []}
+        return []
     except ValueError as error:
         raise InputError(
             f"{folder / SNAPSHOT}: cannot be read ({error}); delete the folder {folder}, and the run starts anew"
         ) from error
-    listed = [result["checkpoint_dir_name"] for result in snapshot["checkpoint_results"]]
-    for name in listed:
-        read_checkpoint(folder / name, folder.name, run_folder=folder)
+    return [result["checkpoint_dir_name"] for result in snapshot["checkpoint_results"]]
+
+
+def _remove_unlisted(folder: Path) -> None:
+    """Remove what stops have left half copied.
+
+    Not before the run has ended: of a driver that was just killed, the workers may still be listing one.
+    """
+    listed = _listed(folder)
     for checkpoint in folder.glob("checkpoint_*/"):
         if checkpoint.name not in listed:
             shutil.rmtree(checkpoint)
@@ -138,6 +146,7 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
         temporary.write_text(json.dumps(state["history"]))
     with write_atomically(folder / RESULT) as temporary:
         save_file(starting_with(FINISHED, tensors), temporary)
+    _remove_unlisted(folder)
 
 
 def _worker(settings: dict[str, Any]) -> None:

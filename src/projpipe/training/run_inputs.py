@@ -22,6 +22,7 @@ from projpipe.images.streamed import Images
 from projpipe.objectives import Objective, objective_from_json
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.projection.source import Source
+from projpipe.tensors import starting_with
 from projpipe.training.batches import LabelledImages, TrainingData
 from projpipe.transformer.spec import TransformerSpec
 
@@ -113,13 +114,10 @@ def load_staged(folder: Path) -> tuple[TrainingData, Source]:
             "it is while a run goes on, have the same on all machines, and start the run again"
         )
     tensors = load_file(folder / TENSORS)
-
-    def part(prefix: str) -> dict[str, Tensor]:
-        return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-
-    logits, images = TeacherLogits.from_tensors(part("logits.")), read_images(Path(settings["images"]))
+    logits = TeacherLogits.from_tensors(starting_with("logits.", tensors))
+    images = read_images(Path(settings["images"]))
     spec = TransformerSpec.from_json(settings["spec"])
-    source = Source(spec, part("weights."), part("statistics."))
+    source = Source(spec, starting_with("weights.", tensors), starting_with("statistics.", tensors))
     objective = objective_from_json(settings["objective"])
 
     def split(name: str, taught: tuple[Tensor, Tensor | None] | None = None) -> LabelledImages:

@@ -10,6 +10,7 @@ from torch import nn
 
 from projpipe.config import TrainProjectorConfig
 from projpipe.methods.task_model import TaskModel
+from projpipe.tensors import prefixed
 from projpipe.training.batches import StepBatches, TrainingData
 from projpipe.training.history import HistoryRow
 from projpipe.training.prefetch import prefetch
@@ -84,5 +85,5 @@ def train_seeds(
             if not last and trainer.step % schedule.checkpoint_every == 0:
                 state = TrainingState(position, trainer.step, trainer.best_score, tuple(history))
                 save(Checkpoint(state, {**finished, **trainer.state_tensors()} if rank_0 else {}))
-        finished |= {f"{FINISHED}{seed}.{name}": tensor for name, tensor in trainer.best.items()}
+        finished |= prefixed(f"{FINISHED}{seed}.", trainer.best)
         save(Checkpoint(TrainingState(position + 1, history=tuple(history)), finished))

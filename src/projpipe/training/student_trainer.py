@@ -16,9 +16,10 @@ from projpipe.errors import DivergenceError
 from projpipe.methods.task_model import TaskModel
 from projpipe.objectives import Objective
 from projpipe.objectives.batch import Batch
+from projpipe.tensors import prefixed, starting_with
 from projpipe.training.batches import LabelledImages, pad_tasks
 from projpipe.training.precision import computing_in
-from projpipe.training.trainer import Schedule, Trainer, starting_with
+from projpipe.training.trainer import Schedule, Trainer
 
 FORWARD_IMAGES = 256  # most images in one validation forward pass
 SOURCE_MAY_LOSE = 0.005  # of its score, where it is tuned: half a point of accuracy
@@ -150,7 +151,7 @@ class StudentTrainer:
 
     def state_tensors(self) -> dict[str, Tensor]:
         """All tensors that a checkpoint needs; the step and `best_score` go beside them."""
-        return self.trainer.state_tensors() | {f"{BEST}{name}": value for name, value in self.best.items()}
+        return self.trainer.state_tensors() | prefixed(BEST, self.best)
 
     def load_state_tensors(self, step: int, best_score: float | None, tensors: Mapping[str, Tensor]) -> None:
         """Go on after `step` steps."""

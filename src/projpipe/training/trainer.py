@@ -16,6 +16,8 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.optim.lr_scheduler import LambdaLR
 
+from projpipe.tensors import prefixed, starting_with
+
 FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
 MODEL, OPTIMIZER, AVERAGE = "model.", "optimizer.", "average."  # what tensors of a checkpoint start with
 
@@ -80,12 +82,12 @@ class Trainer:
 
     def state_tensors(self) -> dict[str, Tensor]:
         """All tensors that a checkpoint needs; the step goes beside them."""
-        tensors = self.model_tensors() | _named(OPTIMIZER, self._moments())
-        return tensors if self.average is None else tensors | _named(AVERAGE, self.average.state_dict())
+        tensors = self.model_tensors() | prefixed(OPTIMIZER, self._moments())
+        return tensors if self.average is None else tensors | prefixed(AVERAGE, self.average.state_dict())
 
     def model_tensors(self) -> dict[str, Tensor]:
         """Those of them that are the model's: all that is needed of one that is finished."""
-        return _named(MODEL, self.model.state_dict())
+        return prefixed(MODEL, self.model.state_dict())
 
     def load_model(self, tensors: Mapping[str, Tensor]) -> None:
         """Take the model alone out of the tensors of a checkpoint."""
@@ -109,15 +111,6 @@ class Trainer:
 
     def _share_of_peak(self, step: int) -> float:
         return one_cycle(step, self.settings.steps, self.settings.warmup_fraction)
-
-
-def starting_with(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names start with a prefix, without it."""
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
 
 
 def one_cycle(step: int, steps: int, warmup_fraction: float) -> float:

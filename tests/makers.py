@@ -1,0 +1,117 @@
+"""What tests of several rooms make, each with the changes that matter to it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.datasets import load_digits
+
+from projpipe.config import ExtractTeacherConfig, TrainProjectorConfig
+from projpipe.images.dataset_card import DatasetCard
+from projpipe.methods.method import Ingredients
+from projpipe.methods.models import build
+from projpipe.methods.task_model import TaskModel
+from projpipe.objectives import Classification
+from projpipe.projection.source import Source
+from projpipe.teacher.data import TeacherData
+from projpipe.training.run_inputs import RunInputs, load_staged
+from projpipe.training.seeds import Worker, train_seeds
+from projpipe.training.state import Checkpoint
+from projpipe.transformer.spec import TransformerSpec
+
+CLASSIFIER = TransformerSpec(
+    image_size=(8, 12),
+    patch_size=4,
+    in_chans=3,
+    embed_dim=12,
+    depth=2,
+    num_heads=3,
+    head_dim=4,
+    mlp_dim=20,
+    class_token=True,
+    reg_tokens=0,
+    pool="token",
+    norm_after_pool=False,
+)
+
+TEACHER: dict[str, Any] = {
+    "seed": 0,
+    "objective": {"name": "classification"},
+    "architecture": "vit_tiny_patch16_224",
+    "weights": "random",
+    "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1, "weight_decay": 0.0, "label_smoothing": 0.0},
+    "augmentation": {"copies": 1, "rotation": 0.0, "translation": 0.0, "scale": 0.0, "shear": 0.0},
+}
+
+
+def teacher_config(**changes: Any) -> ExtractTeacherConfig:
+    """How a teacher is made; a dictionary among the changes is merged into the one it names."""
+    merged = dict(TEACHER)
+    for key, value in changes.items():
+        merged[key] = {**TEACHER.get(key, {}), **value} if isinstance(value, dict) else value
+    return ExtractTeacherConfig(**merged)
+
+
+def dataset_card(channels: int = 1, classes: str = "ab", **changes: Any) -> DatasetCard:
+    """A card of 8x8 images whose classes are named by one letter each."""
+    known: dict[str, Any] = {
+        "name": "noise",
+        "image_size": (8, 8),
+        "inverted": False,
+        "mean": (0.3,) * channels,
+        "std": (0.4,) * channels,
+        "groups": ("",) * len(classes),
+        "held_out_classes": (),
+        "images": {"train": 1},
+        "unreadable": (),
+        "sha256": "5f",
+    }
+    return DatasetCard(channels=channels, classes=tuple(classes), **{**known, **changes})
+
+
+def digits_data(splits: Mapping[str, int]) -> TeacherData:
+    """Real digits, as many of each split as asked, in splits that are not in order."""
+    count = sum(splits.values())
+    images = (load_digits().images * 15).astype(np.uint8)[:count, :, :, None]
+    shuffled = np.random.default_rng(0).permutation([split for split, size in splits.items() for _ in range(size)])
+    index = pd.DataFrame({"image_id": np.arange(count), "class_id": load_digits().target[:count], "split": shuffled})
+    card = dataset_card(classes="0123456789", name="digits", std=(0.35,), images=dict(splits))
+    objective = Classification(card.mean, card.std, (1, 8, 8))
+    return TeacherData(images, index, card, objective, torch.device("cpu"))
+
+
+def task_model(method: str, source: Source, config: TrainProjectorConfig, seed: int = 0) -> TaskModel:
+    return build(method, Ingredients(source, config, seed))
+
+
+def shaken(model: TaskModel) -> TaskModel:
+    """Move every parameter off its init, so that each term of the conditioning is at work."""
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
+    return model.eval()
+
+
+def train_in_process(
+    inputs: RunInputs, folder: Path, method: str, resume: Checkpoint | None = None
+) -> list[Checkpoint]:
+    """Train a method without Ray, at its rate of the config; all checkpoints, that of the finished models last."""
+    config = inputs.config
+    data, source = load_staged(folder / inputs.stage(folder, method, {}))
+    data = replace(data, test=None)  # nothing of a training run may look at it
+    saved: list[Checkpoint] = []
+
+    def save(reached: Checkpoint) -> None:
+        saved.append(Checkpoint(reached.state, {name: tensor.clone() for name, tensor in reached.tensors.items()}))
+
+    def make(seed: int) -> TaskModel:
+        return task_model(method, source, config, seed)
+
+    rate = config.learning_rates.get(method, 0.002)
+    train_seeds(make, data, config, rate, Worker(), resume, save, lambda row: None)
+    return saved
