@@ -19,7 +19,7 @@ run-modeling: $(INSTALLED)
 	$(BIN)/kedro run --env digits_modeling
 
 test: $(INSTALLED)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED)
 	$(BIN)/ruff check

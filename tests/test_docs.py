@@ -6,141 +6,22 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
 import projpipe
+from pages import COMMANDS, DOCS, NOT_RUN, PAGES, ROOT
 from projpipe.pipeline_registry import ORDER
 
-ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
-# Pages that `compare_methods` wrote hold the command of the commit that made them.
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?:\]\(|src(?:set)?=\")(?!https?:|#)([^)#\"\s]+)(?:#L(\d+))?")
-
-INSTALLS = "installs or replaces the environment that the tests run in"
-SUITE = "is these tests, or what they run besides"
-WHOLE = "the fixture whole_run is this, in the environment smoke"
-DATA_AND_TIME = "needs data that are not in the repository, and 20 minutes or more"
-SERVER = "starts something that does not end by itself"
-COMPARE = "kedro run --env omniglot --pipelines compare_methods --params compare_methods.comparison"
-NOT_RUN = {
-    "make run": f"{INSTALLS}; {WHOLE}",
-    "make run-modeling": f"{INSTALLS}; the fixture modeling_run is this, in the environment smoke_modeling",
-    "make install": INSTALLS,
-    "make check": f"{SUITE}: test_architecture.py",
-    "make test": SUITE,
-    "make docs": f"{SUITE}: test_the_site_builds_without_a_warning",
-    "source .venv/bin/activate": "the tests run in that environment already",
-    "pre-commit install": "writes into the repository's git folder",
-    "pytest tests/projection": SUITE,
-    "pytest tests/end_to_end/test_whole_run.py": SUITE,
-    "kedro run": WHOLE,
-    "kedro viz run": f"{SERVER}; test_viz.py starts it and looks at it",
-    "dvc repro": "trains for four minutes; test_dvc.py holds its stages to the pipelines",
-    "dvc metrics show": "needs what dvc repro makes",
-    "dvc repro comparison/dvc.yaml": "trains for half an hour; test_dvc.py holds its stages to the pipelines",
-    "ray start --head": SERVER,
-    "kedro run --env image_folder": "needs a person's images",
-    "kedro run --env imagenet_vit": "needs ImageNet and 8 GPUs; test_imagenet_vit.py runs it in miniature",
-    "python benchmarks/imagenet_cost.py": "takes minutes of counting on full-size models",
-    "kedro run --env omniglot --pipelines split_tasks,extract_teacher": DATA_AND_TIME,
-    "kedro run --env omniglot --pipelines compare_methods": DATA_AND_TIME,
-    **dict.fromkeys((f"{COMPARE}={name}" for name in ("long", "large", "per_task", "ablation")), DATA_AND_TIME),
-    "kedro run --env omniglot --params train_projector.ray.address=auto,train_projector.ray.num_workers=4": (
-        "needs a cluster"
-    ),
-}
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of a page."""
-
-    page: str
-    language: str
-    text: str
-
-    def commands(self) -> Iterator[tuple[str, str]]:
-        """Commands to type, each with what the page shows of its output; comments are left out."""
-        if self.language == "bash":
-            for line in self.text.splitlines():
-                if command := re.sub(r"\s+# .*", "", line).strip():
-                    yield command, ""
-        if self.language == "console":
-            for part in re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]:
-                command, _, shown = part.partition("\n")
-                yield command, shown
-
-
-def blocks() -> list[Block]:
-    return [
-        Block(page.relative_to(ROOT).as_posix(), *found) for page in PAGES for found in FENCE.findall(page.read_text())
-    ]
-
-
-BLOCKS = blocks()
-COMMANDS = [command for block in BLOCKS for command, _ in block.commands()]
-WITH_COMMANDS = sorted({block.page for block in BLOCKS if block.language in ("console", "python", "bash")})
 
 
 def test_the_readme_is_short() -> None:
     lines = (ROOT / "README.md").read_text().splitlines()
     assert len(lines) <= 130
     assert max(map(len, lines)) <= 120
-
-
-@pytest.fixture(scope="module")
-def workplace(
-    whole_run: tuple[Path, str], modeling_run: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A project in which everything has run, whose data go by the names that the pages use."""
-    folder = tmp_path_factory.mktemp("docs")
-    for name in ("conf", "pyproject.toml", ".telemetry", "src"):
-        source = whole_run[0] / name
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-    for made, name in (
-        (whole_run[0] / "data/smoke", "digits"),
-        (modeling_run[0] / "data/smoke_modeling", "digits_modeling"),
-    ):
-        shutil.copytree(made, folder / "data" / name)
-    (folder / "data/smoke").symlink_to(folder / "data/digits")
-    return folder
-
-
-@pytest.mark.parametrize("page", WITH_COMMANDS)
-def test_what_a_page_tells_to_type_runs(page: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
-    for name in ("model", "models", "threes"):
-        shutil.rmtree(workplace / name, ignore_errors=True)
-    (workplace / "threes.png").unlink(missing_ok=True)
-    for block in (block for block in BLOCKS if block.page == page):
-        for command, shown in block.commands():
-            if command not in NOT_RUN:
-                assert_runs(command, shown, workplace)
-        if block.language == "python":
-            ended = subprocess.run(
-                [sys.executable, "-c", block.text], cwd=workplace, capture_output=True, text=True, check=False
-            )
-            assert ended.returncode == 0, block.text + ended.stderr
-
-
-def assert_runs(command: str, shown: str, folder: Path) -> None:
-    """Run a command in the small environment. Where its page shows an error, it must end with that one."""
-    small = re.sub(r"^kedro run", "kedro run --env smoke", command)
-    ended = subprocess.run(["bash", "-c", small], cwd=folder, capture_output=True, text=True, check=False)
-    said = ended.stdout + ended.stderr
-    if not shown.startswith("Error: "):
-        assert ended.returncode == 0, f"{small}\n{said}"
-        return
-    assert ended.returncode != 0, small
-    for part in shown.removeprefix("Error: ").strip().split("…"):
-        assert part.strip() in said
 
 
 def test_what_is_not_run_stands_in_a_page_and_has_a_reason() -> None:

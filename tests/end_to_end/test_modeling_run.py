@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pages import IMAGE_MODELLING, type_all
 from projpipe import load_projector
 from projpipe.objectives import objective_from_json
 
@@ -65,3 +66,7 @@ def test_a_comparison_is_in_bits_too(data: Path) -> None:
     page = (data / "08_reporting/comparison/main/comparison.md").read_text()
     assert "Bits per token, fewer are better" in page
     assert "sampling one image" in page
+
+
+def test_what_its_page_tells_to_type_runs(modeling_run: tuple[Path, str], tmp_path: Path) -> None:
+    type_all(IMAGE_MODELLING, modeling_run[0], tmp_path)

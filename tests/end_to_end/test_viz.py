@@ -101,7 +101,19 @@ def test_a_table_is_previewed(site: str) -> None:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium to open the page: apt-get install chromium")
 def test_the_page_names_every_node_and_data_set(site: str, tmp_path: Path) -> None:
-    page = subprocess.run(
+    whole = pipelines["__default__"]
+    nodes = {node.name.split(".")[-1] for node in whole.nodes}
+    named = nodes | {name for name in whole.datasets() if not name.startswith("param")}
+    for seconds in (10, 40, 160):  # a busy machine takes longer
+        shown = set(re.findall(r"\w+", dumped(f"{site}/?expandAllPipelines=true", seconds, tmp_path)))
+        if named <= shown:
+            break
+    assert named - shown == set()
+
+
+def dumped(address: str, seconds: int, profile: Path) -> str:
+    """The elements of a page after so many seconds of its own time."""
+    return subprocess.run(
         [
             str(CHROMIUM),
             "--headless",
@@ -111,17 +123,13 @@ def test_the_page_names_every_node_and_data_set(site: str, tmp_path: Path) -> No
             "--disable-component-update",
             "--disable-sync",
             "--no-first-run",
-            f"--user-data-dir={tmp_path}",
-            "--virtual-time-budget=10000",
+            f"--user-data-dir={profile}",
+            f"--virtual-time-budget={1000 * seconds}",
             "--dump-dom",
-            f"{site}/?expandAllPipelines=true",
+            address,
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=True,
     ).stdout
-    shown = set(re.findall(r"\w+", page))
-    whole = pipelines["__default__"]
-    assert {node.name.split(".")[-1] for node in whole.nodes} <= shown
-    assert {name for name in whole.datasets() if not name.startswith("param")} <= shown
