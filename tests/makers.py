@@ -10,8 +10,10 @@ import pandas as pd
 import torch
 from sklearn.datasets import load_digits
 
-from projpipe.config import ExtractTeacherConfig, TrainProjectorConfig
+from projpipe.config import ExtractTeacherConfig, ImageFolderSource, TrainProjectorConfig
 from projpipe.images.dataset_card import DatasetCard
+from projpipe.images.image_folder import read_image_folder
+from projpipe.images.raw import RawImages
 from projpipe.methods.method import Ingredients
 from projpipe.methods.models import build
 from projpipe.methods.task_model import TaskModel
@@ -71,6 +73,12 @@ def dataset_card(channels: int = 1, classes: str = "ab", **changes: Any) -> Data
         "sha256": "5f",
     }
     return DatasetCard(channels=channels, classes=tuple(classes), **{**known, **changes})
+
+
+def read_folder(root: Path, image_size: int, grey: bool = False, **more: Any) -> RawImages:
+    """The images of a folder, by the parameters of its source."""
+    source = ImageFolderSource(name="image_folder", root=str(root), image_size=image_size, grey=grey, **more)
+    return read_image_folder(source, Path())
 
 
 def digits_data(splits: Mapping[str, int]) -> TeacherData:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -38,7 +38,8 @@ def from_json(kind: type[T], described: object) -> T:
 
     Args:
         kind: a dataclass, or a mapping, sequence or tuple of them, text, numbers, booleans and `object`, which is
-            anything; each may be `| None`. Keys that are no field are left alone.
+            anything; each may be `| None`. Keys that are no field are left alone, and a field with a default may be
+            missing: older files lack what came later.
 
     Raises:
         InputError: names the key, as in `tokens.image_size`, and says what is wrong with it.
@@ -69,11 +70,12 @@ def _read(kind: Any, value: Any, place: str) -> Any:
 
 
 def _read_fields(kind: Any, value: Any, place: str) -> Any:
-    hints, names = get_type_hints(kind), [field.name for field in fields(kind)]
-    for name in names:
-        if name not in value:
-            raise InputError(f"{_within(place, name)}: is missing")
-    return kind(**{name: _read(hints[name], value[name], _within(place, name)) for name in names})
+    hints = get_type_hints(kind)
+    for field in fields(kind):
+        if field.name not in value and field.default is MISSING:
+            raise InputError(f"{_within(place, field.name)}: is missing")
+    given = [field.name for field in fields(kind) if field.name in value]
+    return kind(**{name: _read(hints[name], value[name], _within(place, name)) for name in given})
 
 
 def _checked(kind: type, value: Any, place: str) -> Any:

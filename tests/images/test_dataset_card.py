@@ -26,3 +26,8 @@ def test_its_keys_are_in_the_order_of_the_file() -> None:
     assert json.dumps(CARD.to_json()).startswith(
         '{"name": "pets", "image_size": [2, 3], "channels": 3, "inverted": true, "mean": [0.1, 0.2, 0.3], "std": '
     )
+
+
+def test_cards_of_before_that_name_no_repeated_images_are_read() -> None:
+    older = {key: value for key, value in CARD.to_json().items() if key != "repeated"}
+    assert DatasetCard.from_json(older) == CARD

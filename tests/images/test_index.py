@@ -70,7 +70,7 @@ def test_a_class_of_two_images_is_refused_by_name_and_count() -> None:
 
 
 def test_the_card_says_what_later_steps_need() -> None:
-    raw = replace(raw_images([10, 20]), unreadable=("a/b.png",), groups=("low", "high"))
+    raw = replace(raw_images([10, 20]), unreadable=("a/b.png",), repeated=("a/c.png",), groups=("low", "high"))
     index = build_index(raw, FRACTIONS, 0)
     card = asdict(describe("pets", raw, index, [1]))
     train = raw.images[(index["split"] == "train").to_numpy()] / 255
@@ -87,6 +87,7 @@ def test_the_card_says_what_later_steps_need() -> None:
         "held_out_classes": (1,),
         "images": {"train": 15, "validation": 6, "test": 9},
         "unreadable": ("a/b.png",),
+        "repeated": ("a/c.png",),
     }
 
 
@@ -107,3 +108,26 @@ def test_the_hash_changes_with_a_pixel_a_label_or_the_split() -> None:
     ]
     assert len(set(hashes)) == 4
     assert describe("pets", raw, index.copy(), []).sha256 == hashes[0]
+
+
+@pytest.mark.parametrize(("official", "cut"), [(("train", "test"), "validation"), (("train", "validation"), "test")])
+def test_an_official_split_is_kept_and_what_it_leaves_open_is_cut_from_the_training_images(
+    official: tuple[str, str], cut: str
+) -> None:
+    raw = raw_images([40, 20])
+    splits = np.where(np.arange(60) % 2, *official)
+    index = build_index(replace(raw, splits=splits), FRACTIONS, seed=0)
+    own = splits == official[1]
+    assert (index["split"] == official[1]).tolist() == own.tolist()
+    share = getattr(FRACTIONS, cut)
+    for class_id in (0, 1):
+        of_train = index["split"][(raw.class_ids == class_id) & ~own]
+        assert (of_train == cut).sum() == round(share * len(of_train))
+        assert set(of_train) == {"train", cut}
+
+
+def test_a_whole_official_split_is_left_as_it_is() -> None:
+    raw = raw_images([9, 9])
+    splits = np.resize(["test", "train", "validation"], 18)
+    raw = replace(raw, class_ids=np.repeat([0, 1], 9), splits=np.array(splits))
+    assert build_index(raw, FRACTIONS, seed=0)["split"].tolist() == splits.tolist()

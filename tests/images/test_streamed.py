@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from makers import read_folder
 from projpipe.config import SplitFractions
 from projpipe.errors import InputError
-from projpipe.images.image_folder import read_image_folder
 from projpipe.images.index import build_index, describe
 from projpipe.images.raw import RawImages
 from projpipe.images.streamed import StreamedImages
@@ -33,7 +33,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def both(root: Path, grey: bool = False) -> tuple[RawImages, RawImages]:
-    return read_image_folder(root, 16, grey), read_image_folder(root, 16, grey, streamed=True)
+    return read_folder(root, 16, grey), read_folder(root, 16, grey, storage="streamed")
 
 
 @pytest.mark.parametrize("grey", [False, True])
@@ -68,7 +68,7 @@ def test_rows_are_picked_as_those_of_an_array(root: Path, rows: Any) -> None:
 def test_nothing_is_decoded_before_it_is_asked_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[bytes] = []
     monkeypatch.setattr("projpipe.images.streamed.decode", lambda content, *_: decoded.append(content) or 0)
-    some = read_image_folder(root, 16, grey=False, streamed=True).first(4)
+    some = read_folder(root, 16, grey=False, storage="streamed").first(4)
     assert (len(some.images), decoded) == (8, [])
     some.images[np.array([6, 1])]
     assert len(decoded) == 2
@@ -88,7 +88,7 @@ def test_they_are_described_like_packed_ones_but_for_the_hash(root: Path) -> Non
 
 def test_the_hash_is_of_the_files_and_of_how_they_are_read(root: Path) -> None:
     def sha256(image_size: int = 16) -> str:
-        raw = read_image_folder(root, image_size, grey=False, streamed=True)
+        raw = read_folder(root, image_size, grey=False, storage="streamed")
         return describe("folder", raw, build_index(raw, FRACTIONS, 0), []).sha256
 
     before = sha256()
@@ -101,7 +101,7 @@ def test_the_hash_is_of_the_files_and_of_how_they_are_read(root: Path) -> None:
 def test_a_file_that_is_no_picture_is_left_out_and_named(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     (root / "a/broken.jpg").write_bytes(b"no picture")
     with caplog.at_level(logging.WARNING):
-        raw = read_image_folder(root, 16, grey=False, streamed=True)
+        raw = read_folder(root, 16, grey=False, storage="streamed")
     assert raw.unreadable == ("a/broken.jpg",)
     assert len(raw.images) == len(raw.class_ids) == 10
     assert "Skipped 1 of 11 images that cannot be read: a/broken.jpg" in caplog.text
@@ -116,7 +116,7 @@ def cut_off(path: Path) -> None:
 def test_a_file_that_cannot_be_read_any_more_is_named(
     root: Path, damage: Callable[[Path], None], rows: int | slice
 ) -> None:
-    images = read_image_folder(root, 16, grey=False, streamed=True).images
+    images = read_folder(root, 16, grey=False, storage="streamed").images
     damage(root / images.names[4])
     with pytest.raises(InputError, match=r"root/a/8\.jpg: cannot be read \(.*\); put it back, or remove it"):
         images[rows]

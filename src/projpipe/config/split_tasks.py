@@ -35,15 +35,45 @@ class OmniglotSource(Config):
     image_size: PositiveInt = 28
 
 
+class SplitFolders(Config):
+    """Folders of `root` that hold the images of one split each; a split without one is cut from the training images.
+
+    Training images that are in another of the folders too, byte for byte, are left out.
+    """
+
+    train: str
+    validation: str | None = None
+    test: str | None = None
+
+    @model_validator(mode="after")
+    def _tell_apart(self) -> "SplitFolders":
+        if len(self.named) < 2:
+            raise ValueError("split_folders: train alone is no split; name the folder of validation or test, too")
+        if len(set(self.named.values())) < len(self.named):
+            raise ValueError("split_folders: two splits have the same folder; give each its own")
+        return self
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The folder of each split that has one."""
+        return {split: folder for split, folder in self.model_dump().items() if folder is not None}
+
+
 class ImageFolderSource(Config):
     """Images as `<root>/<class>/*` or `<root>/<group>/<class>/*`, in any format that Pillow reads.
 
+    `split_folders` says where `root` holds an official split: then classes are in its folders, as
+    `<root>/<split>/<class>/*`. `groups` is a CSV file with the columns `class` and `group`, for classes that do not lie
+    in folders of groups. `get_with` is a command that fetches the images, to be named where they are not there.
     `storage: packed` decodes them once into one array; `streamed` leaves them in their files and decodes whenever they
     are read, for images that do not fit into memory or a second time on the disk.
     """
 
     name: Literal["image_folder"]
     root: str
+    split_folders: SplitFolders | None = None
+    groups: str | None = None
+    get_with: str | None = None
     image_size: PositiveInt = 64
     grey: bool = False
     storage: Literal["packed", "streamed"] = "packed"

@@ -23,9 +23,10 @@ class DatasetCard:
         groups: of each class, "" for none.
         held_out_classes: ids of the classes that no training task has.
         images: how many each split has.
-        unreadable: names of the files that were left out.
+        unreadable: names of the files that could not be read and were left out.
         sha256: of the images and their index: pixels of packed images, files of streamed ones, so that the same images
             have another one in the other form.
+        repeated: names of the files that were left out because a later split has the same image.
     """
 
     name: str
@@ -40,6 +41,7 @@ class DatasetCard:
     images: Mapping[str, int]
     unreadable: tuple[str, ...]
     sha256: str
+    repeated: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """The content of `dataset.json`."""

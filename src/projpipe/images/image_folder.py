@@ -1,46 +1,69 @@
-"""Anyone's own images: `<root>/<class>/*` or `<root>/<group>/<class>/*`."""
+"""Anyone's own images: `<root>/<class>/*` or `<root>/<group>/<class>/*`, or these in a folder for each split."""
 
+import csv
 import os
 from pathlib import Path
 
-from projpipe.errors import InputError
+from projpipe.config import ImageFolderSource
+from projpipe.errors import InputError, did_you_mean
 from projpipe.images.decode import image_extensions
 from projpipe.images.packing import pack, stream
 from projpipe.images.raw import RawImages
 
-PLACE = "split_tasks.source.root"
+PLACE = "split_tasks.source"
 FORMS = "<class>/<image> or <group>/<class>/<image>"
 
 
-def read_image_folder(root: Path, image_size: int, grey: bool, streamed: bool = False) -> RawImages:
-    """Images [N, image_size, image_size, 1 if grey else 3] of all files with an extension that Pillow reads.
+def read_image_folder(source: ImageFolderSource, project: Path) -> RawImages:
+    """Images of all files with an extension that Pillow reads, uint8 `[N, image_size, image_size, 1 if grey else 3]`.
 
-    They are packed into memory, or `streamed`: only listed.
+    They are packed into memory, or streamed: only listed. Images two folders deep give classes without groups, unless a
+    table says their groups; three deep, classes named `<group>/<class>`. Hidden files and folders, and files of other
+    kinds, are passed over.
 
-    Images two folders deep give classes without groups; three deep, classes named `<group>/<class>`. Hidden files and
-    folders, and files of other kinds, are passed over.
+    Args:
+        project: where relative paths start.
 
-    Raises InputError if `root` is no folder or holds no image, a folder in it holds no image, or images lie at
-    different depths.
+    Raises:
+        InputError: a folder is missing or holds no image, images lie at different depths, or the table of groups does
+            not fit the classes.
     """
+    root = project / Path(source.root).expanduser()
+    folders = source.split_folders.named if source.split_folders else {"train": ""}
+    labels: list[tuple[str, str]] = []
+    names: list[str] = []
+    splits: list[str] = []
+    for split, folder in folders.items():
+        paths = _laid_out(root / folder, source)
+        labels += [("" if len(path.parts) == 2 else path.parts[0], path.parent.as_posix()) for path in paths]
+        names += [(folder / path).as_posix() for path in paths]
+        splits += len(paths) * [split]
+    if source.groups is not None:
+        labels = _with_groups(labels, project / Path(source.groups).expanduser())
+    official = splits if source.split_folders else None
+    if source.storage == "streamed":
+        return stream(root, names, labels, source.image_size, source.grey, official)
+    return pack(names, lambda name: (root / name).read_bytes(), labels, source.image_size, source.grey, splits=official)
+
+
+def _laid_out(root: Path, source: ImageFolderSource) -> list[Path]:
+    """Paths of all images below a folder, relative to it, sorted and all as deep as classes, or classes in groups."""
+    fix = f"give a folder of images as {FORMS}"
     if not root.is_dir():
-        raise InputError(f"{PLACE}: there is no folder {root}; give a folder of images as {FORMS}")
+        get = f"get the images with `{source.get_with}`" if source.get_with else fix
+        raise InputError(f"{PLACE}.root: there is no folder {root}; {get}")
     paths = _image_paths(root)
     if not paths:
-        raise InputError(f"{PLACE}: {root} holds no image that Pillow reads; give a folder of images as {FORMS}")
+        raise InputError(f"{PLACE}.root: {root} holds no image that Pillow reads; {fix}")
     depth = len(paths[0].parts)
     if odd := next((path for path in paths if len(path.parts) != depth), None):
         raise InputError(
-            f"{PLACE}: in {root}, {paths[0]} and {odd} lie at different depths; put all images as <class>/<image>, "
-            "or all as <group>/<class>/<image>"
+            f"{PLACE}.root: in {root}, {paths[0]} and {odd} lie at different depths; put all images as "
+            "<class>/<image>, or all as <group>/<class>/<image>"
         )
     if depth not in (2, 3):
-        raise InputError(f"{PLACE}: in {root}, {paths[0]} is not laid out as {FORMS}; move the images so")
-    labels = [("" if depth == 2 else path.parts[0], path.parent.as_posix()) for path in paths]
-    names = [path.as_posix() for path in paths]
-    if streamed:
-        return stream(root, names, labels, image_size, grey)
-    return pack(names, lambda name: (root / name).read_bytes(), labels, image_size, grey)
+        raise InputError(f"{PLACE}.root: in {root}, {paths[0]} is not laid out as {FORMS}; move the images so")
+    return paths
 
 
 def _image_paths(root: Path) -> list[Path]:
@@ -55,5 +78,39 @@ def _image_paths(root: Path) -> list[Path]:
         paths += [here / n for n in files if not n.startswith(".") and Path(n).suffix.lower() in image_extensions()]
     with_images = {parent for path in paths for parent in path.parents}
     if paths and (empty := sorted(folder for folder in folders if folder not in with_images)):
-        raise InputError(f"{PLACE}: the folder {root / empty[0]} holds no image that Pillow reads; fill or remove it")
+        fix = "fill or remove it"
+        raise InputError(f"{PLACE}.root: the folder {root / empty[0]} holds no image that Pillow reads; {fix}")
     return sorted(paths)
+
+
+def _with_groups(labels: list[tuple[str, str]], table: Path) -> list[tuple[str, str]]:
+    """The (group, class) of each image, with the groups of a CSV file."""
+    place, classes = f"{PLACE}.groups", {name for _, name in labels}
+    if any(group for group, _ in labels):
+        raise InputError(f"{place}: classes lie in folders of groups already; leave out the table, or move the folders")
+    groups = _read_groups(table, place)
+    if missing := sorted(classes - groups.keys()):
+        raise InputError(f"{place}: {table} says no group of the class {missing[0]!r}; add a line for it")
+    if unknown := sorted(groups.keys() - classes):
+        hint = did_you_mean(unknown[0], classes, otherwise="remove its line, or add its images")
+        raise InputError(f"{place}: {table} has a class {unknown[0]!r}, of which there is no folder; {hint}")
+    return [(groups[name], name) for _, name in labels]
+
+
+def _read_groups(table: Path, place: str) -> dict[str, str]:
+    """The group of each class out of a CSV file with the columns `class` and `group`."""
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{place}: {table} cannot be read ({reason}); give a CSV file of class,group") from error
+    groups: dict[str, str] = {}
+    for number, row in enumerate(rows, start=2):
+        name, group = row.get("class"), row.get("group")
+        if not name or not group:
+            raise InputError(f"{place}: {table}, line {number}, has no class and group; give lines of class,group")
+        if name in groups:
+            raise InputError(f"{place}: {table}, line {number}: the class {name!r} has a line already; remove one")
+        groups[name] = group
+    return groups

@@ -17,17 +17,20 @@ from projpipe.images.streamed import Images
 def build_index(raw: RawImages, fractions: SplitFractions, seed: int) -> pd.DataFrame:
     """The table of `schemas.IMAGE_INDEX`, in the order of the images: what each image is, and its split.
 
-    Every class is shuffled with the seed and cut on its own. Shares are rounded, but each class gets at least one image
-    in each of train, validation and test.
+    Official splits are kept. What they leave open is cut from the training images: every class is shuffled with the
+    seed and cut on its own. Shares are rounded, but each class gets at least one image in each of train, validation and
+    test.
     """
     generator = np.random.default_rng([seed, 0])
-    splits = np.full(len(raw.class_ids), "train", object)
+    splits = np.full(len(raw.class_ids), "train", object) if raw.splits is None else raw.splits.astype(object)
+    open_splits = [split for split in ("test", "validation") if split not in raw.official_splits]
     for class_id in range(len(raw.classes)):
-        rows = generator.permutation(np.flatnonzero(raw.class_ids == class_id))
-        test = min(max(1, round(fractions.test * len(rows))), len(rows) - 2)
-        validation = min(max(1, round(fractions.validation * len(rows))), len(rows) - 1 - test)
-        splits[rows[:test]] = "test"
-        splits[rows[test : test + validation]] = "validation"
+        rows = generator.permutation(raw.rows(class_id, "train"))
+        left, share = len(rows), {"test": fractions.test, "validation": fractions.validation}
+        for still_open, split in zip(range(len(open_splits), 0, -1), open_splits, strict=True):
+            count = min(max(1, round(share[split] * len(rows))), left - still_open)
+            splits[rows[len(rows) - left : len(rows) - left + count]] = split
+            left -= count
     return pd.DataFrame(
         {
             "image_id": np.arange(len(splits)),
@@ -57,6 +60,7 @@ def describe(name: str, raw: RawImages, index: pd.DataFrame, held_out: Sequence[
         held_out_classes=tuple(held_out),
         images={split: int(counts[split]) for split in SPLITS},
         unreadable=raw.unreadable,
+        repeated=raw.repeated,
         sha256=_sha256(images, index),
     )
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from projpipe.images.dataset_card import SPLITS
 from projpipe.images.decode import decode, has_header, in_threads
 from projpipe.images.raw import RawImages
+from projpipe.images.stored import fingerprints
 from projpipe.images.streamed import Images, StreamedImages
 
 logger = logging.getLogger(__name__)
@@ -24,12 +26,13 @@ def pack(
     image_size: int,
     grey: bool,
     invert: bool = False,
+    splits: Sequence[str] | None = None,
 ) -> RawImages:
     """Decode image files into a RawImages of square images of `image_size` pixels.
 
     `read(name)` gives the bytes of a file, from any thread; `labels` holds the (group, class name) of each file, and
     classes are numbered in that order, sorted. `invert` swaps black and white. Files that cannot be decoded are left
-    out, and named in the log and in `unreadable`.
+    out, and named in the log and in `unreadable`. `splits` are the official ones of the files, if there are any.
 
     Raises InputError if a class is left with too few images.
     """
@@ -46,7 +49,7 @@ def pack(
     readable = in_threads(decode_row, range(len(names)))
     if invert:
         np.subtract(255, images, out=images)
-    return labelled(images, names, labels, readable, invert)
+    return labelled(images, names, labels, readable, splits, invert)
 
 
 def labelled(
@@ -54,38 +57,67 @@ def labelled(
     names: Sequence[str],
     labels: Sequence[tuple[str, str]],
     readable: Sequence[bool],
+    splits: Sequence[str] | None = None,
     inverted: bool = False,
 ) -> RawImages:
     """The RawImages of files `names`, of which some are not `readable`: these are left out, and named in the log.
 
+    So are images that a later one of the `splits` has, too.
+
     Raises InputError if a class is left with too few images.
     """
     kinds = sorted(set(labels))
-    kept = np.flatnonzero(readable)
-    unreadable = tuple(name for name, whole in zip(names, readable, strict=True) if not whole)
-    if unreadable:
-        more = f" and {len(unreadable) - NAMED_IN_LOG} more" if len(unreadable) > NAMED_IN_LOG else ""
-        logger.warning(
-            "Skipped %d of %d images that cannot be read: %s%s",
-            len(unreadable),
-            len(names),
-            ", ".join(unreadable[:NAMED_IN_LOG]),
-            more,
-        )
     number = {kind: class_id for class_id, kind in enumerate(kinds)}
     class_ids = np.array([number[label] for label in labels], np.int64)
+    kept = np.asarray(readable, bool)
+    unreadable = _left_out(names, ~kept, "cannot be read")
+    repeated: tuple[str, ...] = ()
+    if splits is not None:
+        again = _repeats(images, np.array(splits), kept)
+        repeated = _left_out(names, again, "are in a later split, too")
+        kept &= ~again
     return RawImages(
-        images=images.take(kept, axis=0) if unreadable else images,
+        images=images if kept.all() else images.take(np.flatnonzero(kept), axis=0),
         class_ids=class_ids[kept],
         classes=tuple(name for _, name in kinds),
         groups=tuple(group for group, _ in kinds),
         unreadable=unreadable,
+        repeated=repeated,
+        splits=None if splits is None else np.array(splits)[kept],
         inverted=inverted,
     )
 
 
+def _left_out(names: Sequence[str], without: np.ndarray, why: str) -> tuple[str, ...]:
+    """The names of the files that are left out, which are said in the log."""
+    left_out = tuple(name for name, out in zip(names, without, strict=True) if out)
+    if left_out:
+        named, more = ", ".join(left_out[:NAMED_IN_LOG]), len(left_out) - NAMED_IN_LOG
+        end = f" and {more} more" if more > 0 else ""
+        logger.warning("Skipped %d of %d images that %s: %s%s", len(left_out), len(names), why, named, end)
+    return left_out
+
+
+def _repeats(images: Images, splits: np.ndarray, readable: np.ndarray) -> np.ndarray:
+    """Whether each image is one that a later split, in the order of `SPLITS`, has too: bool `[N]`."""
+    rows = np.flatnonzero(readable)
+    prints = np.full(len(splits), "", "U64")
+    prints[rows] = list(fingerprints(images.take(rows, axis=0)))
+    again, seen = np.zeros(len(splits), bool), np.array([], prints.dtype)
+    for split in reversed(SPLITS):
+        own = (splits == split) & readable
+        again |= own & np.isin(prints, seen)
+        seen = np.concatenate([seen, prints[own]])
+    return again
+
+
 def stream(
-    root: Path, names: Sequence[str], labels: Sequence[tuple[str, str]], image_size: int, grey: bool
+    root: Path,
+    names: Sequence[str],
+    labels: Sequence[tuple[str, str]],
+    image_size: int,
+    grey: bool,
+    splits: Sequence[str] | None = None,
 ) -> RawImages:
     """List image files as a RawImages whose images stay where they are.
 
@@ -95,4 +127,4 @@ def stream(
     Raises InputError if a class is left with too few images.
     """
     readable = in_threads(lambda name: has_header(root / name), names)
-    return labelled(StreamedImages(root, names, image_size, grey), names, labels, readable)
+    return labelled(StreamedImages(root, names, image_size, grey), names, labels, readable, splits)

@@ -28,5 +28,4 @@ def read_source(source: ImageSource, project: Path) -> RawImages:
         return read_fashion_mnist(in_project(source.folder), project / DOWNLOADS)
     if isinstance(source, OmniglotSource):
         return read_omniglot(in_project(source.path), source.image_size, project / DOWNLOADS)
-    root = project / Path(source.root).expanduser()
-    return read_image_folder(root, source.image_size, source.grey, streamed=source.storage == "streamed")
+    return read_image_folder(source, project)
