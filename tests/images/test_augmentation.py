@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from projpipe.config import Augmentation
-from projpipe.images.augmentation import affine_matrices, sample_affine, warp
+from projpipe.images.augmentation import affine_matrices, recolour, sample_affine, warp
 
 MILD = Augmentation(copies=2, rotation=15.0, translation=0.1, scale=0.2, shear=10.0)
 
@@ -107,3 +107,35 @@ def test_every_image_is_seen_through_its_own_map() -> None:
     images, affine = torch.rand(4, 3, 9, 9), sample_affine(MILD, 4, torch.Generator().manual_seed(0))
     one_by_one = torch.cat([warp(images[i : i + 1], affine[i : i + 1]) for i in range(4)])
     torch.testing.assert_close(warp(images, affine), one_by_one)
+
+
+def test_half_of_the_images_are_flipped_where_that_is_asked_for() -> None:
+    still = Augmentation(copies=1, rotation=0.0, translation=0.0, scale=0.0, shear=0.0, flip=True)
+    image = smooth(6, 8)
+    maps = sample_affine(still, 400, torch.Generator().manual_seed(0), aspect=8 / 6)
+    flipped = maps[:, 0, 0] < 0
+    assert 150 < flipped.sum() < 250
+    torch.testing.assert_close(warp(image, maps[flipped][:1]), image.flip(-1), atol=1e-5, rtol=0)
+    torch.testing.assert_close(warp(image, maps[~flipped][:1]), image, atol=1e-5, rtol=0)
+
+
+def test_a_flip_leaves_what_else_is_drawn() -> None:
+    flipping = MILD.model_copy(update={"flip": True})
+    plain, maps = (sample_affine(given, 50, torch.Generator().manual_seed(3)) for given in (MILD, flipping))
+    torch.testing.assert_close(maps[:, 1], plain[:, 1])
+    torch.testing.assert_close(maps[:, 0].abs(), plain[:, 0].abs())
+
+
+def test_colours_change_image_by_image_within_the_amount() -> None:
+    images = torch.randn(200, 3, 5, 4, generator=torch.Generator().manual_seed(0))
+    seen = recolour(images, 0.4, torch.Generator().manual_seed(1))
+    brightness = (seen - images).mean((1, 2, 3))
+    assert 0.35 < brightness.abs().max() <= 0.4
+    grey, grey_before = seen.mean(1), images.mean(1)
+    contrast = grey.std((1, 2)) / grey_before.std((1, 2))
+    assert 0.6 <= contrast.min() < 0.65
+    assert 1.35 < contrast.max() <= 1.4
+    saturation = (seen - grey[:, None]).flatten(1).norm(dim=1) / (images - grey_before[:, None]).flatten(1).norm(dim=1)
+    assert 0.6 <= saturation.min() < 0.65
+    assert 1.35 < saturation.max() <= 1.4
+    assert torch.equal(recolour(images, 0.0, torch.Generator().manual_seed(1)), images)

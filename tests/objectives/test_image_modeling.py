@@ -153,6 +153,7 @@ CARD = dataset_card(image_size=(4, 4), images={"train": 3})
     [
         ({"weights": "pretrained"}, "weights: timm has no pretrained models of images"),
         ({"arguments": {"patch_size": 2}}, "arguments.patch_size: the tokens decide this"),
+        ({"augmentation": {"colour": 0.2}}, "augmentation.colour: images are grey in image_modeling"),
     ],
 )
 def test_what_no_decoder_can_be_is_refused(changes: dict[str, object], message: str) -> None:

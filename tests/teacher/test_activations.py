@@ -53,3 +53,15 @@ def test_the_teacher_is_watched_on_images_of_the_train_split_alone_evenly_spaced
         assert found.keys() == expected.keys()
         for name, tensor in expected.items():
             torch.testing.assert_close(found[name], tensor)
+
+
+def test_nothing_of_a_held_out_class_goes_in(teacher, objective) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), np.uint8)
+    index = pd.DataFrame({"image_id": np.arange(20), "class_id": np.arange(20) % 10, "split": "train"})
+    card = dataset_card(classes="0123456789", std=(0.35,), held_out_classes=(3, 8))
+    data = TeacherData(pictures, index, card, objective, torch.device("cpu"))
+    known = objective.encode(pictures[~np.isin(np.arange(20) % 10, [3, 8])])
+    expected = activation_statistics(teacher, [lambda: teacher(known)])
+    found = measure_activations(teacher, data)
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor)

@@ -42,6 +42,10 @@ def test_it_tells_how_the_teacher_was_made_and_what_it_reads(tmp_path) -> None:
                 "channels": 1,
                 "classes": ["a", "b", "c"],
             },
-            "training": {"seed": 3, "training": TEACHER["training"], "augmentation": TEACHER["augmentation"]},
+            "training": {
+                "seed": 3,
+                "training": TEACHER["training"],
+                "augmentation": {**TEACHER["augmentation"], "flip": False, "colour": 0.0},
+            },
         }
     )

@@ -59,3 +59,10 @@ def test_tasks_of_different_sizes_are_filled_up_and_masked() -> None:
     classes, mask = pad_tasks([[4, 2], [7, 8, 9]])
     assert mask.tolist() == [[True, True, False], [True, True, True]]
     assert classes[mask].tolist() == [4, 2, 7, 8, 9]
+
+
+def test_images_for_the_source_are_of_classes_that_are_trained_on(data: TrainingData) -> None:
+    drawn = [draw_batch(data.train, data.train_tasks, 2, 6, seed=(1, step), source_images=9) for step in range(40)]
+    labels = torch.cat([batch.source_labels for batch in drawn])
+    assert set(labels.tolist()) == {class_id for task in data.train_tasks for class_id in task}
+    assert set(labels.tolist()) < set(data.train.labels.tolist())

@@ -53,7 +53,7 @@ ObjectiveConfig = Annotated[ClassificationConfig | ImageModelingConfig, Field(di
 class Augmentation(Config):
     """Random affine changes; `copies` of them are stored with their teacher logits for every training image.
 
-    The first copy is the image itself.
+    The first copy is the image itself. `flip` and `colour` are for photographs: a digit that is flipped is another one.
     """
 
     copies: PositiveInt
@@ -61,11 +61,16 @@ class Augmentation(Config):
     translation: Annotated[float, Field(ge=0.0, le=0.5, description="share of the image's side, to either side")]
     scale: Annotated[float, Field(ge=0.0, lt=1.0, description="share of the image's size, up or down")]
     shear: Annotated[float, Field(ge=0.0, le=45.0, description="degrees, to either side")]
+    flip: Annotated[bool, Field(description="half of the images, left to right")] = False
+    colour: Annotated[
+        float,
+        Field(ge=0.0, lt=1.0, description="brightness, contrast and saturation, up or down; for the teacher alone"),
+    ] = 0.0
 
     @property
     def changes_images(self) -> bool:
-        """Whether there is anything to change but for the images as they are."""
-        return any((self.rotation, self.translation, self.scale, self.shear))
+        """Whether images are seen otherwise than as they are."""
+        return any((self.rotation, self.translation, self.scale, self.shear, self.flip))
 
 
 class Normalisation(Config):

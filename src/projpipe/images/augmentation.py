@@ -1,4 +1,4 @@
-"""Random affine changes of images, kept as matrices so that an image can be seen again exactly as it was."""
+"""Random changes of images: affine ones, kept as matrices so that an image can be seen again as it was, and colours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def sample_affine(augmentation: Augmentation, count: int, generator: torch.Generator, aspect: float = 1.0) -> Tensor:
-    """Draw `count` affine maps, every part of them uniformly within its range.
+    """Draw `count` affine maps, every part of them uniformly within its range, half of them flipped if so asked.
 
     Args:
         generator: on the CPU; fixes the draw.
@@ -23,13 +23,16 @@ def sample_affine(augmentation: Augmentation, count: int, generator: torch.Gener
         float32 [count, 2, 3], for `warp`.
     """
     rotation, shear, scale, right, down = 2 * torch.rand(count, 5, generator=generator).T - 1
-    return affine_matrices(
+    maps = affine_matrices(
         rotation * augmentation.rotation,
         shear * augmentation.shear,
         1 + scale * augmentation.scale,
         torch.stack([right, down], -1) * augmentation.translation,
         aspect,
     )
+    if augmentation.flip:
+        maps[torch.rand(count, generator=generator) < 0.5, 0] *= -1  # asks for the other side of the image
+    return maps
 
 
 def affine_matrices(rotation: Tensor, shear: Tensor, scale: Tensor, translation: Tensor, aspect: float = 1.0) -> Tensor:
@@ -70,3 +73,19 @@ def warp(images: Tensor, affine: Tensor) -> Tensor:
     """
     grid = F.affine_grid(affine, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def recolour(images: Tensor, amount: float, generator: torch.Generator) -> Tensor:
+    """Change brightness, contrast and saturation of each image, by factors drawn uniformly from `1 ± amount`.
+
+    Args:
+        images: float [B, C, H, W], with a deviation of about one; `amount` of it is what brightness adds at most.
+        generator: on the CPU; fixes the draw.
+
+    Returns:
+        float [B, C, H, W].
+    """
+    draws = amount * (2 * torch.rand(3, len(images), 1, 1, 1, generator=generator) - 1)
+    brightness, contrast, saturation = draws.to(images.device)
+    mean, grey = images.mean((1, 2, 3), keepdim=True), images.mean(1, keepdim=True)
+    return images + brightness + contrast * (grey - mean) + saturation * (images - grey)

@@ -19,7 +19,7 @@ class Batch:
     `teacher_logits` [T, B, ...] of the task, `classes` [T, K] (class ids), `mask` [T, K] (False where a row is only
     filled up), `keep_rows` [T, K] (class-row dropout: False where what was learned for a class is left out, so that a
     model learns to do without it, as it must for a class of no training task). Where the source learns too,
-    `source_images` [S, ...] and `source_labels` [S] (class ids) are of all classes.
+    `source_images` [S, ...] and `source_labels` [S] (class ids) are of all known classes.
     """
 
     images: Tensor

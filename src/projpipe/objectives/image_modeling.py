@@ -119,6 +119,8 @@ class ImageModeling:
             )
         if config.normalisation is not None:
             raise InputError("extract_teacher.normalisation: images become tokens in image_modeling; leave it out")
+        if config.augmentation.colour:
+            raise InputError("extract_teacher.augmentation.colour: images are grey in image_modeling; leave it out")
         if given := [name for name in OWN_ARGUMENTS if name in config.arguments]:
             raise InputError(
                 f"extract_teacher.arguments.{given[0]}: the tokens decide this in image_modeling; leave it out"

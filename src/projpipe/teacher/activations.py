@@ -21,8 +21,12 @@ IMAGES, BATCH_SIZE = 2048, 256
 
 
 def measure_activations(model: VisionTransformer, data: TeacherData) -> dict[str, Tensor]:
-    """`activation_statistics` on `IMAGES` of the train split, evenly spaced; the model is on the device of the data."""
+    """`activation_statistics` on `IMAGES` of known classes of the train split, evenly spaced.
+
+    Nothing of a held-out class goes in. The model is on the device of the data.
+    """
     ids = data.image_ids("train")
+    ids = ids[~np.isin(data.labels[ids].numpy(), data.card.held_out_classes)]
     ids = ids[np.linspace(0, len(ids) - 1, min(len(ids), IMAGES)).round().astype(int)]
     say = partial(data.objective.teacher_logits, model)
     return activation_statistics(model, (partial(say, *batch) for batch in data.batches(ids, BATCH_SIZE)))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from projpipe.atomic import write_atomically
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
-from projpipe.images.augmentation import sample_affine
+from projpipe.images.augmentation import recolour, sample_affine
 from projpipe.record import from_json, to_json
 from projpipe.teacher.data import TeacherData
 from projpipe.teacher.logits import run_on
@@ -46,8 +46,9 @@ class Epoch:
 def train_teacher(model: VisionTransformer, data: TeacherData, config: ExtractTeacherConfig, runs: Path) -> list[Epoch]:
     """Train a model in place on the images of the train split, and on no others.
 
-    AdamW with warm-up and a half cosine, label smoothing, and a random affine map of each image of each batch. A run
-    that was stopped goes on after its last whole epoch, exactly as it would have; one that has ended is not done again.
+    AdamW with warm-up and a half cosine, label smoothing, and a random affine map and colours of each image of each
+    batch. A run that was stopped goes on after its last whole epoch, exactly as it would have; one that has ended is
+    not done again.
 
     Args:
         runs: folder for the checkpoint, in the end that of the trained model.
@@ -115,6 +116,8 @@ def _train_epoch(trainer: Trainer, data: TeacherData, config: ExtractTeacherConf
             if config.augmentation.changes_images:
                 affine = sample_affine(config.augmentation, len(rows), generator, data.aspect)
             batch, told = data.batch(ids[rows], affine)
+            if config.augmentation.colour:
+                batch = recolour(batch, config.augmentation.colour, generator)
             with computing_in(config.precision, data.device):
                 loss = data.objective.training_loss(model, batch, told, training.label_smoothing, generator)
             loss.backward()

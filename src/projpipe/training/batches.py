@@ -107,7 +107,7 @@ def draw_batch(
         tasks: class ids of every training task.
         seed: fixes the draw; (seed of the run, step) makes a stopped run go on exactly as it would have.
         share: which of the drawn tasks to return, so that workers divide one batch between them.
-        source_images: how many images of any class to draw besides, for the source's own objective.
+        source_images: how many images of classes of any training task to draw besides, for the source's own objective.
     """
     rng = np.random.default_rng(seed)
     picked = rng.choice(len(tasks), size=tasks_per_step, replace=len(tasks) < tasks_per_step)
@@ -124,7 +124,9 @@ def draw_batch(
     images = data.read(rows.flatten(), own_views.flatten())
     for_source = {}
     if source_images:
-        some = torch.from_numpy(rng.integers(len(data.labels), size=source_images))
+        of_tasks = rng.choice(len(tasks), source_images)
+        known = torch.tensor([rng.choice(tasks[task]) for task in of_tasks])  # of a held-out class nothing is learned
+        some = data.pick(known, torch.from_numpy(rng.random(source_images)))
         seen_as = torch.from_numpy(rng.integers(len(data.logits), size=source_images))
         for_source = {"source_images": data.read(some, seen_as), "source_labels": data.labels[some]}
     return Batch(

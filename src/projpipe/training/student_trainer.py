@@ -125,7 +125,7 @@ class StudentTrainer:
         """
         averaged, metric = self._averaged.eval(), self.objective.metric
         score = sum(task_score(averaged, data, task, self.device) for task in tasks) / len(tasks)
-        source = self._judge_source(data) if self.model.tunes_source else None
+        source = self._judge_source(data, tasks) if self.model.tunes_source else None
         if self.source_score is None:
             self.source_score = source
         spoilt = (
@@ -140,14 +140,16 @@ class StudentTrainer:
             self.best = {name: value.clone() for name, value in averaged.state_dict().items()}
         return Judgement(score, source, kept)
 
-    def _judge_source(self, data: LabelledImages) -> float:
-        """Mean score of the averaged source on all images."""
+    def _judge_source(self, data: LabelledImages, tasks: Sequence[Sequence[int]]) -> float:
+        """Mean score of the averaged source on all images of classes of the tasks, of which none is held out."""
+        known = torch.tensor(sorted({class_id for task in tasks for class_id in task}))
+        of_known = torch.isin(data.labels, known).nonzero().flatten()
         total = 0.0
-        for rows in torch.arange(len(data.labels)).split(FORWARD_IMAGES):
+        for rows in of_known.split(FORWARD_IMAGES):
             images, labels = data.read(rows).to(self.device), data.labels[rows].to(self.device)
             logits = self._averaged.source_logits(images, labels)
             total += float(self.objective.scores(logits, images, labels).sum())
-        return total / len(data.labels)
+        return total / len(of_known)
 
     def state_tensors(self) -> dict[str, Tensor]:
         """All tensors that a checkpoint needs; the step and `best_score` go beside them."""
