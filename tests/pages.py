@@ -85,9 +85,11 @@ IMAGE_MODELLING = "docs/image_modelling.md"  # its commands are for what `smoke_
 def type_all(page: str, project: Path, folder: Path) -> None:
     """Type all that a page tells to, in a copy of a project whose data go by the name that the page uses."""
     shutil.copytree(project, folder, dirs_exist_ok=True)
-    for small in list((folder / "data").iterdir()):
+    for small in list((folder / "data").glob("smoke*")):
         small.with_name(small.name.replace("smoke", "digits")).symlink_to(small)
-    for block in (block for block in BLOCKS if block.page == page):
+    own = [block for block in BLOCKS if block.page == page]
+    assert own, page
+    for block in own:
         for command, shown in block.commands():
             if command not in NOT_RUN:
                 _type(command, shown, folder)

@@ -26,6 +26,22 @@ def test_an_unknown_pipeline_gets_the_nearest_name(project: Path) -> None:
     )
 
 
+def test_a_section_of_parameters_that_no_pipeline_has_is_refused(project: Path) -> None:
+    message = "there is no such section of parameters; did you mean 'train_projector'?"
+    assert refused(project, "split_tasks", train_projectr={"seeds": [1]}) == f"--params: train_projectr: {message}"
+    file = project / "conf/smoke/parameters.yml"
+    file.write_text(file.read_text().replace("train_projector:", "train_projectr:"))
+    assert refused(project, "split_tasks") == f"conf/smoke/parameters.yml: train_projectr: {message}"
+
+
+def test_the_nearest_name_is_one_of_those_at_the_place(project: Path) -> None:
+    found = refused(project, "train_projector", train_projector={"sead": 1, "ray": {"num_worker": 2}})
+    assert found.splitlines() == [
+        "--params: train_projector.ray.num_worker: there is no such parameter; did you mean 'num_workers'?",
+        "--params: train_projector.sead: there is no such parameter; did you mean 'seeds'?",
+    ]
+
+
 def test_an_unknown_environment_gets_the_nearest_name(project: Path) -> None:
     assert refused(project, "split_tasks", env="smok") == ("--env: 'smok' is not an environment; did you mean 'smoke'?")
 

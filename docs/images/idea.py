@@ -115,8 +115,8 @@ def _digits(classes: tuple[int, ...], row: float, colour: str) -> Iterator[str]:
     """An image of each class, darker where the pen was."""
     digits = load_digits()
     side = 8 * CELL
-    for place, name in enumerate(classes):
-        left, top = DIGITS_LEFT + place * (side + 6), row - side / 2
+    for position, name in enumerate(classes):
+        left, top = DIGITS_LEFT + position * (side + 6), row - side / 2
         image = digits.images[np.flatnonzero(digits.target == name)[EXAMPLE[name]]]
         yield f'<g fill="{colour}" shape-rendering="crispEdges" transform="translate({left:g},{top:g}) scale({CELL})">'
         for y, x in np.argwhere(image > 2):
@@ -131,9 +131,9 @@ def _captions(theme: Theme) -> Iterator[str]:
         (786, "a small one for each task", "2,300 parameters, made in 2 ms"),
     )
     for x, said, more in captions:
-        place = f'<text x="{x:g}" text-anchor="middle"'
-        yield f'{place} y="302" font-size="18" font-weight="600" fill="{theme.text}">{said}</text>'
-        yield f'{place} y="326" font-size="16" fill="{theme.quiet}">{more}</text>'
+        text = f'<text x="{x:g}" text-anchor="middle"'
+        yield f'{text} y="302" font-size="18" font-weight="600" fill="{theme.text}">{said}</text>'
+        yield f'{text} y="326" font-size="16" fill="{theme.quiet}">{more}</text>'
 
 
 if __name__ == "__main__":

@@ -39,22 +39,34 @@ class ReadableSession(KedroSession):
         try:
             for name in kwargs.get("pipeline_names") or ():
                 _check_pipeline(name)
+            _check_sections(self._environment())
             return super().run(*args, **kwargs)
         except ParameterValidationError as error:
-            loader = self._get_config_loader()
-            assert isinstance(loader, EnvironmentConfigLoader)  # see settings.py
-            raise click.ClickException("\n".join(_problems(loader)) or str(error)) from error
+            raise click.ClickException("\n".join(_problems(self._environment())) or str(error)) from error
         except Exception as error:
             for cause in causes(error):
                 if isinstance(cause, FIXABLE):
                     raise click.ClickException(str(cause)) from error
             raise
 
+    def _environment(self) -> EnvironmentConfigLoader:
+        loader = self._get_config_loader()
+        assert isinstance(loader, EnvironmentConfigLoader)  # see settings.py
+        return loader
+
 
 def _check_pipeline(name: str) -> None:
     if name not in (*ORDER, "__default__"):
         hint = did_you_mean(name, ORDER, otherwise=f"there are {', '.join(ORDER)}")
         raise InputError(f"--pipelines: {name!r} is not a pipeline; {hint}")
+
+
+def _check_sections(loader: EnvironmentConfigLoader) -> None:
+    """Refuse parameters of no pipeline: Kedro reads those that a pipeline asks for, and no others."""
+    for name in loader["parameters"]:
+        if name not in MODELS:
+            hint = did_you_mean(name, MODELS, otherwise=f"there are {', '.join(MODELS)}")
+            raise InputError(f"{loader.origin([name])}: {name}: there is no such section of parameters; {hint}")
 
 
 def _problems(loader: EnvironmentConfigLoader) -> Iterator[str]:
@@ -66,7 +78,7 @@ def _problems(loader: EnvironmentConfigLoader) -> Iterator[str]:
         except ValidationError as error:
             for problem in own_problems(error.errors(include_url=False)):
                 place = (name, *_keys(problem["loc"], parameters.get(name, {})))
-                yield f"{loader.origin(place)}: {'.'.join(map(str, place))}: {describe_problem(problem)}"
+                yield f"{loader.origin(place)}: {'.'.join(map(str, place))}: {describe_problem(problem, model)}"
 
 
 def _keys(loc: tuple[int | str, ...], given: Any) -> Iterator[int | str]:

@@ -152,7 +152,7 @@ def test_what_learns_has_learned(catalog: DataCatalog) -> None:
         assert history["loss"].iloc[-1] < history["loss"].iloc[1]
 
 
-def test_the_same_inputs_give_the_same_bytes_whether_runs_are_kept_or_made_again(project: Path) -> None:
+def test_the_same_inputs_give_the_same_bytes_and_names_of_runs(project: Path) -> None:
     before = files(project)
     kept = kedro(project)
     assert "taken from the finished run" in kept

@@ -1,5 +1,7 @@
 """The source's blocks in groups, one for each student block."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from hypothesis import given
@@ -54,3 +56,8 @@ def test_a_shorter_group_is_filled_up_with_units_that_write_nothing(reading: str
 
 def test_the_source_has_as_many_classes_as_its_classifier_has_rows(source: Source) -> None:
     assert source.num_classes == 10
+
+
+def test_a_copy_of_what_reads_a_source_shares_it(source: Source) -> None:
+    """The moving average of an operator is one, and a source can be as large as a ViT-L."""
+    assert deepcopy({"source": source})["source"] is source

@@ -20,7 +20,7 @@ from projpipe.teacher.data import TeacherData
 from projpipe.training.checkpoint import TENSORS
 
 
-def settings(**changes: Any) -> ExtractTeacherConfig:
+def small_teacher(**changes: Any) -> ExtractTeacherConfig:
     """The small settings; changes of `training` are added to them."""
     return teacher_config(
         # With dropout, whose draws a resumed run must repeat.
@@ -44,14 +44,14 @@ def data() -> TeacherData:
 
 @pytest.fixture(scope="module")
 def untrained(data: TeacherData) -> VisionTransformer:
-    return create_teacher(settings(), data.objective, data.card, Path())
+    return create_teacher(small_teacher(), data.objective, data.card, Path())
 
 
 def train(
     untrained: VisionTransformer, data: TeacherData, runs: Path, config: ExtractTeacherConfig | None = None
 ) -> tuple[VisionTransformer, list[dict[str, float]]]:
     model = copy.deepcopy(untrained)
-    return model, training.train_teacher(model, data, config or settings(), runs)
+    return model, training.train_teacher(model, data, config or small_teacher(), runs)
 
 
 def stop_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> list[str]:
@@ -75,7 +75,7 @@ def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 def test_training_lowers_the_loss_and_is_not_done_again(
     untrained: VisionTransformer, data: TeacherData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = settings(epochs=12, learning_rate=0.01)
+    config = small_teacher(epochs=12, learning_rate=0.01)
     model, history = train(untrained, data, tmp_path, config)
     assert [row.epoch for row in history] == list(range(1, 13))
     assert history[-1].loss < 0.7 * history[0].loss
@@ -122,7 +122,7 @@ def test_a_run_with_another_setting_does_not_go_on_from_it(
             train(untrained, data, tmp_path)
     left = list(tmp_path.iterdir())
     assert len(left) == 1
-    other = settings(label_smoothing=0.0)
+    other = small_teacher(label_smoothing=0.0)
     model, _ = train(untrained, data, tmp_path, other)
     assert same(model, train(untrained, data, tmp_path / "elsewhere", other)[0])
     assert left[0].exists()
@@ -134,7 +134,7 @@ def test_images_and_labels_of_other_splits_change_nothing(
     kept = data.index["split"] == "train"
     others = np.where(kept.to_numpy()[:, None, None, None], data.images, 255 - data.images)
     relabelled = data.index.assign(class_id=data.index["class_id"].where(kept, 0))
-    config = settings(epochs=2)
+    config = small_teacher(epochs=2)
     model, _ = train(untrained, data, tmp_path, config)
     changed = replace(data, images=others, index=relabelled)
     assert same(model, train(untrained, changed, tmp_path / "others", config)[0])
@@ -144,7 +144,7 @@ def test_images_and_labels_of_other_splits_change_nothing(
 def test_no_epochs_leave_the_weights_as_they_are(
     untrained: VisionTransformer, data: TeacherData, tmp_path: Path
 ) -> None:
-    model, history = train(untrained, data, tmp_path, settings(epochs=0))
+    model, history = train(untrained, data, tmp_path, small_teacher(epochs=0))
     assert history == []
     assert same(model, untrained)
 
@@ -152,7 +152,7 @@ def test_no_epochs_leave_the_weights_as_they_are(
 def test_a_loss_that_is_no_number_is_refused(untrained: VisionTransformer, data: TeacherData, tmp_path: Path) -> None:
     message = r"extract_teacher\.training\.learning_rate: with 1e\+30 the loss is nan in epoch 1; lower it"
     with pytest.raises(InputError, match=message):
-        train(untrained, data, tmp_path, settings(learning_rate=1e30))
+        train(untrained, data, tmp_path, small_teacher(learning_rate=1e30))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -175,7 +175,7 @@ def test_accuracy_is_the_share_of_images_of_the_split_put_in_the_right_class(
 def test_weight_decay_is_for_matrices_alone(untrained: VisionTransformer, data: TeacherData, tmp_path: Path) -> None:
     """One step with a learning rate too small to learn anything, and a decay that halves what it is for."""
     rate = 1e-6
-    config = settings(epochs=1, batch_size=len(data.images), learning_rate=rate, weight_decay=0.5 / rate)
+    config = small_teacher(epochs=1, batch_size=len(data.images), learning_rate=rate, weight_decay=0.5 / rate)
     for name, tensor in train(untrained, data, tmp_path, config)[0].state_dict().items():
         decays = name.endswith("weight") and tensor.ndim > 1  # neither normalisations nor tokens and positions
         before = untrained.state_dict()[name]
@@ -187,7 +187,7 @@ def test_training_draws_no_number_from_torchs_own_generator(
 ) -> None:
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    train(untrained, data, tmp_path, settings(epochs=1))
+    train(untrained, data, tmp_path, small_teacher(epochs=1))
     assert torch.equal(torch.random.get_rng_state(), before)
 
 

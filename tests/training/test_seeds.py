@@ -1,6 +1,5 @@
 """A run that is stopped and resumed ends where it would have ended."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from makers import train_in_process
-from projpipe.methods.method import Ingredients
-from projpipe.methods.models import build
+from makers import task_model, train_in_process
 from projpipe.methods.per_task_models import PerTaskModels, random_inits
 from projpipe.methods.task_model import TaskModel
 from projpipe.record import from_json, to_json
@@ -20,10 +17,6 @@ from projpipe.training.run_inputs import RunInputs, load_staged
 from projpipe.training.seeds import Worker, train_seeds
 from projpipe.training.state import Checkpoint, TrainingState
 from projpipe.training.student_trainer import StudentTrainer
-
-
-def untrained(method: str, inputs: RunInputs) -> Callable[[int], TaskModel]:
-    return lambda seed: build(method, Ingredients(inputs.source, inputs.config, seed))
 
 
 def through_a_file(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
@@ -119,6 +112,8 @@ def test_the_universal_model_reaches_on_few_tasks_what_models_of_their_own_reach
         return TaskModel(PerTaskModels(spec, TASKS, random_inits(spec, TASKS, seed)))
 
     alone = best_score(own, inputs, tmp_path, 0.01)
-    together = best_score(untrained("universal", inputs), inputs, tmp_path, 0.01)
+    together = best_score(
+        lambda seed: task_model("universal", inputs.source, inputs.config, seed), inputs, tmp_path, 0.01
+    )
     assert alone > 0.85, "the models of their own have learned nothing to compare with"
     assert together > alone - 0.05

@@ -1,7 +1,7 @@
 """What all parameters share, and how what is wrong with one is said."""
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import ErrorDetails
@@ -38,12 +38,11 @@ def own_problems(problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
     ]
 
 
-def describe_problem(problem: ErrorDetails) -> str:
-    """What is wrong with a parameter, and the nearest name where there is no such one."""
+def describe_problem(problem: ErrorDetails, model: type[BaseModel]) -> str:
+    """What is wrong with a parameter of a model, and the nearest name where there is no such one."""
     if problem["type"] == "extra_forbidden":
-        known = {field for model in Config.__subclasses__() for field in model.model_fields}
-        wrong = str(problem["loc"][-1])
-        hint = did_you_mean(wrong, known - {wrong}, otherwise="", cutoff=0.7)
+        *place, wrong = problem["loc"]
+        hint = did_you_mean(str(wrong), _names_at(model, place), otherwise="")
         return f"there is no such parameter; {hint}".removesuffix("; ")
     if problem["type"] == "union_tag_invalid":
         wrong, listed = problem["ctx"]["tag"], problem["ctx"]["expected_tags"].replace("'", "")
@@ -51,3 +50,22 @@ def describe_problem(problem: ErrorDetails) -> str:
     if problem["type"] == "missing":
         return "is missing"
     return f"{problem['msg'].removeprefix('Value error, ')} (given: {problem['input']!r})"
+
+
+def _names_at(model: type[BaseModel], place: Sequence[int | str]) -> set[str]:
+    """The parameters that there are at a place."""
+    models = {model}
+    for key in place:
+        of_field = (of.model_fields[key].annotation for of in models if isinstance(key, str) and key in of.model_fields)
+        inner = {found for annotation in of_field for found in _models_in(annotation)}
+        # Else the key is a position in a list, or the name of one of several alternatives, which stands in a Literal.
+        named = {of for of in models if any(key in get_args(field.annotation) for field in of.model_fields.values())}
+        models = inner or named or models
+    return {name for of in models for name in of.model_fields}
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)

@@ -109,7 +109,7 @@ def _resolve(
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         where = ".".join(map(str, problem["loc"]))
-        raise InputError(f"{place}, changes: {where}: {describe_problem(problem)}") from error
+        raise InputError(f"{place}, changes: {where}: {describe_problem(problem, TrainProjectorConfig)}") from error
 
 
 def _merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -60,10 +60,10 @@ causal attention:
 import timm
 
 model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()
-logits = model(images, is_causal=True)  # of the symbol at every place
+logits = model(images, is_causal=True)  # of the symbol at every position
 ```
 
-`images` hold, one-hot in their channels, the symbol before each place; the last channel is the start symbol.""",
+`images` hold, one-hot in their channels, the symbol before each position; the last channel is the start symbol.""",
     caution="This model's own likelihood was not measured.",
 )
 

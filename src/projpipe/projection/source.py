@@ -26,6 +26,10 @@ class Source:
     weights: Weights
     statistics: dict[str, Tensor]
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Source:
+        """Itself: it is frozen, and as large as the large model."""
+        return self
+
     @property
     def class_table(self) -> Tensor:
         """What its weights say of each class: classifier rows or class embeddings `[K, d]`."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from projpipe.evaluation.latency import Timings
-from projpipe.evaluation.metrics import Metrics
+from projpipe.evaluation.metrics import REFERENCE, Metrics
 from projpipe.methods.controls import CONTROLS
 from projpipe.metric import ACCURACY, METRICS
 from projpipe.reporting.formats import latencies_of
@@ -60,7 +60,7 @@ def seeds_of(metrics: Metrics) -> int:
 
 def few_tasks(metrics: Metrics) -> list[str]:
     """The kinds of tasks of which there are so few that their intervals are rough."""
-    return [kind for kind, cell in metrics["results"]["projected"].items() if cell["tasks"] < FEW_TASKS]
+    return [kind for kind, cell in metrics["results"][REFERENCE].items() if cell["tasks"] < FEW_TASKS]
 
 
 def at_ceiling(metrics: Metrics) -> bool:
@@ -101,7 +101,7 @@ def _samples(metrics: Metrics, results: pd.DataFrame) -> Iterator[str]:
 
 def _speed(metrics: Metrics, timings: Timings) -> Iterator[str]:
     fewer_macs = metrics["teacher"]["macs"] / metrics["student"]["macs"]
-    speedups = {at: measured["speedup"] for at, measured in latencies_of(timings, "projected").items()}
+    speedups = {at: measured["speedup"] for at, measured in latencies_of(timings, REFERENCE).items()}
     slow = [at for at, speedup in speedups.items() if speedup < fewer_macs / 2]
     if slow:
         faster = " and ".join(f"{speedups[at]:.1f} times faster at {at}" for at in slow)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from projpipe.evaluation.judged_tasks import JUDGED_KINDS
 from projpipe.evaluation.latency import Timings
-from projpipe.evaluation.metrics import Metrics
+from projpipe.evaluation.metrics import REFERENCE, Metrics
 from projpipe.metric import METRICS
 from projpipe.reporting.caveats import CEILINGS, FEW_SEEDS, at_ceiling, few_tasks, seeds_of
 from projpipe.reporting.formats import latencies_of, percent
@@ -68,7 +68,7 @@ def _verdicts(metrics: Metrics) -> list[tuple[str, str, str]]:
 
 def _shows(metrics: Metrics, timings: Timings) -> Iterator[str]:
     metric, smaller = METRICS[metrics["metric"]], metrics["reduction"]
-    speedups = {at: measured["speedup"] for at, measured in latencies_of(timings, "projected").items()}
+    speedups = {at: measured["speedup"] for at, measured in latencies_of(timings, REFERENCE).items()}
     faster = _listed([f"{speedup:.1f} times faster at {at}" for at, speedup in speedups.items()])
     yield (
         f"The models have {percent(smaller['params'])} % fewer parameters than their teacher, take "

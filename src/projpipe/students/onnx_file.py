@@ -66,7 +66,7 @@ def write_onnx(model: VisionTransformer, path: Path) -> None:
 
 
 def _forget_where_it_was_made(path: Path) -> None:
-    """Drop the exporter's notes: places in the source on this machine, longer than the weights of a small model."""
+    """Drop the exporter's notes: paths of the source on this machine, longer than the weights of a small model."""
     import onnx
 
     file = onnx.load(path)

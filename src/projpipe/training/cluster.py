@@ -32,7 +32,7 @@ def connect(config: RayConfig) -> RayConfig:
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
     if config.address is None:
         _ask_for_a_token()
-        # It waits for notice that a cloud takes the machine away, in a process of its own a run.
+        # It would start one more process a run, to hear that a cloud takes the machine away.
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     import ray
 

@@ -142,11 +142,11 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
     assert result.checkpoint is not None  # a run that ends has saved its models
     with result.checkpoint.as_directory() as checkpoint:
         state, tensors = read_checkpoint(Path(checkpoint), name)
+    _remove_unlisted(folder)
     with write_atomically(folder / HISTORY) as temporary:
         temporary.write_text(json.dumps(state["history"]))
     with write_atomically(folder / RESULT) as temporary:
         save_file(starting_with(FINISHED, tensors), temporary)
-    _remove_unlisted(folder)
 
 
 def _worker(settings: dict[str, Any]) -> None:
