@@ -39,6 +39,8 @@ NOT_RUN = {
     "dvc repro comparison/dvc.yaml": "trains for half an hour; test_dvc.py holds its stages to the pipelines",
     "ray start --head": SERVER,
     "kedro run --env image_folder": "needs a person's images",
+    "git clone --depth 1 https://github.com/cyizhuo/CIFAR-100-dataset data/01_raw/cifar100": "needs a network",
+    "kedro run --env cifar100": f"{DATA_AND_TIME}; test_cifar100.py runs its first pipelines in miniature",
     "kedro run --env imagenet_vit": "needs ImageNet and 8 GPUs; test_imagenet_vit.py runs it in miniature",
     "python benchmarks/imagenet_cost.py": "takes minutes of counting on full-size models",
     "kedro run --env omniglot --pipelines split_tasks,extract_teacher": DATA_AND_TIME,

@@ -201,3 +201,21 @@ def test_a_known_class_that_nothing_trains_on_is_refused_where_it_is_judged() ->
 def test_there_must_be_tasks_for_every_purpose(counts: dict[str, int], purpose: str) -> None:
     with pytest.raises(InputError, match=f"split_tasks.tasks: there is no task to {purpose} on"):
         sample_tasks(DIGITS, (7, 8, 9), [draw(**counts)], 0)
+
+
+@pytest.mark.parametrize(
+    ("new_classes", "expected"), [("of_known_groups", {0, 1, 20, 21}), ("of_new_groups", set(KOREAN))]
+)
+def test_new_classes_are_of_groups_that_are_known_or_of_new_ones(new_classes: str, expected: set[int]) -> None:
+    held_out = (0, 1, 20, 21, *KOREAN)
+    new = draw(low=2, high=4, new_class=6).model_copy(update={"new_classes": new_classes})
+    tasks = sample_tasks(LETTERS, held_out, [draw(**FEW), new], seed=0)
+    judged = sets(tasks, "new_class")
+    assert len(judged) == 6
+    assert {class_id for task in judged for class_id in task} <= expected
+
+
+def test_more_tasks_than_the_new_classes_of_a_draw_have_are_refused() -> None:
+    new = draw(new_class=2).model_copy(update={"new_classes": "of_known_groups"})
+    with pytest.raises(InputError, match="2 to 5 classes of 2 held-out ones.* but only 1 distinct ones"):
+        sample_tasks(LETTERS, (0, 1, *KOREAN), [draw(**FEW), new], seed=0)

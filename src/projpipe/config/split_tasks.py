@@ -112,12 +112,14 @@ class SampledTasks(Config):
     """Tasks drawn at random: `random` from all classes, `group` from the classes of one group (coherent tasks).
 
     A task has `classes_per_task[0]` to `classes_per_task[1]` classes, both included. One class is a task for image
-    modelling alone.
+    modelling alone. `new_classes` says which of the held-out classes its new_class tasks have: all, those of groups
+    that have known classes too, or those of groups that are held out whole.
     """
 
     strategy: Literal["random", "group"]
     classes_per_task: tuple[PositiveInt, PositiveInt]
     counts: TaskCounts
+    new_classes: Literal["all", "of_known_groups", "of_new_groups"] = "all"
 
     @model_validator(mode="after")
     def _order(self) -> "SampledTasks":

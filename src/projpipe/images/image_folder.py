@@ -78,8 +78,8 @@ def _image_paths(root: Path) -> list[Path]:
         paths += [here / n for n in files if not n.startswith(".") and Path(n).suffix.lower() in image_extensions()]
     with_images = {parent for path in paths for parent in path.parents}
     if paths and (empty := sorted(folder for folder in folders if folder not in with_images)):
-        fix = "fill or remove it"
-        raise InputError(f"{PLACE}.root: the folder {root / empty[0]} holds no image that Pillow reads; {fix}")
+        named = root / empty[0]
+        raise InputError(f"{PLACE}.root: the folder {named} holds no image that Pillow reads; fill or remove it")
     return sorted(paths)
 
 

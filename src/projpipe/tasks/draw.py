@@ -107,7 +107,7 @@ class _Sampler:
             raise InputError(f"{place}.strategy: 'group' needs groups of classes, and the data has none; use 'random'")
         known = [class_id for class_id in range(len(self.classes.names)) if class_id not in self.held_out]
         tasks = []
-        for kinds, pool in ((KNOWN_KINDS, known), (NEW_KINDS, self.held_out)):
+        for kinds, pool in ((KNOWN_KINDS, known), (NEW_KINDS, self._new_classes(draw, known))):
             strata = self._strata(draw, pool)
             self._require_enough(strata, draw, kinds, len(pool), place)
             for kind in kinds:
@@ -118,6 +118,15 @@ class _Sampler:
                     self.taken.add(task)
                     tasks.append(Task(task, kind, draw.strategy))
         return tasks
+
+    def _new_classes(self, draw: SampledTasks, known: Sequence[int]) -> Sequence[int]:
+        """The held-out classes that a draw takes."""
+        if draw.new_classes == "all":
+            return self.held_out
+        groups = self.classes.groups
+        known_groups = {groups[class_id] for class_id in known}
+        wanted = draw.new_classes == "of_known_groups"
+        return [class_id for class_id in self.held_out if (groups[class_id] in known_groups) == wanted]
 
     def _explicit(self, draw: ExplicitTask, place: str) -> Task:
         task = self.classes.find(draw.classes, f"{place}.classes")
