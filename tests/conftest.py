@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
+from makers import merged
 from projpipe.config import TrainProjectorConfig
 from projpipe.objectives import Classification, ImageModeling
 from projpipe.objectives.teacher_logits import TeacherLogits
@@ -211,10 +212,7 @@ SETTINGS: dict[str, Any] = {
 
 def settings(**changes: Any) -> TrainProjectorConfig:
     """The miniature settings; a dictionary among the changes is merged into the one it names."""
-    merged = {**SETTINGS}
-    for key, value in changes.items():
-        merged[key] = {**SETTINGS[key], **value} if isinstance(value, dict) else value
-    return TrainProjectorConfig(**merged)
+    return TrainProjectorConfig(**merged(SETTINGS, changes))
 
 
 @pytest.fixture(name="settings", scope="session")

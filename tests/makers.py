@@ -52,10 +52,13 @@ TEACHER: dict[str, Any] = {
 
 def teacher_config(**changes: Any) -> ExtractTeacherConfig:
     """How a teacher is made; a dictionary among the changes is merged into the one it names."""
-    merged = dict(TEACHER)
-    for key, value in changes.items():
-        merged[key] = {**TEACHER.get(key, {}), **value} if isinstance(value, dict) else value
-    return ExtractTeacherConfig(**merged)
+    return ExtractTeacherConfig(**merged(TEACHER, changes))
+
+
+def merged(defaults: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults with changes; a dictionary among the changes is merged into the one it names."""
+    within = {key: {**defaults.get(key, {}), **value} for key, value in changes.items() if isinstance(value, dict)}
+    return {**defaults, **changes, **within}
 
 
 def dataset_card(channels: int = 1, classes: str = "ab", **changes: Any) -> DatasetCard:
@@ -120,6 +123,6 @@ def train_in_process(
     def make(seed: int) -> TaskModel:
         return task_model(method, source, config, seed)
 
-    rate = config.learning_rates.get(method, 0.002)
+    rate = config.known_rates.get(method, 0.002)
     train_seeds(make, data, config, rate, Worker(), resume, save, lambda row: None)
     return saved

@@ -12,7 +12,7 @@ import yaml
 from makers import dataset_card
 from projpipe import config
 from projpipe.config_loader import EnvironmentConfigLoader
-from projpipe.experiments.plan import check_sampled, check_trials, plan
+from projpipe.experiments.plan import check_sampled, check_trials, plan, with_any_rates
 from projpipe.experiments.sweep import check_space
 from projpipe.images.dataset_card import DatasetCard
 from projpipe.objectives import OBJECTIVES, make_objective
@@ -59,7 +59,7 @@ def test_its_students_are_smaller_than_its_teacher_which_reads_its_images(env: s
     check_space(config.SweepStudentsConfig(**given["sweep_students"]).space, spec)
     config.EvaluateConfig(**given["evaluate"])
     for comparison in config.CompareMethodsConfig(**given["compare_methods"]).comparisons.values():
-        check_trials(plan(comparison, training), spec, OBJECTIVES[extraction.objective.name])
+        check_trials(plan(comparison, with_any_rates(training)), spec, OBJECTIVES[extraction.objective.name])
         check_sampled(comparison.sampled_tasks, split.held_out_tasks)
 
 

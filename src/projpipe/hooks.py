@@ -143,12 +143,12 @@ def _check_tasks(catalog: CatalogProtocol) -> None:
 
 def _check_comparison(catalog: CatalogProtocol, with_teacher: bool) -> None:
     """Refuse a comparison that cannot be, `with_teacher` one for which the teacher would otherwise be trained first."""
-    from projpipe.experiments.plan import check_sampled, check_trials, plan
+    from projpipe.experiments.plan import check_sampled, check_trials, plan, with_any_rates
     from projpipe.objectives import OBJECTIVES
     from projpipe.teacher.create import planned_spec
 
     comparison = catalog.load("params:compare_methods").chosen
-    trials = plan(comparison, catalog.load("params:train_projector"))
+    trials = plan(comparison, with_any_rates(catalog.load("params:train_projector")))
     if with_teacher:
         teacher = catalog.load("params:extract_teacher")
         check_trials(trials, planned_spec(teacher), OBJECTIVES[teacher.objective.name])

@@ -1,22 +1,19 @@
 """The sweep's parts: which sizes it may propose, who proposes them, and which results are on the front."""
 
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
-import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
 
 from projpipe.config import StudentConfig, StudentSpace
 from projpipe.errors import InputError
-from projpipe.experiments.sweep import _dominates, _train_trial, ask_new, check_space, make_sampler, sizes, suggest
+from projpipe.experiments.sweep import _dominates, ask_new, check_space, make_sampler, sizes, suggest
 from projpipe.metric import ACCURACY
 from projpipe.projection.source import Source
-from projpipe.training.run_inputs import RunInputs
 
 SPACE: dict[str, Any] = {"embed_dim": [8, 12], "depth": [1, 2], "num_heads": [2, 3], "mlp_ratio": [1.0, 1.5]}
 ROW = {"embed_dim": 8, "depth": 1, "num_heads": 2, "mlp_ratio": 1.0}
@@ -24,21 +21,6 @@ ROW = {"embed_dim": 8, "depth": 1, "num_heads": 2, "mlp_ratio": 1.0}
 
 def space(**changes: Any) -> StudentSpace:
     return StudentSpace(**{**SPACE, **changes})
-
-
-def test_a_trial_that_diverges_has_the_score_of_what_was_kept_before(
-    run_inputs: RunInputs, tmp_path: Path, settings: Any
-) -> None:
-    folder = str(tmp_path / run_inputs.stage(tmp_path, "sweep", {}))
-    student, cpu = settings().student.model_dump(), torch.device("cpu")
-
-    def score(**changes: Any) -> float:
-        return _train_trial(folder, settings(seeds=[0], **changes).model_dump(mode="json"), student, cpu)
-
-    steep = {"learning_rates": {"projected": 1e30}}
-    start = score(**steep)
-    assert start == score(**steep, optimisation={"steps": 2})
-    assert score() > start
 
 
 def test_a_space_is_accepted_where_each_of_its_sizes_makes_a_student_smaller_than_the_teacher(source: Source) -> None:

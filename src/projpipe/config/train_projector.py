@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from projpipe.config.base import Config, Fraction, Precision, Seeds
 
@@ -81,11 +81,19 @@ class RayConfig(Config):
     loading_workers: Annotated[int, Field(ge=0, description="processes of a worker that prefetch images")] = 0
 
 
+class RateSearch(Config):
+    """How `learning_rates: auto` finds them: by short runs, as many for each method, judged on validation tasks."""
+
+    steps: Annotated[PositiveInt | None, Field(description="of a short run; null: a quarter of optimisation.steps")] = (
+        None
+    )
+
+
 class TrainProjectorConfig(Config):
     """Parameters of the pipeline `train_projector`.
 
     `learning_rates` are at the peak of the schedule, one for each method that is trained, chosen on validation tasks;
-    `methods.registry` says which there are.
+    `methods.registry` says which there are. With `auto` they are found before anything else is trained.
     """
 
     seeds: Annotated[Seeds, Field(description="one projector is trained with each")]
@@ -96,9 +104,17 @@ class TrainProjectorConfig(Config):
     conditioning: ConditioningConfig
     optimisation: OptimisationConfig
     learning_rates: Annotated[
-        dict[str, PositiveFloat], Field(description="of each method, at the peak of the schedule")
+        dict[str, PositiveFloat] | None,
+        BeforeValidator(lambda given: None if given == "auto" else given),
+        Field(description="of each method, at the peak of the schedule; `auto` finds them"),
     ]
+    rate_search: RateSearch = RateSearch()
     ray: RayConfig
+
+    @property
+    def known_rates(self) -> dict[str, float]:
+        """The learning rate of each method; none while they are to be found."""
+        return self.learning_rates or {}
 
     @model_validator(mode="after")
     def _even_shares(self) -> "TrainProjectorConfig":

@@ -55,6 +55,13 @@ def check_sampled(count: int, held_out: int) -> None:
         )
 
 
+def with_any_rates(base: TrainProjectorConfig) -> TrainProjectorConfig:
+    """The same with some rate for each method where they are yet to be found, to see whether a plan fits."""
+    if base.learning_rates is not None:
+        return base
+    return base.model_copy(update={"learning_rates": dict.fromkeys(registry.main_methods(), 1.0)})
+
+
 def plan(config: Comparison, base: TrainProjectorConfig) -> list[Trial]:
     """All trials of a comparison, table by table.
 
@@ -80,7 +87,7 @@ def _trials(table: ComparisonTable, base: TrainProjectorConfig) -> list[Trial]:
     for position, (name, method) in enumerate(zip(names, table.methods, strict=True)):
         registry.find(method.method, f"{place}, row {name!r}")
         resolved = _resolve(base, table, method, f"{place}, row {name!r}")
-        rate = method.learning_rate or resolved.learning_rates.get(method.method)
+        rate = method.learning_rate or resolved.known_rates.get(method.method)
         if rate is None:
             raise InputError(f"{place}, row {name!r}: {method.method} has no learning_rate; give it one")
         controls = table.controls and position == 0

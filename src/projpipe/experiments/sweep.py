@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -12,22 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from projpipe.config import StudentConfig, StudentSpace, SweepStudentsConfig, TrainProjectorConfig
-from projpipe.errors import DivergenceError, InputError
-from projpipe.methods.method import Ingredients
-from projpipe.methods.models import build
-from projpipe.methods.task_model import TaskModel
+from projpipe.config import StudentConfig, StudentSpace, SweepStudentsConfig
+from projpipe.errors import InputError
+from projpipe.experiments.study import best_validation_score, direction, finished_trials, open_study
+from projpipe.methods.projected import PROJECTED
 from projpipe.metric import Metric
 from projpipe.training.cluster import connect, result_of
-from projpipe.training.history import HistoryRow, last_kept
-from projpipe.training.run_inputs import RunInputs, deciding, load_staged
-from projpipe.training.seeds import Worker, train_seeds
+from projpipe.training.run_inputs import RunInputs, deciding
 from projpipe.transformer.spec import TransformerSpec
 
 if TYPE_CHECKING:
     import optuna
 
-JOURNAL = "journal.log"
 ATTEMPTS = 20  # to get a size out of a sampler that was not tried yet
 logger = logging.getLogger(__name__)
 
@@ -51,13 +46,13 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
     """
     check_space(config.space, inputs.source.spec)
     metric = inputs.objective.metric
-    decided_by = deciding(inputs.config, inputs.config.learning_rates["projected"])
+    decided_by = deciding(inputs.config, inputs.config.known_rates[PROJECTED.name])
     name = inputs.stage(runs, "sweep", decided_by | {"sweep": config.model_dump(mode="json", exclude={"trials"})})
     folder = (runs / name).resolve()
-    study = _open_study(name, folder, metric)
+    study = open_study(name, folder, [direction(metric), "minimize"])
     count = min(config.trials, len(sizes(config.space)))
     num_classes = int(median(len(task) for task in inputs.validation_tasks))
-    while (done := len(finished := _finished(study))) < count:
+    while (done := len(finished := finished_trials(study))) < count:
         use_gpu = bool(connect(inputs.config.ray).use_gpu)
         import ray  # not before: it is connected with a token
 
@@ -65,10 +60,13 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
         study.sampler = make_sampler(config.sampler, config.seed + done, config.trials)
         tried = [StudentConfig(**trial.user_attrs["student"]) for trial in finished]
         asked = ask_new(study, config.space, tried, min(at_once, count - done))
-        train = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(_train_trial)
-        settings = inputs.config.model_dump(mode="json")
+        train = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(best_validation_score)
+        settings, rate = inputs.config.model_dump(mode="json"), inputs.config.known_rates[PROJECTED.name]
         device = torch.device("cuda" if use_gpu else "cpu")
-        trials = [train.remote(str(folder), settings, student.model_dump(), device) for _, student in asked]
+        trials = [
+            train.remote(str(folder), PROJECTED.name, settings | {"student": student.model_dump()}, rate, device)
+            for _, student in asked
+        ]
         scores = [result_of(trial) for trial in trials]
         for number, ((trial, student), score) in enumerate(zip(asked, scores, strict=True), start=done + 1):
             params = inputs.source.spec.student(**student.model_dump()).deployed_params(num_classes)
@@ -86,31 +84,6 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
         {"trial": i, **row, "pareto": not any(_dominates(other, row, metric) for other in rows)}
         for i, row in enumerate(rows)
     ]
-
-
-def _open_study(name: str, folder: Path, metric: Metric) -> optuna.Study:
-    """The study in a folder's journal; trials that were running when it was left are failed."""
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        study_name=name,
-        storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
-        directions=["maximize" if metric.higher_is_better else "minimize", "minimize"],
-        load_if_exists=True,
-    )
-    for stale in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        study.tell(stale.number, state=optuna.trial.TrialState.FAIL)
-    return study
-
-
-def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Trials that have their values, in the order in which they were asked for."""
-    from optuna.trial import TrialState
-
-    return sorted(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)), key=lambda trial: trial.number)
 
 
 def check_space(space: StudentSpace, source: TransformerSpec) -> None:
@@ -189,22 +162,6 @@ def make_sampler(name: str, seed: int, trials: int) -> optuna.samplers.BaseSampl
     if name == "tpe":
         return TPESampler(seed=seed, n_startup_trials=max(2, trials // 3))
     return {"nsga2": NSGAIISampler, "random": RandomSampler}[name](seed=seed)
-
-
-def _train_trial(folder: str, settings: dict[str, Any], student: dict[str, Any], device: torch.device) -> float:
-    """Train a projector for one student size, and return its best validation score, were it to diverge afterwards."""
-    config = TrainProjectorConfig(**{**settings, "student": student})
-    torch.set_num_threads(1)
-    data, source = load_staged(Path(folder))
-    history: list[HistoryRow] = []
-
-    def make(seed: int) -> TaskModel:
-        return build("projected", Ingredients(source, config, seed))
-
-    with suppress(DivergenceError):
-        rate = config.learning_rates["projected"]
-        train_seeds(make, data, config, rate, Worker(device=device), None, lambda _: None, history.append)
-    return last_kept(history).validation_score
 
 
 def _dominates(one: dict[str, Any], other: dict[str, Any], metric: Metric) -> bool:

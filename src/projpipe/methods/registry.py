@@ -61,13 +61,15 @@ def judged_on_sampled_tasks(row: str, method: str | None) -> bool:
     return row in untrained_rows() or (method is not None and METHODS[method].per_task)
 
 
-def check_learning_rates(rates: dict[str, float]) -> None:
-    """Refuse learning rates of `train_projector` that are not one for each method that it trains.
+def check_learning_rates(rates: dict[str, float] | None) -> None:
+    """Refuse learning rates of `train_projector` that are not one for each method that it trains, or to be found.
 
     Raises:
         InputError: names what is missing or not known.
     """
     place = "train_projector.learning_rates"
+    if rates is None:
+        return
     for name in rates:
         find(name, place)
     if missing := [name for name in main_methods() if name not in rates]:

@@ -54,7 +54,7 @@ def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, 
     """
     config = inputs.config
     build(method, Ingredients(inputs.source, config, config.seeds[0]))  # refuses before work starts
-    rate = config.learning_rates[method]
+    rate = config.known_rates[method]
     name = inputs.stage(runs, method, deciding(config, rate))
     folder = runs / name
     if not (folder / RESULT).exists():
@@ -201,4 +201,4 @@ def _train(method: str, folder: Path, config: TrainProjectorConfig) -> None:
     def make(seed: int) -> TaskModel:
         return build(method, Ingredients(source, config, seed))
 
-    train_seeds(make, data, config, config.learning_rates[method], worker, resume, save, progress)
+    train_seeds(make, data, config, config.known_rates[method], worker, resume, save, progress)

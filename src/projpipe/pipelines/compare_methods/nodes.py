@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from kedro.utils import find_kedro_project
 from torch import nn
 
-from projpipe.config import CompareMethodsConfig, EvaluateConfig, TrainProjectorConfig
+from projpipe.config import CompareMethodsConfig, EvaluateConfig
 from projpipe.evaluation.comparison_summary import Comparison
 from projpipe.evaluation.comparison_tables import comparison_history, comparison_results, comparison_summary
 from projpipe.evaluation.cost import deployed_cost
@@ -17,6 +17,7 @@ from projpipe.evaluation.scores import masked_scores
 from projpipe.experiments.comparison import run_comparison
 from projpipe.experiments.outcome import Outcomes
 from projpipe.experiments.plan import check_sampled, check_trials, plan
+from projpipe.experiments.rates import with_learning_rates
 from projpipe.experiments.trial import Trial
 from projpipe.images.dataset_card import DatasetCard
 from projpipe.methods.method import Ingredients
@@ -34,11 +35,10 @@ from projpipe.training.run_inputs import RunInputs
 Trials = list[Trial]
 
 
-def plan_trials(
-    compare_methods: CompareMethodsConfig, train_projector: TrainProjectorConfig, run_inputs: RunInputs
-) -> Trials:
+def plan_trials(compare_methods: CompareMethodsConfig, run_inputs: RunInputs, run_store: Path) -> Trials:
     """What there is to train, refused where it does not fit the teacher."""
-    trials = plan(compare_methods.chosen, train_projector)
+    found, _ = with_learning_rates(run_inputs, run_store)
+    trials = plan(compare_methods.chosen, found.config)
     check_trials(trials, run_inputs.source.spec, run_inputs.objective)
     return trials
 

@@ -18,7 +18,7 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 func=nodes.plan_trials,
-                inputs=["params:compare_methods", "params:train_projector", "comparison_inputs"],
+                inputs=["params:compare_methods", "comparison_inputs", "run_store"],
                 outputs="comparison_trials",
                 name="plan_comparison_node",
             ),

@@ -7,6 +7,7 @@ import pandas as pd
 from plotly.graph_objects import Figure
 
 from projpipe.config import SweepStudentsConfig
+from projpipe.experiments.rates import with_learning_rates
 from projpipe.experiments.sweep import run_sweep
 from projpipe.reporting.figures import pareto_figure
 from projpipe.training.run_inputs import RunInputs
@@ -17,9 +18,10 @@ def sweep(sweep_inputs: RunInputs, config: SweepStudentsConfig, run_store: Path)
 
     Every trial follows the projector's own recipe, with one seed and fewer steps.
     """
-    recipe = sweep_inputs.config
+    found, _ = with_learning_rates(sweep_inputs, run_store)
+    recipe = found.config
     schedule = recipe.optimisation.model_copy(update={"steps": config.steps})
-    trial = replace(sweep_inputs, config=recipe.model_copy(update={"optimisation": schedule, "seeds": (config.seed,)}))
+    trial = replace(found, config=recipe.model_copy(update={"optimisation": schedule, "seeds": (config.seed,)}))
     trials = pd.DataFrame(run_sweep(trial, config, run_store))
     front = trials[trials["pareto"]].sort_values("params", ignore_index=True)
     return trials, front

@@ -9,6 +9,7 @@ from torch import Tensor
 from projpipe.config import TrainProjectorConfig
 from projpipe.images.dataset_card import DatasetCard
 from projpipe.methods.models import restore
+from projpipe.methods.projected import PROJECTED
 from projpipe.methods.registry import METHODS
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.projection.projector_folder import Projector
@@ -52,7 +53,7 @@ def assemble_projector(
     metric = run_inputs.objective.metric
     best = history[history["kept"]].sort_values("validation_score", ascending=not metric.higher_is_better).iloc[0]
     seed = int(best["seed"])
-    operator = restore("projected", models, seed, run_inputs.source, config).projector
+    operator = restore(PROJECTED.name, models, seed, run_inputs.source, config).projector
     trained_on = {class_id for task in run_inputs.train_tasks for class_id in task}
     new = [name for class_id, name in enumerate(dataset_card.classes) if class_id not in trained_on]
     return Projector(
@@ -65,6 +66,7 @@ def assemble_projector(
             "dataset_sha256": dataset_card.sha256,
             "train_tasks_sha256": tasks_sha256(run_inputs.train_tasks),
             "parameters": config.model_dump(mode="json"),
+            "learning_rate": run_inputs.config.known_rates[PROJECTED.name],
             "seed": seed,
             "validation_score": round(float(best["validation_score"]), 6),
             **_tuned_source(history[history["seed"] == seed], best),

@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Pipeline, node
 
+from projpipe.experiments.rates import with_learning_rates
 from projpipe.methods.registry import main_methods
 from projpipe.pipelines.train_projector import nodes
 from projpipe.training.gather import DATASETS, gather_run_inputs
@@ -23,8 +24,14 @@ def create_pipeline() -> Pipeline:
             node(
                 func=gather_run_inputs,
                 inputs=[*DATASETS, "params:train_projector"],
-                outputs="run_inputs",
+                outputs="gathered_inputs",
                 name="gather_run_inputs_node",
+            ),
+            node(
+                func=with_learning_rates,
+                inputs=["gathered_inputs", "run_store"],
+                outputs=["run_inputs", "learning_rates"],
+                name="choose_learning_rates_node",
             ),
             *training,
             node(

@@ -1,0 +1,133 @@
+"""Learning rates that are found on validation tasks, with as many short runs for each method."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from projpipe.experiments.study import best_validation_score, direction, finished_trials, open_study
+from projpipe.methods.registry import main_methods
+from projpipe.metric import Metric
+from projpipe.training.cluster import connect, result_of
+from projpipe.training.run_inputs import RunInputs, deciding
+
+if TYPE_CHECKING:
+    import optuna
+
+COARSE = (0.0005, 0.002, 0.008, 0.032)  # then half and twice the best of these
+LOWEST, HIGHEST = COARSE[0] / 2, COARSE[-1] * 2
+JUDGEMENTS = 4  # of a short run
+Scores = dict[float, float]  # on validation tasks, by learning rate
+logger = logging.getLogger(__name__)
+
+
+def with_learning_rates(inputs: RunInputs, runs: Path) -> tuple[RunInputs, dict[str, object]]:
+    """Inputs whose learning rates are known: as they are given, or found where they are `auto`.
+
+    Every method gets `len(COARSE) + 2` runs of `rate_search.steps` with the first seed, and keeps the rate with the
+    best score on the validation tasks. What is finished is in the journal of the folder and is not done again.
+
+    Args:
+        runs: folder for inputs and journal, which all workers must see.
+
+    Returns:
+        The inputs; and for each method its `learning_rate`, and the `validation_scores` of those that were tried.
+
+    Raises:
+        InputError: the cluster has no room.
+    """
+    config = inputs.config
+    if config.learning_rates is not None:
+        return inputs, _described(config.known_rates, {})
+    steps = config.rate_search.steps or max(1, config.optimisation.steps // 4)
+    schedule = {"steps": steps, "validate_every": max(1, steps // JUDGEMENTS)}
+    short = config.model_copy(
+        update={"seeds": config.seeds[:1], "optimisation": config.optimisation.model_copy(update=schedule)}
+    )
+    tried = _search(replace(inputs, config=short), runs)
+    chosen = {method: best_rate(scores, inputs.objective.metric) for method, scores in tried.items()}
+    for method, rate in chosen.items():
+        logger.info(
+            "learning rate of %s: %g (%s after %d steps)",
+            method,
+            rate,
+            inputs.objective.metric.named(tried[method][rate]),
+            steps,
+        )
+    return replace(inputs, config=config.model_copy(update={"learning_rates": chosen})), _described(chosen, tried)
+
+
+def _described(rates: Mapping[str, float], tried: Mapping[str, Scores]) -> dict[str, object]:
+    """As JSON values."""
+    return {
+        method: {
+            "learning_rate": rate,
+            "validation_scores": {f"{one:g}": round(score, 6) for one, score in sorted(tried.get(method, {}).items())},
+        }
+        for method, rate in rates.items()
+    }
+
+
+def _search(inputs: RunInputs, runs: Path) -> dict[str, Scores]:
+    """The scores of every rate that is tried, by method."""
+    metric = inputs.objective.metric
+    name = inputs.stage(runs, "rates", deciding(inputs.config, learning_rate=0.0))
+    folder = (runs / name).resolve()
+    studies = {method: open_study(f"{name}-{method}", folder, [direction(metric)]) for method in main_methods()}
+    while pending := {
+        method: rates for method, study in studies.items() if (rates := next_rates(_scores(study), metric))
+    }:
+        _train(inputs, folder, studies, pending)
+    return {method: _scores(study) for method, study in studies.items()}
+
+
+def _scores(study: optuna.Study) -> Scores:
+    return {trial.params["learning_rate"]: trial.values[0] for trial in finished_trials(study)}
+
+
+def next_rates(scores: Mapping[float, float], metric: Metric) -> list[float]:
+    """The rates to try next: the coarse ones, then half and twice the best of them."""
+    if missing := [rate for rate in COARSE if rate not in scores]:
+        return missing
+    middle = best_rate({rate: scores[rate] for rate in COARSE}, metric)
+    return [rate for rate in (middle / 2, middle * 2) if rate not in scores]
+
+
+def best_rate(scores: Mapping[float, float], metric: Metric) -> float:
+    """The rate with the best score; of several, the lowest."""
+    sign = 1 if metric.higher_is_better else -1
+    return max(sorted(scores), key=lambda rate: sign * scores[rate])
+
+
+def _train(
+    inputs: RunInputs, folder: Path, studies: Mapping[str, optuna.Study], pending: Mapping[str, list[float]]
+) -> None:
+    """Run the pending rates as Ray tasks, and tell the studies as each ends."""
+    from optuna.distributions import BaseDistribution, FloatDistribution
+
+    use_gpu = bool(connect(inputs.config.ray).use_gpu)
+    import ray  # not before: it is connected with a token
+
+    rates: dict[str, BaseDistribution] = {"learning_rate": FloatDistribution(LOWEST, HIGHEST, log=True)}
+    settings, device = inputs.config.model_dump(mode="json"), torch.device("cuda" if use_gpu else "cpu")
+    train = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(best_validation_score)
+    running = {}
+    for method, missing in pending.items():
+        for rate in missing:
+            studies[method].enqueue_trial({"learning_rate": rate})
+            trial = studies[method].ask(rates)
+            running[train.remote(str(folder), method, settings, rate, device)] = (method, rate, trial)
+    count = len(running)
+    while running:
+        (ready,), _ = ray.wait(list(running))
+        method, rate, trial = running.pop(ready)
+        score = result_of(ready)
+        studies[method].tell(trial, score)
+        done = count - len(running)
+        named = inputs.objective.metric.named(score)
+        logger.info("short run %d/%d: %s at %g, %s", done, count, method, rate, named)

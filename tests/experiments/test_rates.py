@@ -1,0 +1,92 @@
+"""Learning rates are found on validation tasks, with as many runs for each method, and none is done twice."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from projpipe.experiments import rates
+from projpipe.experiments.rates import COARSE, best_rate, next_rates, with_learning_rates
+from projpipe.experiments.study import best_validation_score
+from projpipe.methods.registry import main_methods
+from projpipe.metric import ACCURACY, BITS_PER_TOKEN
+from projpipe.training.run_inputs import RunInputs
+
+
+def test_coarse_rates_come_first_and_then_half_and_twice_the_best_of_them() -> None:
+    scores = {rate: -abs(rate - 0.003) for rate in COARSE}
+    assert next_rates({}, ACCURACY) == list(COARSE)
+    assert next_rates({COARSE[1]: 0.5}, ACCURACY) == [rate for rate in COARSE if rate != COARSE[1]]
+    assert next_rates(scores, ACCURACY) == [0.001, 0.004]
+    assert next_rates({**scores, 0.001: 9.0}, ACCURACY) == [0.004]
+    assert next_rates({**scores, 0.001: 9.0, 0.004: 0.0}, ACCURACY) == []
+
+
+def test_the_best_rate_follows_the_direction_of_the_metric_and_is_the_lowest_of_equals() -> None:
+    scores = {0.008: 0.7, 0.002: 0.7, 0.0005: 0.3}
+    assert best_rate(scores, ACCURACY) == 0.002
+    assert best_rate(scores, BITS_PER_TOKEN) == 0.0005
+
+
+def test_given_rates_are_taken_as_they_are(run_inputs: RunInputs, tmp_path: Path) -> None:
+    found, described = with_learning_rates(run_inputs, tmp_path)
+    assert found is run_inputs
+    assert described["static"] == {"learning_rate": 0.002, "validation_scores": {}}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def short(run_inputs: RunInputs, settings: Any) -> RunInputs:
+    """A run of 40 steps whose rates are to be found in runs of 8."""
+    schedule = {"steps": 40, "validate_every": 20}
+    return replace(run_inputs, config=settings(learning_rates="auto", rate_search={"steps": 8}, optimisation=schedule))
+
+
+def test_rates_are_found_on_ray_and_a_study_that_was_stopped_goes_on(
+    short: RunInputs, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell, told = rates.result_of, []
+
+    def stop_after_five(reference: object) -> object:
+        told.append(reference)
+        if len(told) == 6:
+            raise KeyboardInterrupt
+        return tell(reference)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rates, "result_of", stop_after_five)
+        with pytest.raises(KeyboardInterrupt):
+            with_learning_rates(short, tmp_path)
+    with caplog.at_level(logging.INFO):
+        found, described = with_learning_rates(short, tmp_path)
+    assert caplog.text.count("short run ") == (len(COARSE) + 2) * len(main_methods())  # none again
+    for method in main_methods():
+        scores = {float(rate): score for rate, score in described[method]["validation_scores"].items()}
+        assert len(scores) == len(COARSE) + 2
+        assert found.config.known_rates[method] == best_rate(scores, ACCURACY)
+        assert f"learning rate of {method}: " in caplog.text
+
+    folder = next(path for path in tmp_path.iterdir() if path.name.startswith("rates-"))
+    one = short.config.model_copy(
+        update={
+            "seeds": short.config.seeds[:1],
+            "optimisation": short.config.optimisation.model_copy(update={"steps": 8, "validate_every": 2}),
+        }
+    )
+    again = best_validation_score(str(folder), "static", one.model_dump(mode="json"), 0.008, torch.device("cpu"))
+    assert described["static"]["validation_scores"]["0.008"] == pytest.approx(again, abs=1e-6)
+
+    caplog.clear()
+    assert with_learning_rates(short, tmp_path)[1] == described
+    assert "short run " not in caplog.text
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stop_ray():
+    yield
+    import ray
+
+    ray.shutdown()
