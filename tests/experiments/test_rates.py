@@ -48,6 +48,7 @@ def short(run_inputs: RunInputs, settings: Any) -> RunInputs:
 def test_rates_are_found_on_ray_and_a_study_that_was_stopped_goes_on(
     short: RunInputs, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    caplog.set_level(logging.INFO)
     tell, told = rates.result_of, []
 
     def stop_after_five(reference: object) -> object:
@@ -60,8 +61,7 @@ def test_rates_are_found_on_ray_and_a_study_that_was_stopped_goes_on(
         patch.setattr(rates, "result_of", stop_after_five)
         with pytest.raises(KeyboardInterrupt):
             with_learning_rates(short, tmp_path)
-    with caplog.at_level(logging.INFO):
-        found, described = with_learning_rates(short, tmp_path)
+    found, described = with_learning_rates(short, tmp_path)
     assert caplog.text.count("short run ") == (len(COARSE) + 2) * len(main_methods())  # none again
     for method in main_methods():
         scores = {float(rate): score for rate, score in described[method]["validation_scores"].items()}

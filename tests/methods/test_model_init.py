@@ -1,9 +1,13 @@
 """Initial weights of models of their own: random, or an evenly spaced part of the teacher's."""
 
+from typing import Any
+
 import pytest
 import torch
 
-from projpipe.methods.model_init import random_init, selected_init
+from makers import task_model
+from projpipe.methods.model_init import principal_init, random_init, selected_init
+from projpipe.objectives import ImageModeling
 from projpipe.projection.source import Source
 from projpipe.transformer.export import export_student
 
@@ -29,3 +33,27 @@ def test_a_selection_holds_the_sources_own_numbers_and_makes_a_model(
     assert torch.equal(weights["head.weight"], source.weights["head.weight"][:, ::2])
     assert torch.equal(weights["fc1.weight"], source.weights["fc1.weight"][:2, torch.arange(18) * 48 // 18][..., ::2])
     assert export_student(spec, weights)(images).shape == (32, 10)
+
+
+def test_the_principal_init_is_what_the_untrained_static_projection_makes(
+    source: Source, images: torch.Tensor, settings: Any
+) -> None:
+    config = settings()
+    spec = source.spec.student(**config.student.model_dump())
+    projected = task_model("static", source, config).eval().specialise([2, 7, 4])
+    weights = principal_init(source, spec)
+    rows = {name: weights[name][[2, 7, 4]] for name in ("head.weight", "head.bias")}
+    torch.testing.assert_close(export_student(spec, weights | rows)(images), projected(images), atol=1e-5, rtol=1e-4)
+
+
+def test_the_principal_init_of_a_decoder_has_an_embedding_of_every_class(
+    decoder_source: Source, modeling: ImageModeling, all_images: torch.Tensor, settings: Any
+) -> None:
+    config = settings(student={"embed_dim": 6, "depth": 1, "num_heads": 2, "mlp_ratio": 1.0})
+    spec = decoder_source.spec.student(**config.student.model_dump())
+    weights = principal_init(decoder_source, spec)
+    of_task = weights.pop("condition.weight")[[1, 3]].mean(0)
+    told = export_student(spec, weights | {"patch.bias": weights["patch.bias"] + of_task})
+    static = task_model("static", decoder_source, config).eval().specialise([1, 3])
+    expected = modeling.logits(static, all_images)
+    torch.testing.assert_close(modeling.logits(told, all_images), expected, atol=1e-5, rtol=1e-4)

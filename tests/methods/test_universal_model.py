@@ -1,15 +1,19 @@
 """The universal model: FiLM folded into weights is FiLM."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from projpipe.methods.model_init import selected_init
+from projpipe.methods.model_init import principal_init, selected_init
 from projpipe.methods.universal_model import UniversalModel
 from projpipe.projection.source import Source
+from projpipe.transformer.canonical import Weights
 from projpipe.transformer.export import export_student
 from projpipe.transformer.forward import forward_students
+from projpipe.transformer.spec import TransformerSpec
 
 TASKS = torch.tensor([[0, 3, 4], [9, 2, 5]])
 MASK = torch.ones(2, 3, dtype=torch.bool)
@@ -85,10 +89,13 @@ def test_at_the_start_film_is_inert(source: Source) -> None:
     assert (first[1] - second[1]).abs().max() > 1e-3  # the task token alone tells the tasks apart
 
 
-def test_selected_weights_start_with_the_selected_classifier_for_new_classes_too(source: Source) -> None:
+@pytest.mark.parametrize("make_init", [selected_init, principal_init])
+def test_a_model_that_starts_from_the_source_has_its_classifier_for_new_classes_too(
+    make_init: Callable[[Source, TransformerSpec], Weights], source: Source
+) -> None:
     spec = source.spec.student(12, 2, 2, 1.5)
-    model = UniversalModel(source, spec, 8, seed=0, selected=True)
-    expected = selected_init(source, spec)
+    expected = make_init(source, spec)
+    model = UniversalModel(source, spec, 8, 0, expected)
     for keep_rows in (None, torch.zeros(2, 3, dtype=torch.bool), MASK):
         weights = model(TASKS, MASK, keep_rows)
         for name in ("head.weight", "head.bias"):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from projpipe.methods.model_init import selected_init
 from projpipe.methods.universal_model import UniversalModel
 from projpipe.objectives import ImageModeling
 from projpipe.projection import initialisation
@@ -83,7 +84,7 @@ def test_the_universal_decoder_is_of_the_same_size_and_is_told_the_task(
 
 def test_a_universal_decoder_can_start_with_selected_weights(decoder_source: Source) -> None:
     student = decoder_source.spec.student(8, 1, 2, 1.0)
-    universal = UniversalModel(decoder_source, student, task_embed_dim=8, seed=0, selected=True)
+    universal = UniversalModel(decoder_source, student, 8, 0, selected_init(decoder_source, student))
     table = decoder_source.weights["condition.weight"]
     assert universal.selected_rows.shape == (4, 8)
     assert torch.isin(universal.selected_rows[0], table[0]).all()

@@ -59,7 +59,15 @@ def with_any_rates(base: TrainProjectorConfig) -> TrainProjectorConfig:
     """The same with some rate for each method where they are yet to be found, to see whether a plan fits."""
     if base.learning_rates is not None:
         return base
-    return base.model_copy(update={"learning_rates": dict.fromkeys(registry.main_methods(), 1.0)})
+    found = [name for name, method in registry.METHODS.items() if not method.per_task]
+    return base.model_copy(update={"learning_rates": dict.fromkeys(found, 1.0)})
+
+
+def without_rates(config: Comparison) -> list[str]:
+    """The methods of rows that state no learning rate, but for those that train a model for each task."""
+    rows = [row for table in config.tables for row in table.methods if row.learning_rate is None]
+    known = (registry.find(row.method, PLACE) for row in rows)
+    return list(dict.fromkeys(method.name for method in known if not method.per_task))
 
 
 def plan(config: Comparison, base: TrainProjectorConfig) -> list[Trial]:

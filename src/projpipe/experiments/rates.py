@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,9 @@ Scores = dict[float, float]  # on validation tasks, by learning rate
 logger = logging.getLogger(__name__)
 
 
-def with_learning_rates(inputs: RunInputs, runs: Path) -> tuple[RunInputs, dict[str, object]]:
+def with_learning_rates(
+    inputs: RunInputs, runs: Path, besides: Sequence[str] = ()
+) -> tuple[RunInputs, dict[str, object]]:
     """Inputs whose learning rates are known: as they are given, or found where they are `auto`.
 
     Every method gets `len(COARSE) + 2` runs of `rate_search.steps` with the first seed, and keeps the rate with the
@@ -34,6 +36,7 @@ def with_learning_rates(inputs: RunInputs, runs: Path) -> tuple[RunInputs, dict[
 
     Args:
         runs: folder for inputs and journal, which all workers must see.
+        besides: methods besides those that `train_projector` trains.
 
     Returns:
         The inputs; and for each method its `learning_rate`, and the `validation_scores` of those that were tried.
@@ -49,7 +52,7 @@ def with_learning_rates(inputs: RunInputs, runs: Path) -> tuple[RunInputs, dict[
     short = config.model_copy(
         update={"seeds": config.seeds[:1], "optimisation": config.optimisation.model_copy(update=schedule)}
     )
-    tried = _search(replace(inputs, config=short), runs)
+    tried = _search(replace(inputs, config=short), list(dict.fromkeys([*main_methods(), *besides])), runs)
     chosen = {method: best_rate(scores, inputs.objective.metric) for method, scores in tried.items()}
     for method, rate in chosen.items():
         logger.info(
@@ -73,12 +76,12 @@ def _described(rates: Mapping[str, float], tried: Mapping[str, Scores]) -> dict[
     }
 
 
-def _search(inputs: RunInputs, runs: Path) -> dict[str, Scores]:
+def _search(inputs: RunInputs, methods: Sequence[str], runs: Path) -> dict[str, Scores]:
     """The scores of every rate that is tried, by method."""
     metric = inputs.objective.metric
     name = inputs.stage(runs, "rates", deciding(inputs.config, learning_rate=0.0))
     folder = (runs / name).resolve()
-    studies = {method: open_study(f"{name}-{method}", folder, [direction(metric)]) for method in main_methods()}
+    studies = {method: open_study(f"{name}-{method}", folder, [direction(metric)]) for method in methods}
     while pending := {
         method: rates for method, study in studies.items() if (rates := next_rates(_scores(study), metric))
     }:

@@ -1,12 +1,14 @@
-"""Initial weights of models that are not projected: random, or selected from the teacher."""
+"""Initial weights of models that learn weights of their own: random, or made of the teacher's."""
 
 from __future__ import annotations
 
 import torch
 
+from projpipe.projection.factors import Conditioning
 from projpipe.projection.initialisation import evenly_spaced
+from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
-from projpipe.transformer.canonical import Weights
+from projpipe.transformer.canonical import Weights, module_key
 from projpipe.transformer.spec import TransformerSpec
 
 
@@ -51,4 +53,19 @@ def selected_init(source: Source, spec: TransformerSpec) -> Weights:
     for name, columns in (("out", units), ("fc2", hidden)):
         weights[f"{name}.weight"] = given[f"{name}.weight"][layers, residual][..., columns]
         weights[f"{name}.bias"] = given[f"{name}.bias"][layers, residual]
+    return {name: tensor.clone() for name, tensor in weights.items()}
+
+
+@torch.no_grad()
+def principal_init(source: Source, spec: TransformerSpec) -> Weights:
+    """Canonical weights of one model as the untrained projection makes them, with what belongs to all classes."""
+    static = Conditioning(templates=0, rank=0, gates=False, units=False, task_embed_dim=1)
+    projection = ProjectionOperator(source, spec, static, seed=0)
+    every_class = torch.arange(source.num_classes)[None]
+    made = projection(every_class, torch.ones_like(every_class, dtype=torch.bool))
+    weights = {name: tensor[0] for name, tensor in made.items()}
+    if spec.symbols:  # of a decoder, the mean of all class embeddings is in the bias of every token
+        embed_write = projection.factors[module_key("embed_write")](None)[0, 0]
+        weights["condition.weight"] = source.class_table @ embed_write.mT
+        weights["patch.bias"] = weights["patch.bias"] - weights["condition.weight"].mean(0)
     return {name: tensor.clone() for name, tensor in weights.items()}

@@ -6,6 +6,7 @@ Parameters, table schemas, pipelines, figures and the words of the report go by 
 from __future__ import annotations
 
 from projpipe.errors import InputError, did_you_mean
+from projpipe.methods.constant import CONSTANT
 from projpipe.methods.distilled import DISTILLED
 from projpipe.methods.method import Method, Style
 from projpipe.methods.projected import PROJECTED
@@ -13,6 +14,7 @@ from projpipe.methods.pruned import PRUNED
 from projpipe.methods.scratch import SCRATCH
 from projpipe.methods.static import STATIC
 from projpipe.methods.universal import UNIVERSAL
+from projpipe.methods.universal_principal import UNIVERSAL_PRINCIPAL
 from projpipe.methods.universal_selected import UNIVERSAL_SELECTED
 
 METHODS: dict[str, Method] = {
@@ -22,6 +24,8 @@ METHODS: dict[str, Method] = {
         STATIC,
         UNIVERSAL,
         UNIVERSAL_SELECTED,
+        UNIVERSAL_PRINCIPAL,
+        CONSTANT,
         SCRATCH,
         DISTILLED,
         PRUNED,

@@ -4,8 +4,8 @@ It knows the task by a task token and by FiLM (Perez et al., 2018, arXiv 1709.07
 in the task embedding, after every LayerNorm. Both are folded into the weights that read them, so that it shares the
 forward pass and the export of the projected models, and its size: only the task token is one token more.
 Its classifier rows (in a decoder its class embeddings, of which every token gets the mean of the task's) are a learned
-map of the class features plus, for classes seen in training, a row of their own; where its weights are selected from
-the source's, the source's own selected rows besides.
+map of the class features plus, for classes seen in training, a row of their own; where its initial weights are made of
+the source's, the source's own rows besides.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from projpipe.methods.model_init import random_init, selected_init
+from projpipe.methods.model_init import random_init
 from projpipe.projection.parameter_groups import ParameterGroup, matrices_decay, nothing_decays
 from projpipe.projection.source import Source
 from projpipe.projection.task_encoder import TaskEncoder, reset_linears
@@ -32,33 +32,33 @@ class UniversalModel(nn.Module):
         student: its shape.
         task_embed_dim: width of the task embedding.
         seed: fixes the initial weights.
-        selected: the initial weights are selected from the source's; else they are random.
+        init: initial weights made of the source's, with what belongs to all of its classes; random if None.
     """
 
     selected_rows: Tensor
     selected_bias: Tensor
 
     def __init__(
-        self, source: Source, student: TransformerSpec, task_embed_dim: int, seed: int, selected: bool = False
+        self, source: Source, student: TransformerSpec, task_embed_dim: int, seed: int, init: Weights | None = None
     ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.spec = student
         width, depth = student.embed_dim, student.depth
-        init = selected_init(source, student) if selected else random_init(student, generator)
+        weights = random_init(student, generator) if init is None else dict(init)
         self.classes = class_weights(student)
         shapes = self.classes.own_shapes(source.num_classes, width)
-        # Selected rows hold for every class, new ones too; learned rows are zero at first.
-        given = {name: init.pop(name, torch.zeros(shape)) for name, shape in shapes.items()}
+        # Rows made of the source's hold for every class, new ones too; learned rows are zero at first.
+        given = {name: weights.pop(name, torch.zeros(shape)) for name, shape in shapes.items()}
         self.register_buffer("selected_rows", given[self.classes.table])
         self.register_buffer("selected_bias", given.get("head.bias", torch.zeros(source.num_classes)))
-        self.weights = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in init.items()})
+        self.weights = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in weights.items()})
 
         self.encoder = TaskEncoder(source.class_table, task_embed_dim)
         self.class_rows = nn.Linear(source.spec.embed_dim, width)
         self.task_token = nn.Linear(task_embed_dim, width)
         reset_linears(self, generator)
-        if selected:
+        if init is not None:
             nn.init.zeros_(self.class_rows.weight)
             nn.init.zeros_(self.class_rows.bias)
         self.own = nn.ParameterDict({module_key(name): nn.Parameter(torch.zeros(shapes[name])) for name in shapes})

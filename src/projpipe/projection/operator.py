@@ -72,7 +72,7 @@ class ProjectionOperator(nn.Module):
         del offsets["k.bias"]  # softmax takes no notice of it, so that it would follow rounding
         # In state dicts, learned offsets are called `free`.
         self.free = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in offsets.items()})
-        self.encoder: TaskEncoder | None = None
+        self.encoder: nn.Module | None = None
         self.sizes = [factor.num_coefficients for factor in self._factors().values()]
         if not conditioning.is_static:
             self.encoder = TaskEncoder(source.class_table, conditioning.task_embed_dim)
@@ -99,7 +99,8 @@ class ProjectionOperator(nn.Module):
     def embed(self, classes: Tensor, mask: Tensor) -> Tensor:
         """Task embeddings `[T, D]` of class ids `[T, K]` with their mask `[T, K]`; static projections have none."""
         assert self.encoder is not None
-        return self.encoder(classes, mask)
+        embedding: Tensor = self.encoder(classes, mask)
+        return embedding
 
     def forward(
         self, classes: Tensor, mask: Tensor, keep_rows: Tensor | None = None, embedding: Tensor | None = None

@@ -16,7 +16,7 @@ from projpipe.evaluation.latency import ComparisonTimings, compare_timings
 from projpipe.evaluation.scores import masked_scores
 from projpipe.experiments.comparison import run_comparison
 from projpipe.experiments.outcome import Outcomes
-from projpipe.experiments.plan import check_sampled, check_trials, plan
+from projpipe.experiments.plan import check_sampled, check_trials, plan, without_rates
 from projpipe.experiments.rates import with_learning_rates
 from projpipe.experiments.trial import Trial
 from projpipe.images.dataset_card import DatasetCard
@@ -37,7 +37,7 @@ Trials = list[Trial]
 
 def plan_trials(compare_methods: CompareMethodsConfig, run_inputs: RunInputs, run_store: Path) -> Trials:
     """What there is to train, refused where it does not fit the teacher."""
-    found, _ = with_learning_rates(run_inputs, run_store)
+    found, _ = with_learning_rates(run_inputs, run_store, without_rates(compare_methods.chosen))
     trials = plan(compare_methods.chosen, found.config)
     check_trials(trials, run_inputs.source.spec, run_inputs.objective)
     return trials

@@ -1,0 +1,21 @@
+"""The universal conditional model, whose initial weights are the static projection's.
+
+What the projector has from its start, this has too: what is left between them is how the task comes in.
+"""
+
+from projpipe.methods.method import Ingredients, Method, Style
+from projpipe.methods.model_init import principal_init
+from projpipe.methods.universal_model import UniversalModel
+
+
+def build(given: Ingredients) -> UniversalModel:
+    """The model with the weights that the untrained projection makes."""
+    width, init = given.config.conditioning.task_embed_dim, principal_init(given.source, given.student)
+    return UniversalModel(given.source, given.student, width, given.seed, init)
+
+
+UNIVERSAL_PRINCIPAL = Method(
+    name="universal_principal",
+    style=Style("Universal, projected start", "#009e73", "triangle-left", "longdash"),
+    build=build,
+)

@@ -1,0 +1,32 @@
+"""A projector that is told nothing of its task has the parameters of one that is, and makes one body for all."""
+
+from typing import Any
+
+import torch
+
+from makers import shaken, task_model
+from projpipe.projection.source import Source
+
+TASKS, MASK = torch.tensor([[0, 1], [8, 9]]), torch.ones(2, 2, dtype=torch.bool)
+
+
+def test_no_task_changes_its_bodies(source: Source, settings: Any) -> None:
+    constant, projected = (shaken(task_model(name, source, settings())) for name in ("constant", "projected"))
+    for model, differs in ((constant, False), (projected, True)):
+        first, second = model.generator(TASKS, MASK)["fc1.weight"]
+        assert bool((first - second).abs().max() > 1e-4) == differs
+
+
+def test_it_learns_by_the_same_coefficients(source: Source, images: torch.Tensor, settings: Any) -> None:
+    model = task_model("constant", source, settings())
+    coefficients = model.generator.coefficients.weight
+    assert coefficients.shape == task_model("projected", source, settings()).generator.coefficients.weight.shape
+    logits, _ = model(images.view(2, 16, 1, 8, 8), TASKS, MASK)
+    logits[..., 0].sum().backward()
+    assert coefficients.grad.abs().max() > 0
+
+
+def test_it_starts_where_the_projector_starts(source: Source, images: torch.Tensor, settings: Any) -> None:
+    students = (task_model(name, source, settings()).eval().specialise([2, 5]) for name in ("constant", "projected"))
+    one, other = (student(images) for student in students)
+    torch.testing.assert_close(one, other)
