@@ -42,13 +42,18 @@ def test_its_tasks_can_be_drawn_and_new_classes_are_of_two_kinds() -> None:
     config = SplitTasksConfig(**{**base, **own, "split": {**base["split"], **own["split"]}})
     labels = sorted((group, name) for name, group in superclasses().items())
     classes = Classes([name for _, name in labels], [group for group, _ in labels])
-    held_out = hold_out(classes, config.held_out_classes, config.seed)
-    tasks = sample_tasks(classes, held_out, config.tasks, config.seed)
+    judged = hold_out(classes, config.held_out_classes, config.seed)
+    chosen_by = hold_out(classes, config.validation_classes, config.seed, "validation_classes", without=judged)
+    tasks = sample_tasks(classes, judged, config.tasks, config.seed, chosen_by)
     check_known(tasks, classes)
-    known_groups = {classes.groups[class_id] for class_id in range(100) if class_id not in held_out}
-    assert len(known_groups) == 18
+    known = set(range(100)).difference(judged, chosen_by)
+    known_groups = {classes.groups[class_id] for class_id in known}
+    assert (len(known), len(known_groups)) == (68, 16)
+    new_kinds = {"new_class": judged, "validation_new_class": chosen_by}
+    assert {task.kind for task in tasks} >= new_kinds.keys()
     for task in tasks:
-        if task.kind == "new_class":
+        assert set(task.classes) <= set(new_kinds.get(task.kind, known))
+        if task.kind in new_kinds:
             of_known = {classes.groups[class_id] in known_groups for class_id in task.classes}
             assert of_known == {task.strategy == "random"}
 
@@ -84,7 +89,12 @@ def smaller(**source: object) -> dict[str, Any]:
         {"strategy": "group", "classes_per_task": [2, 5], "counts": {"new_class": 2}},
     ]
     return {
-        "split_tasks": {"source": source, "held_out_classes": {"names": ["fish", "man"]}, "tasks": draws},
+        "split_tasks": {
+            "source": source,
+            "held_out_classes": {"names": ["fish", "man"]},
+            "validation_classes": {"names": ["woman"]},
+            "tasks": draws,
+        },
         "extract_teacher": {
             "arguments": {"patch_size": 16, "embed_dim": 24, "depth": 1, "num_heads": 2},
             "training": {"epochs": 1, "batch_size": 16},
@@ -104,7 +114,7 @@ def test_an_official_split_superclasses_flips_and_colours_go_through(
     assert card["images"] == {"train": 159, "validation": 20, "test": 60}  # one is left out of 180
     assert card["repeated"] == ["train/man/0.png"]
     assert set(card["groups"]) == set(GROUPS)
-    assert [card["classes"][class_id] for class_id in card["held_out_classes"]][-1] == "man"
+    assert [card["classes"][class_id] for class_id in card["held_out_classes"]][-2:] == ["man", "woman"]
     tasks = pd.read_parquet(data / "03_primary/tasks.parquet")
     assert tasks[tasks["kind"] == "new_class"]["name"].str.startswith("fish").all()
     described = json.loads((data / "06_models/teacher.json").read_text())

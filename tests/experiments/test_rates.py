@@ -84,6 +84,23 @@ def test_rates_are_found_on_ray_and_a_study_that_was_stopped_goes_on(
     assert "short run " not in caplog.text
 
 
+def test_tasks_of_new_classes_choose_rates_too(
+    short: RunInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = []
+
+    def search(inputs: RunInputs, methods: list[str], runs: Path) -> dict[str, dict[float, float]]:
+        searched.append(inputs.validation_tasks)
+        return {method: {0.002: 0.5} for method in methods}
+
+    monkeypatch.setattr(rates, "_search", search)
+    given = replace(short, new_class_validation_tasks=[[7, 8]])
+    found, _ = with_learning_rates(given, tmp_path, besides=["constant"])
+    assert searched == [[*short.validation_tasks, [7, 8]]]
+    assert found.validation_tasks == short.validation_tasks
+    assert found.config.known_rates.keys() == {*main_methods(), "constant"}
+
+
 @pytest.fixture(scope="module", autouse=True)
 def stop_ray():
     yield

@@ -75,3 +75,23 @@ def test_four_of_three_groups_of_four_is_one_whole_group() -> None:
 def test_holding_out_nearly_all_classes_is_refused(held_out: HeldOutClasses, count: int) -> None:
     with pytest.raises(InputError, match=f"holding out {count} of 6 classes leaves fewer than two to train on"):
         hold_out(SHOP, held_out, 0)
+
+
+@given(seed=st.integers(0, 1000), count=st.integers(1, 5))
+def test_classes_to_choose_by_are_others_than_those_to_judge_on(seed: int, count: int) -> None:
+    judged = hold_out(LETTERS, HeldOutClasses(count=4), seed)
+    chosen_by = hold_out(LETTERS, HeldOutClasses(count=count), seed, "validation_classes", without=judged)
+    assert len(chosen_by) == count
+    assert set(judged).isdisjoint(chosen_by)
+
+
+def test_a_class_cannot_be_held_out_for_both_and_two_must_stay() -> None:
+    def choose_by(**asked: object) -> tuple[int, ...]:
+        return hold_out(SHOP, HeldOutClasses(**asked), 0, "validation_classes", without=(0, 1))
+
+    with pytest.raises(
+        InputError, match=r"validation_classes\.names: 'Coat' is held out to be judged on; name it in one"
+    ):
+        choose_by(names=["Coat", "Boot"])
+    with pytest.raises(InputError, match="validation_classes: holding out 5 of 6 classes leaves fewer than two"):
+        choose_by(count=3)

@@ -219,3 +219,34 @@ def test_more_tasks_than_the_new_classes_of_a_draw_have_are_refused() -> None:
     new = draw(new_class=2).model_copy(update={"new_classes": "of_known_groups"})
     with pytest.raises(InputError, match="2 to 5 classes of 2 held-out ones.* but only 1 distinct ones"):
         sample_tasks(LETTERS, (0, 1, *KOREAN), [draw(**FEW), new], seed=0)
+
+
+@given(seed=st.integers(0, 1000))
+def test_validation_classes_are_in_tasks_of_their_own_kind_only(seed: int) -> None:
+    judged, chosen_by = (0, 1, 2), (7, 8, 9)
+    draws = [draw(high=3, **FEW, new_class=2, validation_new_class=3)]
+    tasks = sample_tasks(DIGITS, judged, draws, seed, chosen_by)
+    for task in tasks:
+        pool = {"new_class": judged, "validation_new_class": chosen_by}.get(task.kind, (3, 4, 5, 6))
+        assert set(task.classes) <= set(pool)
+    assert len(sets(tasks, "validation_new_class")) == 3
+    without = [draw(high=3, **FEW, new_class=2)]
+    assert sample_tasks(DIGITS, judged, without, seed, chosen_by) == tasks[:-3]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        ("train", "7", "'7' is held out, so it cannot be in a train task; .* or of validation_classes, or make .*"),
+        (
+            "new_class",
+            "7",
+            "'7' is held out, so it cannot be in a new_class task; .* the kind validation_new_class",
+        ),
+        ("validation_new_class", "4", "'4' is not held out, but a validation_new_class .* to validation_classes.names"),
+    ],
+)
+def test_an_explicit_task_has_classes_of_its_kind(kind: str, name: str, message: str) -> None:
+    task = ExplicitTask(strategy="explicit", kind=kind, name="mine", classes=[name])
+    with pytest.raises(InputError, match=message):
+        sample_tasks(DIGITS, (0, 1), [draw(**FEW), task], 0, (7, 8))

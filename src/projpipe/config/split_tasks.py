@@ -106,14 +106,15 @@ class TaskCounts(Config):
         int, Field(ge=0, description="to judge on: known classes, together for the first time")
     ] = 0
     new_class: Annotated[int, Field(ge=0, description="to judge on: held-out classes")] = 0
+    validation_new_class: Annotated[int, Field(ge=0, description="to choose by: validation classes")] = 0
 
 
 class SampledTasks(Config):
     """Tasks drawn at random: `random` from all classes, `group` from the classes of one group (coherent tasks).
 
     A task has `classes_per_task[0]` to `classes_per_task[1]` classes, both included. One class is a task for image
-    modelling alone. `new_classes` says which of the held-out classes its new_class tasks have: all, those of groups
-    that have known classes too, or those of groups that are held out whole.
+    modelling alone. `new_classes` says which of the held-out classes (and of the validation classes) its tasks of
+    new classes have: all, those of groups that have known classes too, or those of groups that are new as a whole.
     """
 
     strategy: Literal["random", "group"]
@@ -133,7 +134,7 @@ class ExplicitTask(Config):
     """A task given by the names of its classes; the name of a group stands for all of its classes."""
 
     strategy: Literal["explicit"]
-    kind: Literal["train", "validation", "new_combination", "new_class"]
+    kind: Literal["train", "validation", "new_combination", "new_class", "validation_new_class"]
     name: str
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -142,10 +143,7 @@ TaskDraw = Annotated[SampledTasks | ExplicitTask, Field(discriminator="strategy"
 
 
 class HeldOutClasses(Config):
-    """Classes that no train, validation or new_combination task contains.
-
-    Given by name (of a class or of a whole group), or drawn with the seed.
-    """
+    """Classes that only tasks of new classes contain, given by name (a group's stands for its classes) or drawn."""
 
     count: Annotated[int, Field(ge=0, description="how many are drawn")] = 0
     names: Annotated[tuple[str, ...], Field(description="classes or whole groups, instead of drawing")] = ()
@@ -153,12 +151,16 @@ class HeldOutClasses(Config):
     @model_validator(mode="after")
     def _one_way(self) -> "HeldOutClasses":
         if self.count and self.names:
-            raise ValueError("held_out_classes: give count or names, not both")
+            raise ValueError("give count or names, not both")
         return self
 
 
 class SplitTasksConfig(Config):
-    """Parameters of the pipeline `split_tasks`."""
+    """Parameters of the pipeline `split_tasks`.
+
+    Neither `held_out_classes` nor `validation_classes` are in any train, validation or new_combination task. The first
+    are judged on, by new_class tasks; by the second, with validation_new_class tasks, learning rates are chosen.
+    """
 
     seed: Annotated[Seed, Field(description="of all that is drawn")]
     source: ImageSource
@@ -167,6 +169,7 @@ class SplitTasksConfig(Config):
     ] = None
     split: SplitFractions
     held_out_classes: HeldOutClasses
+    validation_classes: HeldOutClasses = HeldOutClasses()
     tasks: Annotated[tuple[TaskDraw, ...], Field(min_length=1)]
 
     @property

@@ -32,7 +32,8 @@ def with_learning_rates(
     """Inputs whose learning rates are known: as they are given, or found where they are `auto`.
 
     Every method gets `len(COARSE) + 2` runs of `rate_search.steps` with the first seed, and keeps the rate with the
-    best score on the validation tasks. What is finished is in the journal of the folder and is not done again.
+    best score on the validation tasks, those of new classes among them. What is finished is in the journal of the
+    folder and is not done again.
 
     Args:
         runs: folder for inputs and journal, which all workers must see.
@@ -52,7 +53,9 @@ def with_learning_rates(
     short = config.model_copy(
         update={"seeds": config.seeds[:1], "optimisation": config.optimisation.model_copy(update=schedule)}
     )
-    tried = _search(replace(inputs, config=short), list(dict.fromkeys([*main_methods(), *besides])), runs)
+    judged_by = [*inputs.validation_tasks, *inputs.new_class_validation_tasks]
+    searched = replace(inputs, config=short, validation_tasks=judged_by)
+    tried = _search(searched, list(dict.fromkeys([*main_methods(), *besides])), runs)
     chosen = {method: best_rate(scores, inputs.objective.metric) for method, scores in tried.items()}
     for method, rate in chosen.items():
         logger.info(

@@ -45,28 +45,39 @@ def class_of_image(index: pd.DataFrame) -> Tensor:
     return torch.tensor(index.sort_values("image_id")["class_id"].to_numpy(copy=True))
 
 
-def hold_out(classes: Classes, held_out: HeldOutClasses, seed: int) -> tuple[int, ...]:
-    """Sorted ids of the classes that only `new_class` tasks may contain.
+def hold_out(
+    classes: Classes, asked: HeldOutClasses, seed: int, parameter: str = "held_out_classes", without: Sequence[int] = ()
+) -> tuple[int, ...]:
+    """Sorted ids of the classes that only tasks of new classes may contain.
 
     By name, or by count: then groups come in an order drawn with the seed. Those that fit into the count are held out
     whole, and what is left of it comes from one further group, so that held-out classes are coherent and `group` tasks
     can be made of them. Data without groups is one group.
 
-    Raises InputError on an unknown name, or if fewer than two classes would stay.
+    Args:
+        parameter: of `split_tasks` that asks.
+        without: classes that another parameter holds out.
+
+    Raises InputError on an unknown name, one that is held out already, or if fewer than two classes would stay.
     """
-    place = "split_tasks.held_out_classes"
-    named = classes.find(held_out.names, f"{place}.names")
-    count = len(named) or held_out.count
-    if count > len(classes.names) - 2:
+    place = f"split_tasks.{parameter}"
+    named = classes.find(asked.names, f"{place}.names")
+    if twice := sorted(set(named).intersection(without)):
         raise InputError(
-            f"{place}: holding out {count} of {len(classes.names)} classes leaves fewer than two to train on; "
-            "hold out fewer"
+            f"{place}.names: {classes.names[twice[0]]!r} is held out to be judged on; name it in one place"
         )
-    return named or _draw(classes, count, np.random.default_rng([seed, 1]))
+    count = len(named) or asked.count
+    if len(without) + count > len(classes.names) - 2:
+        raise InputError(
+            f"{place}: holding out {len(without) + count} of {len(classes.names)} classes leaves fewer than two to "
+            "train on; hold out fewer"
+        )
+    left = [class_id for class_id in range(len(classes.names)) if class_id not in without]
+    stream = {"held_out_classes": 1, "validation_classes": 3}[parameter]
+    return named or _draw(list(classes.by_group(left).values()), count, np.random.default_rng([seed, stream]))
 
 
-def _draw(classes: Classes, count: int, generator: np.random.Generator) -> tuple[int, ...]:
-    groups = list(classes.by_group().values())
+def _draw(groups: Sequence[tuple[int, ...]], count: int, generator: np.random.Generator) -> tuple[int, ...]:
     shuffled = [groups[i] for i in generator.permutation(len(groups))]
     chosen: set[int] = set()
     for group in shuffled:

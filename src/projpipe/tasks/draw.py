@@ -1,7 +1,7 @@
 """Draw the tasks: distinct sets of classes, of known classes or of held-out ones."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, zip_longest
 
@@ -14,7 +14,7 @@ from projpipe.tasks.task import KINDS, Kind, Task
 
 # Tasks to judge on are drawn before those to train on, so that asking for more train tasks leaves them as they are.
 KNOWN_KINDS: tuple[Kind, ...] = ("new_combination", "validation", "train")
-NEW_KINDS: tuple[Kind, ...] = ("new_class",)
+NEW_KINDS: dict[Kind, str] = {"new_class": "held_out_classes", "validation_new_class": "validation_classes"}
 DRAWN_FIRST = ("explicit", "group", "random")  # strategies, those first that have the fewest sets to choose from
 PURPOSES = {"train": ("train",), "validate": ("validation",), "judge": ("new_combination", "new_class")}
 
@@ -44,10 +44,17 @@ class _Stratum:
                 return task
 
 
-def sample_tasks(classes: Classes, held_out: Sequence[int], draws: Sequence[TaskDraw], seed: int) -> list[Task]:
+def sample_tasks(
+    classes: Classes,
+    held_out: Sequence[int],
+    draws: Sequence[TaskDraw],
+    seed: int,
+    validation_classes: Sequence[int] = (),
+) -> list[Task]:
     """All tasks that `draws` ask for, ordered by kind; within a kind the draws take turns.
 
-    No two tasks have the same classes. `new_class` tasks consist of held-out classes, all others of known ones.
+    No two tasks have the same classes. `new_class` tasks consist of held-out classes, `validation_new_class` tasks of
+    validation classes, all others of known ones.
     Explicit tasks are set first, then `group` draws, then `random` ones, which have the most sets to choose from. Among
     the sizes of `classes_per_task` (and, for `group`, the groups) that have sets left, each is equally likely; sizes
     above what there is are left out.
@@ -55,7 +62,7 @@ def sample_tasks(classes: Classes, held_out: Sequence[int], draws: Sequence[Task
     Raises InputError if a draw asks for more tasks than there are sets, an explicit task is not one, or there is no
     task to train on, to validate on, or to judge on.
     """
-    sampler = _Sampler(classes, held_out, seed)
+    sampler = _Sampler(classes, {"new_class": held_out, "validation_new_class": validation_classes}, seed)
     order = sorted(range(len(draws)), key=lambda position: DRAWN_FIRST.index(draws[position].strategy))
     made = {position: sampler.make(draws[position], position) for position in order}
     ordered = [
@@ -95,7 +102,7 @@ class _Sampler:
     """Makes the tasks of one draw after the other and remembers which sets are taken."""
 
     classes: Classes
-    held_out: Sequence[int]
+    new: Mapping[Kind, Sequence[int]]
     seed: int
     taken: set[tuple[int, ...]] = field(default_factory=set)
 
@@ -105,9 +112,11 @@ class _Sampler:
             return [self._explicit(draw, f"{place} ({draw.name!r})")]
         if draw.strategy == "group" and not any(self.classes.groups):
             raise InputError(f"{place}.strategy: 'group' needs groups of classes, and the data has none; use 'random'")
-        known = [class_id for class_id in range(len(self.classes.names)) if class_id not in self.held_out]
+        new = {class_id for pool in self.new.values() for class_id in pool}
+        known = [class_id for class_id in range(len(self.classes.names)) if class_id not in new]
+        pools = {(kind,): self._new_classes(draw, known, pool) for kind, pool in self.new.items()}
         tasks = []
-        for kinds, pool in ((KNOWN_KINDS, known), (NEW_KINDS, self._new_classes(draw, known))):
+        for kinds, pool in ({KNOWN_KINDS: known} | pools).items():
             strata = self._strata(draw, pool)
             self._require_enough(strata, draw, kinds, len(pool), place)
             for kind in kinds:
@@ -119,31 +128,38 @@ class _Sampler:
                     tasks.append(Task(task, kind, draw.strategy))
         return tasks
 
-    def _new_classes(self, draw: SampledTasks, known: Sequence[int]) -> Sequence[int]:
-        """The held-out classes that a draw takes."""
+    def _new_classes(self, draw: SampledTasks, known: Sequence[int], pool: Sequence[int]) -> Sequence[int]:
+        """Those of a pool of new classes that a draw takes."""
         if draw.new_classes == "all":
-            return self.held_out
+            return pool
         groups = self.classes.groups
         known_groups = {groups[class_id] for class_id in known}
         wanted = draw.new_classes == "of_known_groups"
-        return [class_id for class_id in self.held_out if (groups[class_id] in known_groups) == wanted]
+        return [class_id for class_id in pool if (groups[class_id] in known_groups) == wanted]
 
     def _explicit(self, draw: ExplicitTask, place: str) -> Task:
         task = self.classes.find(draw.classes, f"{place}.classes")
-        new = draw.kind == "new_class"
-        if wrong := [self.classes.names[class_id] for class_id in task if (class_id in self.held_out) != new]:
-            reason = (
-                "is not held out, but a new_class task has only held-out classes; add it to held_out_classes.names or "
-                "change the kind"
-                if new
-                else f"is held out, so it cannot be in a {draw.kind} task; leave it out of the task or of "
-                "held_out_classes, or make the kind new_class"
-            )
-            raise InputError(f"{place}.classes: {wrong[0]!r} {reason}")
+        for class_id in task:
+            held_out_for = next((kind for kind, pool in self.new.items() if class_id in pool), None)
+            self._check_pool(draw.kind, held_out_for, f"{place}.classes: {self.classes.names[class_id]!r}")
         if task in self.taken:
             raise InputError(f"{place}.classes: an earlier task has the same classes; remove one of the two")
         self.taken.add(task)
         return Task(task, draw.kind, "explicit", draw.name)
+
+    @staticmethod
+    def _check_pool(kind: Kind, held_out_for: Kind | None, place: str) -> None:
+        """Refuse a class in a task of a kind where it is held out for another, or for none."""
+        if held_out_for is not None and held_out_for != kind:
+            raise InputError(
+                f"{place} is held out, so it cannot be in a {kind} task; leave it out of the task or of "
+                f"{NEW_KINDS[held_out_for]}, or make the kind {held_out_for}"
+            )
+        if held_out_for is None and kind in NEW_KINDS:
+            raise InputError(
+                f"{place} is not held out, but a {kind} task has only held-out classes; add it to {NEW_KINDS[kind]}"
+                ".names or change the kind"
+            )
 
     def _strata(self, draw: SampledTasks, pool: Sequence[int]) -> list[_Stratum]:
         low, high = draw.classes_per_task
@@ -163,7 +179,7 @@ class _Sampler:
         used = sum(math.comb(len(stratum.members), stratum.size) for stratum in strata) - free
         besides = f" besides {used} that other draws took" if used else ""
         low, high = draw.classes_per_task
-        of, fix = ("held-out", "more") if kinds == NEW_KINDS else ("known", "fewer")
+        of, fix = ("known", "fewer") if kinds == KNOWN_KINDS else ("held-out", "more")
         raise InputError(
             f"{place}.counts ({draw.strategy}, {low} to {high} classes of {pool} {of} ones): asks for "
             f"{' + '.join(f'{count} {kind}' for kind, count in counts.items())} tasks, but only {free} distinct ones "

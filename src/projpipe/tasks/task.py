@@ -11,7 +11,7 @@ import pandas as pd
 
 from projpipe.tasks.classes import Classes
 
-Kind = Literal["train", "validation", "new_combination", "new_class"]
+Kind = Literal["train", "validation", "new_combination", "new_class", "validation_new_class"]
 Strategy = Literal["random", "group", "explicit"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)

@@ -70,6 +70,7 @@ def gather_run_inputs(
         validation_tasks=class_ids_of(tasks, "validation"),
         images=images,
         images_sha256=dataset_card.sha256,
+        new_class_validation_tasks=class_ids_of(tasks, "validation_new_class"),
     )
 
 

@@ -34,7 +34,8 @@ class RunInputs:
     """The data and the source that a training run learns from, and the parameters to do it with.
 
     `tensors` holds the source (`weights.*`, `statistics.*`), the teacher's logits (`logits.*`) and `labels` [N], the
-    class of every image. `images` are uint8 `[N, H, W, C]`, packed or streamed.
+    class of every image. `images` are uint8 `[N, H, W, C]`, packed or streamed. `validation_tasks` are of known
+    classes; by `new_class_validation_tasks` learning rates are chosen, and nothing in a run.
     """
 
     config: TrainProjectorConfig
@@ -46,6 +47,7 @@ class RunInputs:
     validation_tasks: Sequence[Sequence[int]]
     images: Images
     images_sha256: str
+    new_class_validation_tasks: Sequence[Sequence[int]] = ()
 
     def _tensors(self) -> dict[str, Tensor]:
         logits = self.logits.to_tensors()

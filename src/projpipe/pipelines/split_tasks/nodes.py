@@ -26,13 +26,15 @@ def sample_tasks(raw_images: RawImages, config: SplitTasksConfig) -> tuple[pd.Da
     """Draw the tasks: distinct sets of classes to tell apart.
 
     Some are trained on, some choose checkpoints, and some are kept for judging: new combinations of known classes, and
-    sets of classes that are held out from all training tasks.
+    sets of classes that are held out from all training tasks. Out come all held-out classes, too: those to judge on and
+    those to choose by.
     """
     classes = Classes(raw_images.classes, raw_images.groups)
     held_out = hold_out(classes, config.held_out_classes, config.seed)
-    tasks = draw.sample_tasks(classes, held_out, config.tasks, config.seed)
+    chosen_by = hold_out(classes, config.validation_classes, config.seed, "validation_classes", without=held_out)
+    tasks = draw.sample_tasks(classes, held_out, config.tasks, config.seed, chosen_by)
     draw.check_known(tasks, classes)
-    return task_table(tasks, classes), list(held_out)
+    return task_table(tasks, classes), sorted({*held_out, *chosen_by})
 
 
 def split_images(
