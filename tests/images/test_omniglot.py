@@ -1,3 +1,4 @@
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +7,9 @@ import numpy as np
 import pytest
 import torchvision.datasets.omniglot
 from PIL import Image
+from pydantic import ValidationError
 
+from projpipe.config import OmniglotSource
 from projpipe.errors import InputError
 from projpipe.images.omniglot import read_omniglot
 
@@ -37,7 +40,7 @@ def archive(drawings: Path, tmp_path: Path) -> Path:
 
 def test_a_zip_gives_characters_in_alphabets_with_bright_ink(archive: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
-    raw = read_omniglot(archive, 28, tmp_path / "downloads")
+    raw = read_omniglot([archive], 28, tmp_path / "downloads")
     assert raw.images.shape == (16, 28, 28, 1)
     assert raw.classes == ("Greek/character01", "Greek/character02", "Latin/character01", "Latin/character02")
     assert raw.groups == ("Greek", "Greek", "Latin", "Latin")
@@ -51,9 +54,9 @@ def test_a_zip_gives_characters_in_alphabets_with_bright_ink(archive: Path, tmp_
 
 
 def test_a_folder_gives_the_same_as_its_zip(drawings: Path, archive: Path, tmp_path: Path) -> None:
-    zipped = read_omniglot(archive, 14, tmp_path)
+    zipped = read_omniglot([archive], 14, tmp_path)
     for folder in (drawings, drawings.parent):
-        raw = read_omniglot(folder, 14, tmp_path)
+        raw = read_omniglot([folder], 14, tmp_path)
         assert np.array_equal(raw.images, zipped.images)
         assert np.array_equal(raw.class_ids, zipped.class_ids)
         assert raw.classes == zipped.classes
@@ -61,7 +64,7 @@ def test_a_folder_gives_the_same_as_its_zip(drawings: Path, archive: Path, tmp_p
 
 def test_a_broken_drawing_is_named_and_the_rest_goes_on(drawings: Path, tmp_path: Path) -> None:
     (drawings / "Latin" / "character01" / "02.png").write_bytes(b"nothing")
-    raw = read_omniglot(drawings, 28, tmp_path)
+    raw = read_omniglot([drawings], 28, tmp_path)
     assert raw.unreadable == ("Latin/character01/02.png",)
     assert np.bincount(raw.class_ids).tolist() == [4, 4, 3, 4]
 
@@ -70,22 +73,46 @@ def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match="split_tasks.source.path: there is no .*nowhere.zip; give .* or null to download"
     ):
-        read_omniglot(tmp_path / "nowhere.zip", 28, tmp_path)
+        read_omniglot([tmp_path / "nowhere.zip"], 28, tmp_path)
 
 
 def test_a_cut_zip_is_named(archive: Path, tmp_path: Path) -> None:
     archive.write_bytes(archive.read_bytes()[:-100])
     with pytest.raises(InputError, match="images_background.zip is not a whole zip file .* download it again"):
-        read_omniglot(archive, 28, tmp_path)
+        read_omniglot([archive], 28, tmp_path)
 
 
 def test_a_folder_without_drawings_is_refused(drawings: Path, tmp_path: Path, fill: Callable[..., None]) -> None:
     fill(tmp_path / "flat" / "cats")
     with pytest.raises(InputError, match="holds no <alphabet>/<character>/<drawing>.png"):
-        read_omniglot(tmp_path / "flat", 28, tmp_path)
+        read_omniglot([tmp_path / "flat"], 28, tmp_path)
 
 
 def test_a_failed_download_says_what_to_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torchvision.datasets.omniglot.Omniglot, "download_url_prefix", "http://127.0.0.1:9")
     with pytest.raises(InputError, match="split_tasks.source.path: Omniglot cannot be downloaded .*; give the path"):
-        read_omniglot(None, 28, tmp_path)
+        read_omniglot([], 28, tmp_path)
+
+
+def test_several_zips_are_one_set_in_which_no_drawing_is_twice(drawings: Path, archive: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    for character in ("Greek/character01", "Korean/character01"):
+        shutil.copytree(drawings / "Greek/character02", more / character)
+    raw = read_omniglot([archive, more], 14, tmp_path)
+    assert raw.classes == (
+        "Greek/character01",
+        "Greek/character02",
+        "Korean/character01",
+        "Latin/character01",
+        "Latin/character02",
+    )
+    assert np.bincount(raw.class_ids).tolist() == [4] * 5
+    assert np.array_equal(raw.images[:8], read_omniglot([archive], 14, tmp_path).images[:8])  # the first zip's
+
+
+def test_one_path_or_several_may_be_given() -> None:
+    assert OmniglotSource(name="omniglot", path="a.zip").path == ("a.zip",)
+    assert OmniglotSource(name="omniglot", path=["a.zip", "b.zip"]).path == ("a.zip", "b.zip")
+    assert OmniglotSource(name="omniglot").path is None
+    with pytest.raises(ValidationError, match="at least 1 item"):
+        OmniglotSource(name="omniglot", path=[])

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from projpipe.config.base import Config, Seed
 
@@ -27,11 +27,15 @@ class FashionMnistSource(Config):
 class OmniglotSource(Config):
     """Omniglot: 20 drawings of each character; a group is an alphabet.
 
-    `path` is an official zip or an unpacked folder `<alphabet>/<character>/*.png`; null downloads with torchvision.
+    `path` is an official zip or an unpacked folder `<alphabet>/<character>/*.png`, or a list of them; null downloads
+    the background set with torchvision.
     """
 
     name: Literal["omniglot"]
-    path: str | None = None
+    path: Annotated[
+        Annotated[tuple[str, ...], Field(min_length=1)] | None,
+        BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
+    ] = None
     image_size: PositiveInt = 28
 
 

@@ -27,5 +27,6 @@ def read_source(source: ImageSource, project: Path) -> RawImages:
     if isinstance(source, FashionMnistSource):
         return read_fashion_mnist(in_project(source.folder), project / DOWNLOADS)
     if isinstance(source, OmniglotSource):
-        return read_omniglot(in_project(source.path), source.image_size, project / DOWNLOADS)
+        paths = [project / Path(path).expanduser() for path in source.path or ()]
+        return read_omniglot(paths, source.image_size, project / DOWNLOADS)
     return read_image_folder(source, project)
