@@ -72,7 +72,7 @@ def _read(kind: Any, value: Any, place: str) -> Any:
 def _read_fields(kind: Any, value: Any, place: str) -> Any:
     hints = get_type_hints(kind)
     for field in fields(kind):
-        if field.name not in value and field.default is MISSING:
+        if field.name not in value and field.default is MISSING and field.default_factory is MISSING:
             raise InputError(f"{_within(place, field.name)}: is missing")
     given = [field.name for field in fields(kind) if field.name in value]
     return kind(**{name: _read(hints[name], value[name], _within(place, name)) for name in given})

@@ -127,9 +127,7 @@ def test_absent_photographs_are_one_line_with_the_command_that_gets_them(
     project = make_project(tmp_path)
     monkeypatch.chdir(project)
     with (
-        pytest.raises(
-            click.ClickException, match=r"there is no folder .*cifar100/train; get the images with `git clone"
-        ),
+        pytest.raises(click.ClickException, match=r"there is no folder .*cifar100; get the images with `git clone"),
         ReadableSession.create(project, env="cifar100") as session,
     ):
         session.run(pipeline_names=["split_tasks"])

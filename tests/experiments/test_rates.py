@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from projpipe.errors import InputError
 from projpipe.experiments import rates
 from projpipe.experiments.rates import COARSE, best_rate, next_rates, with_learning_rates
 from projpipe.experiments.study import best_validation_score
@@ -32,7 +33,7 @@ def test_the_best_rate_follows_the_direction_of_the_metric_and_is_the_lowest_of_
 
 
 def test_given_rates_are_taken_as_they_are(run_inputs: RunInputs, tmp_path: Path) -> None:
-    found, described = with_learning_rates(run_inputs, tmp_path)
+    found, described = with_learning_rates(run_inputs, main_methods(), tmp_path)
     assert found is run_inputs
     assert described["static"] == {"learning_rate": 0.002, "validation_scores": {}}
     assert list(tmp_path.iterdir()) == []
@@ -60,8 +61,8 @@ def test_rates_are_found_on_ray_and_a_study_that_was_stopped_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(rates, "result_of", stop_after_five)
         with pytest.raises(KeyboardInterrupt):
-            with_learning_rates(short, tmp_path)
-    found, described = with_learning_rates(short, tmp_path)
+            with_learning_rates(short, main_methods(), tmp_path)
+    found, described = with_learning_rates(short, main_methods(), tmp_path)
     assert caplog.text.count("short run ") == (len(COARSE) + 2) * len(main_methods())  # none again
     for method in main_methods():
         scores = {float(rate): score for rate, score in described[method]["validation_scores"].items()}
@@ -80,8 +81,16 @@ def test_rates_are_found_on_ray_and_a_study_that_was_stopped_goes_on(
     assert described["static"]["validation_scores"]["0.008"] == pytest.approx(again, abs=1e-6)
 
     caplog.clear()
-    assert with_learning_rates(short, tmp_path)[1] == described
+    assert with_learning_rates(short, main_methods(), tmp_path)[1] == described
     assert "short run " not in caplog.text
+
+
+def test_a_student_that_is_too_large_is_refused_before_anything_is_staged(short: RunInputs, tmp_path: Path) -> None:
+    large = short.config.student.model_copy(update={"embed_dim": 48})
+    given = replace(short, config=short.config.model_copy(update={"student": large}))
+    with pytest.raises(InputError, match=r"train_projector\.student: "):
+        with_learning_rates(given, ["static"], tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_tasks_of_new_classes_choose_rates_too(
@@ -95,10 +104,10 @@ def test_tasks_of_new_classes_choose_rates_too(
 
     monkeypatch.setattr(rates, "_search", search)
     given = replace(short, new_class_validation_tasks=[[7, 8]])
-    found, _ = with_learning_rates(given, tmp_path, besides=["constant"])
+    found, _ = with_learning_rates(given, ["static", "constant"], tmp_path)
     assert searched == [[*short.validation_tasks, [7, 8]]]
     assert found.validation_tasks == short.validation_tasks
-    assert found.config.known_rates.keys() == {*main_methods(), "constant"}
+    assert found.config.known_rates.keys() == {"static", "constant"}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -141,13 +141,22 @@ def test_a_class_that_a_split_lacks_is_named(tmp_path: Path, fill: Fill, encode:
         fill(tmp_path / folder, 4)
     (tmp_path / "train/cats/4.png").write_bytes(encode(np.full((6, 6, 3), 250, np.uint8)))
     (tmp_path / "train/cats/5.png").write_bytes(encode(np.full((6, 6, 3), 251, np.uint8)))
-    with pytest.raises(InputError, match="class 'dogs' has 0 readable images for train"):
+    with pytest.raises(InputError, match="class 'dogs' has 0 images in the folder for train"):
         read_folder(tmp_path, 6, split_folders=TRAIN_AND_TEST)
+
+
+def test_a_split_whose_images_are_all_in_a_later_one_is_not_cut_anew(tmp_path: Path, fill: Fill) -> None:
+    for split in ("train", "val", "test"):
+        fill(tmp_path / split / "cats", 4)
+        fill(tmp_path / split / "dogs", 4)
+    folders = {"train": "train", "validation": "val", "test": "test"}
+    with pytest.raises(InputError, match="class 'cats' has 0 images in the folder for train"):
+        read_folder(tmp_path, 6, split_folders=folders)
 
 
 def test_a_missing_split_is_named(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path / "train/cats", 5)
-    with pytest.raises(InputError, match=r"source\.root: there is no folder .*test; give a folder of images"):
+    with pytest.raises(InputError, match=r"source\.split_folders\.test: there is no folder .*test; .* has train"):
         read_folder(tmp_path, 5, split_folders=TRAIN_AND_TEST)
 
 
@@ -156,6 +165,7 @@ def test_a_missing_split_is_named(tmp_path: Path, fill: Fill) -> None:
     [
         ({"train": "train"}, "train alone is no split"),
         ({"train": "all", "test": "all"}, "two splits have the same folder"),
+        ({"train": "all/", "test": "./all"}, "two splits have the same folder"),
     ],
 )
 def test_folders_that_are_no_split_are_refused(folders: dict[str, str], message: str) -> None:
@@ -172,7 +182,7 @@ def pets(root: Path, fill: Fill, table: str) -> dict[str, str]:
 
 
 def test_groups_come_from_a_table(tmp_path: Path, fill: Fill) -> None:
-    given = pets(tmp_path, fill, "\ufeffgroup,class\nmammals,cats\nfish,carp\n")
+    given = pets(tmp_path, fill, "\ufeffgroup, class\nmammals, cats\nfish ,carp\n")
     raw = read_folder(tmp_path / "pets", 5, **given)
     assert (raw.classes, raw.groups) == (("carp", "cats"), ("fish", "mammals"))
 
@@ -183,8 +193,11 @@ def test_groups_come_from_a_table(tmp_path: Path, fill: Fill) -> None:
         ("class,group\ncats,mammals\n", "says no group of the class 'carp'; add a line for it"),
         ("class,group\ncats,a\ncarp,b\ncat,a\n", "a class 'cat', of which there is no folder; did you mean 'cats'"),
         ("class,group\ncats,a\ncarp,b\ncats,b\n", "line 4: the class 'cats' has a line already"),
-        ("class,group\ncats,\n", "line 2, has no class and group; give lines of class,group"),
-        ("name,kind\ncats,a\n", "line 2, has no class and group"),
+        ("class,group\ncats,\n", "line 2, is no class and group; give lines of class,group"),
+        ("class,group\n\ncats,a,b\n", "line 3, is no class and group"),
+        ("name,kind\ncats,a\n", "has not the columns class and group alone"),
+        ("class,group,group\ncats,a,b\n", "has not the columns class and group alone"),
+        ("", "has not the columns class and group alone"),
     ],
 )
 def test_a_table_that_does_not_fit_the_classes_is_refused(tmp_path: Path, fill: Fill, table: str, message: str) -> None:

@@ -116,7 +116,7 @@ def test_an_official_split_is_kept_and_what_it_leaves_open_is_cut_from_the_train
 ) -> None:
     raw = raw_images([40, 20])
     splits = np.where(np.arange(60) % 2, *official)
-    index = build_index(replace(raw, splits=splits), FRACTIONS, seed=0)
+    index = build_index(replace(raw, splits=splits, official_splits=official), FRACTIONS, seed=0)
     own = splits == official[1]
     assert (index["split"] == official[1]).tolist() == own.tolist()
     share = getattr(FRACTIONS, cut)
@@ -129,5 +129,5 @@ def test_an_official_split_is_kept_and_what_it_leaves_open_is_cut_from_the_train
 def test_a_whole_official_split_is_left_as_it_is() -> None:
     raw = raw_images([9, 9])
     splits = np.resize(["test", "train", "validation"], 18)
-    raw = replace(raw, class_ids=np.repeat([0, 1], 9), splits=np.array(splits))
+    raw = replace(raw, class_ids=np.repeat([0, 1], 9), splits=splits, official_splits=SPLITS)
     assert build_index(raw, FRACTIONS, seed=0)["split"].tolist() == splits.tolist()

@@ -85,7 +85,9 @@ def test_one_set_too_many_is_refused_with_the_numbers() -> None:
     assert "asks for 10 new_combination + 12 validation + 91 train tasks, but only 112 distinct ones exist;" in str(
         raised.value
     )
-    with pytest.raises(InputError, match="3 held-out ones.: asks for 5 new_class tasks, but only 4 .* hold out more"):
+    with pytest.raises(
+        InputError, match="3 held-out ones.: asks for 5 new_class tasks, but only 4 .* name more held_out_classes"
+    ):
         sample_tasks(DIGITS, (7, 8, 9), [draw(**FEW, new_class=5)], 0)
     with pytest.raises(InputError, match="0 held-out ones.: asks for 1 new_class tasks, but only 0"):
         sample_tasks(DIGITS, (), [draw(**FEW, new_class=1)], 0)

@@ -1,5 +1,6 @@
 """Parameters of the pipeline `split_tasks`."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
@@ -42,7 +43,8 @@ class OmniglotSource(Config):
 class SplitFolders(Config):
     """Folders of `root` that hold the images of one split each; a split without one is cut from the training images.
 
-    Training images that are in another of the folders too, byte for byte, are left out.
+    Training images that are in another of the folders too are left out: with the same pixels where images are packed,
+    in the same file, byte for byte, where they are streamed.
     """
 
     train: str
@@ -52,9 +54,9 @@ class SplitFolders(Config):
     @model_validator(mode="after")
     def _tell_apart(self) -> "SplitFolders":
         if len(self.named) < 2:
-            raise ValueError("split_folders: train alone is no split; name the folder of validation or test, too")
-        if len(set(self.named.values())) < len(self.named):
-            raise ValueError("split_folders: two splits have the same folder; give each its own")
+            raise ValueError("train alone is no split; name the folder of validation or test, too")
+        if len({Path(folder) for folder in self.named.values()}) < len(self.named):
+            raise ValueError("two splits have the same folder; give each its own")
         return self
 
     @property
@@ -169,7 +171,8 @@ class SplitTasksConfig(Config):
     seed: Annotated[Seed, Field(description="of all that is drawn")]
     source: ImageSource
     images_per_class: Annotated[
-        Annotated[int, Field(ge=3)] | None, Field(description="at most, the first ones; null for all")
+        Annotated[int, Field(ge=3)] | None,
+        Field(description="and official split at most, the first ones; null for all"),
     ] = None
     split: SplitFractions
     held_out_classes: HeldOutClasses

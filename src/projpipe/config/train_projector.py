@@ -2,9 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, PositiveFloat, PositiveInt, model_validator
 
 from projpipe.config.base import Config, Fraction, Precision, Seeds
+
+AUTO = "auto"
+
+
+def _rates_to_find(given: object) -> object:
+    """None of `auto`: there is no rate yet."""
+    if given is None or (isinstance(given, str) and given != AUTO):
+        raise ValueError(f"give {AUTO}, or a rate for each method")
+    return None if given == AUTO else given
 
 
 class StudentConfig(Config):
@@ -105,7 +114,8 @@ class TrainProjectorConfig(Config):
     optimisation: OptimisationConfig
     learning_rates: Annotated[
         dict[str, PositiveFloat] | None,
-        BeforeValidator(lambda given: None if given == "auto" else given),
+        BeforeValidator(_rates_to_find),
+        PlainSerializer(lambda rates: AUTO if rates is None else rates),
         Field(description="of each method, at the peak of the schedule; `auto` finds them"),
     ]
     rate_search: RateSearch = RateSearch()

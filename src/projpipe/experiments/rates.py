@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from projpipe.experiments.study import best_validation_score, direction, finished_trials, open_study
-from projpipe.methods.registry import main_methods
+from projpipe.methods.method import Ingredients
+from projpipe.methods.models import build
 from projpipe.metric import Metric
 from projpipe.training.cluster import connect, result_of
 from projpipe.training.run_inputs import RunInputs, deciding
@@ -26,9 +27,7 @@ Scores = dict[float, float]  # on validation tasks, by learning rate
 logger = logging.getLogger(__name__)
 
 
-def with_learning_rates(
-    inputs: RunInputs, runs: Path, besides: Sequence[str] = ()
-) -> tuple[RunInputs, dict[str, object]]:
+def with_learning_rates(inputs: RunInputs, methods: Sequence[str], runs: Path) -> tuple[RunInputs, dict[str, object]]:
     """Inputs whose learning rates are known: as they are given, or found where they are `auto`.
 
     Every method gets `len(COARSE) + 2` runs of `rate_search.steps` with the first seed, and keeps the rate with the
@@ -36,14 +35,14 @@ def with_learning_rates(
     folder and is not done again.
 
     Args:
+        methods: whose rates are wanted.
         runs: folder for inputs and journal, which all workers must see.
-        besides: methods besides those that `train_projector` trains.
 
     Returns:
         The inputs; and for each method its `learning_rate`, and the `validation_scores` of those that were tried.
 
     Raises:
-        InputError: the cluster has no room.
+        InputError: the student is not smaller than its source, or the cluster has no room.
     """
     config = inputs.config
     if config.learning_rates is not None:
@@ -55,9 +54,13 @@ def with_learning_rates(
     )
     judged_by = [*inputs.validation_tasks, *inputs.new_class_validation_tasks]
     searched = replace(inputs, config=short, validation_tasks=judged_by)
-    tried = _search(searched, list(dict.fromkeys([*main_methods(), *besides])), runs)
+    for method in methods:
+        build(method, Ingredients(inputs.source, config, config.seeds[0]))  # refuses before work starts
+    tried = _search(searched, methods, runs)
     chosen = {method: best_rate(scores, inputs.objective.metric) for method, scores in tried.items()}
     for method, rate in chosen.items():
+        if rate in (LOWEST, HIGHEST):
+            logger.warning("%s: the best learning rate, %g, is the last that is tried on its side", method, rate)
         logger.info(
             "learning rate of %s: %g (%s after %d steps)",
             method,
@@ -113,27 +116,28 @@ def best_rate(scores: Mapping[float, float], metric: Metric) -> float:
 def _train(
     inputs: RunInputs, folder: Path, studies: Mapping[str, optuna.Study], pending: Mapping[str, list[float]]
 ) -> None:
-    """Run the pending rates as Ray tasks, and tell the studies as each ends."""
-    from optuna.distributions import BaseDistribution, FloatDistribution
+    """Run the pending rates as Ray tasks, and add each to its study as it ends."""
+    from optuna.distributions import FloatDistribution
+    from optuna.trial import create_trial
 
     use_gpu = bool(connect(inputs.config.ray).use_gpu)
     import ray  # not before: it is connected with a token
 
-    rates: dict[str, BaseDistribution] = {"learning_rate": FloatDistribution(LOWEST, HIGHEST, log=True)}
+    log_scale = FloatDistribution(LOWEST, HIGHEST, log=True)
     settings, device = inputs.config.model_dump(mode="json"), torch.device("cuda" if use_gpu else "cpu")
     train = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(best_validation_score)
-    running = {}
-    for method, missing in pending.items():
-        for rate in missing:
-            studies[method].enqueue_trial({"learning_rate": rate})
-            trial = studies[method].ask(rates)
-            running[train.remote(str(folder), method, settings, rate, device)] = (method, rate, trial)
+    running = {
+        train.remote(str(folder), method, settings, rate, device): (method, rate)
+        for method, missing in pending.items()
+        for rate in missing
+    }
     count = len(running)
     while running:
         (ready,), _ = ray.wait(list(running))
-        method, rate, trial = running.pop(ready)
+        method, rate = running.pop(ready)
         score = result_of(ready)
-        studies[method].tell(trial, score)
+        trial = create_trial(params={"learning_rate": rate}, distributions={"learning_rate": log_scale}, value=score)
+        studies[method].add_trial(trial)
         done = count - len(running)
         named = inputs.objective.metric.named(score)
         logger.info("short run %d/%d: %s at %g, %s", done, count, method, rate, named)

@@ -12,6 +12,7 @@ from projpipe.images.raw import RawImages
 
 PLACE = "split_tasks.source"
 FORMS = "<class>/<image> or <group>/<class>/<image>"
+GIVE = f"give a folder of images as {FORMS}"
 
 
 def read_image_folder(source: ImageFolderSource, project: Path) -> RawImages:
@@ -33,8 +34,15 @@ def read_image_folder(source: ImageFolderSource, project: Path) -> RawImages:
     labels: list[tuple[str, str]] = []
     names: list[str] = []
     splits: list[str] = []
+    if not root.is_dir():
+        get = f"get the images with `{source.get_with}`" if source.get_with else GIVE
+        raise InputError(f"{PLACE}.root: there is no folder {root}; {get}")
     for split, folder in folders.items():
-        paths = _laid_out(root / folder, source)
+        if not (root / folder).is_dir():
+            there = sorted(path.name for path in root.iterdir() if path.is_dir())
+            hint = did_you_mean(folder, there, otherwise=f"{root} has {', '.join(there[:10]) or 'none'}")
+            raise InputError(f"{PLACE}.split_folders.{split}: there is no folder {root / folder}; {hint}")
+        paths = _laid_out(root / folder)
         labels += [("" if len(path.parts) == 2 else path.parts[0], path.parent.as_posix()) for path in paths]
         names += [(folder / path).as_posix() for path in paths]
         splits += len(paths) * [split]
@@ -46,15 +54,11 @@ def read_image_folder(source: ImageFolderSource, project: Path) -> RawImages:
     return pack(names, lambda name: (root / name).read_bytes(), labels, source.image_size, source.grey, splits=official)
 
 
-def _laid_out(root: Path, source: ImageFolderSource) -> list[Path]:
+def _laid_out(root: Path) -> list[Path]:
     """Paths of all images below a folder, relative to it, sorted and all as deep as classes, or classes in groups."""
-    fix = f"give a folder of images as {FORMS}"
-    if not root.is_dir():
-        get = f"get the images with `{source.get_with}`" if source.get_with else fix
-        raise InputError(f"{PLACE}.root: there is no folder {root}; {get}")
     paths = _image_paths(root)
     if not paths:
-        raise InputError(f"{PLACE}.root: {root} holds no image that Pillow reads; {fix}")
+        raise InputError(f"{PLACE}.root: {root} holds no image that Pillow reads; {GIVE}")
     depth = len(paths[0].parts)
     if odd := next((path for path in paths if len(path.parts) != depth), None):
         raise InputError(
@@ -101,15 +105,18 @@ def _read_groups(table: Path, place: str) -> dict[str, str]:
     """The group of each class out of a CSV file with the columns `class` and `group`."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file, skipinitialspace=True)
+            columns, rows = reader.fieldnames or (), [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = str(error) or type(error).__name__
         raise InputError(f"{place}: {table} cannot be read ({reason}); give a CSV file of class,group") from error
+    if sorted(columns) != ["class", "group"]:
+        raise InputError(f"{place}: {table} has not the columns class and group alone; begin it with class,group")
     groups: dict[str, str] = {}
-    for number, row in enumerate(rows, start=2):
-        name, group = row.get("class"), row.get("group")
-        if not name or not group:
-            raise InputError(f"{place}: {table}, line {number}, has no class and group; give lines of class,group")
+    for number, row in rows:
+        name, group = ((row[column] or "").strip() for column in ("class", "group"))
+        if not name or not group or None in row:
+            raise InputError(f"{place}: {table}, line {number}, is no class and group; give lines of class,group")
         if name in groups:
             raise InputError(f"{place}: {table}, line {number}: the class {name!r} has a line already; remove one")
         groups[name] = group

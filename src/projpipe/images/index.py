@@ -24,8 +24,8 @@ def build_index(raw: RawImages, fractions: SplitFractions, seed: int) -> pd.Data
     generator = np.random.default_rng([seed, 0])
     splits = np.full(len(raw.class_ids), "train", object) if raw.splits is None else raw.splits.astype(object)
     open_splits = [split for split in ("test", "validation") if split not in raw.official_splits]
-    for class_id in range(len(raw.classes)):
-        rows = generator.permutation(raw.rows(class_id, "train"))
+    for of_class in raw.rows_by_class("train"):
+        rows = generator.permutation(of_class)
         left, share = len(rows), {"test": fractions.test, "validation": fractions.validation}
         for still_open, split in zip(range(len(open_splits), 0, -1), open_splits, strict=True):
             count = min(max(1, round(share[split] * len(rows))), left - still_open)

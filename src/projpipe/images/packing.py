@@ -84,6 +84,7 @@ def labelled(
         unreadable=unreadable,
         repeated=repeated,
         splits=None if splits is None else np.array(splits)[kept],
+        official_splits=("train",) if splits is None else tuple(split for split in SPLITS if split in splits),
         inverted=inverted,
     )
 

@@ -1,4 +1,4 @@
-"""The projector that is told the same of every task: its parameters without the knowledge of the task."""
+"""The projector that is told the same of every task: the same factors and coefficients, without a task encoder."""
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,6 @@ def build(given: Ingredients) -> ProjectionOperator:
 
 CONSTANT = Method(
     name="constant",
-    style=Style("Projected, constant embedding", "#56b4e9", "hourglass", "12px,3px"),
+    style=Style("Projected, constant embedding", "#7f7f7f", "hourglass", "12px,3px"),
     build=build,
 )

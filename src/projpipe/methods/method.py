@@ -65,7 +65,10 @@ class Ingredients:
 
 @dataclass(frozen=True)
 class Style:
-    """How a method is called and drawn: a colour of the Okabe-Ito palette, plotly's marker, and dashes of its curve."""
+    """How a method is called and drawn: a colour, plotly's marker, and the dashes of its curve.
+
+    Colours are of the Okabe-Ito palette, as far as it goes.
+    """
 
     title: str
     colour: str

@@ -16,6 +16,6 @@ def build(given: Ingredients) -> UniversalModel:
 
 UNIVERSAL_PRINCIPAL = Method(
     name="universal_principal",
-    style=Style("Universal, projected start", "#009e73", "triangle-left", "longdash"),
+    style=Style("Universal, projected start", "#b8a800", "triangle-left", "longdash"),
     build=build,
 )

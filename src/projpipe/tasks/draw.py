@@ -179,9 +179,10 @@ class _Sampler:
         used = sum(math.comb(len(stratum.members), stratum.size) for stratum in strata) - free
         besides = f" besides {used} that other draws took" if used else ""
         low, high = draw.classes_per_task
-        of, fix = ("known", "fewer") if kinds == KNOWN_KINDS else ("held-out", "more")
+        known = kinds == KNOWN_KINDS
+        of, fix = ("known", "hold out fewer classes") if known else ("held-out", f"name more {NEW_KINDS[kinds[0]]}")
         raise InputError(
             f"{place}.counts ({draw.strategy}, {low} to {high} classes of {pool} {of} ones): asks for "
             f"{' + '.join(f'{count} {kind}' for kind, count in counts.items())} tasks, but only {free} distinct ones "
-            f"exist{besides}; lower the counts, widen classes_per_task, or hold out {fix} classes"
+            f"exist{besides}; lower the counts, widen classes_per_task, or {fix}"
         )

@@ -57,6 +57,7 @@ def train_seeds(
     reached, history = resume.state, list(resume.state.history)
     finished = {name: tensor for name, tensor in resume.tensors.items() if name.startswith(FINISHED)}
     schedule, rank_0 = config.optimisation, worker.rank == 0
+    known = torch.tensor(sorted({class_id for task in data.train_tasks for class_id in task}))
     for position, seed in enumerate(config.seeds):
         if position < reached.seed:
             continue
@@ -67,7 +68,7 @@ def train_seeds(
             trainer.source_score = next((row.source_score for row in history if row.seed == seed), None)
 
         def judge(trainer: StudentTrainer = trainer, seed: int = seed, loss: float | None = None) -> None:
-            judgement = trainer.judge(data.validation, data.validation_tasks)
+            judgement = trainer.judge(data.validation, data.validation_tasks, known)
             row = HistoryRow(seed, trainer.step, loss, **vars(judgement))
             history.append(row)
             progress(row)

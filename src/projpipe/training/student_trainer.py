@@ -117,15 +117,15 @@ class StudentTrainer:
         return self.wrapped.no_sync() if isinstance(self.wrapped, DistributedDataParallel) else nullcontext()
 
     @torch.no_grad()
-    def judge(self, data: LabelledImages, tasks: Sequence[Sequence[int]]) -> Judgement:
+    def judge(self, data: LabelledImages, tasks: Sequence[Sequence[int]], known: Tensor) -> Judgement:
         """Mean score of the averaged model over tasks, each on all images of its classes; keeps the best model.
 
-        Where the source is tuned, its own score is measured too, and a model that has cost it more than
-        `SOURCE_MAY_LOSE` since the start is not kept.
+        Where the source is tuned, its own score on the `known` classes (ids, those of the training tasks) is measured
+        too, and a model that has cost it more than `SOURCE_MAY_LOSE` since the start is not kept.
         """
         averaged, metric = self._averaged.eval(), self.objective.metric
         score = sum(task_score(averaged, data, task, self.device) for task in tasks) / len(tasks)
-        source = self._judge_source(data, tasks) if self.model.tunes_source else None
+        source = self._judge_source(data, known) if self.model.tunes_source else None
         if self.source_score is None:
             self.source_score = source
         spoilt = (
@@ -140,9 +140,8 @@ class StudentTrainer:
             self.best = {name: value.clone() for name, value in averaged.state_dict().items()}
         return Judgement(score, source, kept)
 
-    def _judge_source(self, data: LabelledImages, tasks: Sequence[Sequence[int]]) -> float:
-        """Mean score of the averaged source on all images of classes of the tasks, of which none is held out."""
-        known = torch.tensor(sorted({class_id for task in tasks for class_id in task}))
+    def _judge_source(self, data: LabelledImages, known: Tensor) -> float:
+        """Mean score of the averaged source on all images of known classes."""
         of_known = torch.isin(data.labels, known).nonzero().flatten()
         total = 0.0
         for rows in of_known.split(FORWARD_IMAGES):

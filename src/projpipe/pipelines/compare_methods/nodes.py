@@ -37,7 +37,7 @@ Trials = list[Trial]
 
 def plan_trials(compare_methods: CompareMethodsConfig, run_inputs: RunInputs, run_store: Path) -> Trials:
     """What there is to train, refused where it does not fit the teacher."""
-    found, _ = with_learning_rates(run_inputs, run_store, without_rates(compare_methods.chosen))
+    found, _ = with_learning_rates(run_inputs, without_rates(compare_methods.chosen), run_store)
     trials = plan(compare_methods.chosen, found.config)
     check_trials(trials, run_inputs.source.spec, run_inputs.objective)
     return trials

@@ -9,6 +9,7 @@ from plotly.graph_objects import Figure
 from projpipe.config import SweepStudentsConfig
 from projpipe.experiments.rates import with_learning_rates
 from projpipe.experiments.sweep import run_sweep
+from projpipe.methods.projected import PROJECTED
 from projpipe.reporting.figures import pareto_figure
 from projpipe.training.run_inputs import RunInputs
 
@@ -18,7 +19,7 @@ def sweep(sweep_inputs: RunInputs, config: SweepStudentsConfig, run_store: Path)
 
     Every trial follows the projector's own recipe, with one seed and fewer steps.
     """
-    found, _ = with_learning_rates(sweep_inputs, run_store)
+    found, _ = with_learning_rates(sweep_inputs, [PROJECTED.name], run_store)
     recipe = found.config
     schedule = recipe.optimisation.model_copy(update={"steps": config.steps})
     trial = replace(found, config=recipe.model_copy(update={"optimisation": schedule, "seeds": (config.seed,)}))

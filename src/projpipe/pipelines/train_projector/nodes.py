@@ -7,10 +7,11 @@ import pandas as pd
 from torch import Tensor
 
 from projpipe.config import TrainProjectorConfig
+from projpipe.experiments.rates import with_learning_rates
 from projpipe.images.dataset_card import DatasetCard
 from projpipe.methods.models import restore
 from projpipe.methods.projected import PROJECTED
-from projpipe.methods.registry import METHODS
+from projpipe.methods.registry import METHODS, main_methods
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.projection.projector_folder import Projector
 from projpipe.training.provenance import package_versions, tasks_sha256, tensors_sha256
@@ -32,6 +33,11 @@ def trainer_of(method: str) -> Callable[[RunInputs, Path], Trained]:
     train.__name__ = f"train_{method}"
     train.__doc__ = f"Train on Ray, once for each seed: {METHODS[method].style.title.lower()}."
     return train
+
+
+def choose_learning_rates(gathered_inputs: RunInputs, run_store: Path) -> tuple[RunInputs, dict[str, object]]:
+    """Take the learning rates as they are given, or find them by short runs where they are `auto`."""
+    return with_learning_rates(gathered_inputs, main_methods(), run_store)
 
 
 def _train(method: str, run_inputs: RunInputs, run_store: Path) -> Trained:

@@ -2,7 +2,6 @@
 
 from kedro.pipeline import Pipeline, node
 
-from projpipe.experiments.rates import with_learning_rates
 from projpipe.methods.registry import main_methods
 from projpipe.pipelines.train_projector import nodes
 from projpipe.training.gather import DATASETS, gather_run_inputs
@@ -28,7 +27,7 @@ def create_pipeline() -> Pipeline:
                 name="gather_run_inputs_node",
             ),
             node(
-                func=with_learning_rates,
+                func=nodes.choose_learning_rates,
                 inputs=["gathered_inputs", "run_store"],
                 outputs=["run_inputs", "learning_rates"],
                 name="choose_learning_rates_node",
