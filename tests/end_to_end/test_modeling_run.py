@@ -9,6 +9,7 @@ import pytest
 
 from pages import IMAGE_MODELLING, type_all
 from projpipe import load_projector
+from projpipe.methods.registry import main_methods
 from projpipe.objectives import objective_from_json
 
 
@@ -60,6 +61,21 @@ def test_the_report_says_bits_shows_drawn_images_and_how_long_drawing_takes(
     assert "digits: bits per token" in shown
     examples = json.loads((data / "08_reporting/examples.json").read_text())
     assert len(examples["data"]) == 4 * 4  # tasks by what is shown of each
+
+
+def test_learning_rates_were_found_and_are_said(modeling_run: tuple[Path, str], data: Path) -> None:
+    _, shown = modeling_run
+    found = json.loads((data / "05_model_input/learning_rates.json").read_text())
+    assert list(found) == main_methods()
+    for method, described in found.items():
+        scores = described["validation_scores"]
+        assert len(scores) == 6
+        assert scores[f"{described['learning_rate']:g}"] == min(scores.values())  # fewer bits are better
+        assert f"learning rate of {method}: {described['learning_rate']:g} (" in shown
+    assert shown.count("short run ") == (len(main_methods()) + 2) * 6  # and for two more rows of the comparison
+    made = json.loads((data / "06_models/projector/manifest.json").read_text())["provenance"]
+    assert made["parameters"]["learning_rates"] == "auto"
+    assert made["learning_rate"] == found["projected"]["learning_rate"]
 
 
 def test_a_comparison_is_in_bits_too(data: Path) -> None:
