@@ -258,7 +258,7 @@ def test_an_object_with_another_type_is_named_with_its_file_and_key(
 @pytest.mark.parametrize("name", ["objective", "dataset_card", "teacher_card"])
 def test_an_object_that_lacks_a_key_is_named_with_its_file_and_key(name: str, tmp_path: Path) -> None:
     whole = RECORDS[name].to_json()
-    for key in whole:
+    for key in whole.keys() - {"repeated"}:  # which older files lack
         described = {other: value for other, value in whole.items() if other != key}
         datasets.JSONDataset(filepath=str(tmp_path / "a.json")).save(described)
         with pytest.raises(DamagedFileError, match=rf"a\.json cannot be read \({key}: "):
