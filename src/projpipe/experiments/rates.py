@@ -62,11 +62,12 @@ def with_learning_rates(inputs: RunInputs, methods: Sequence[str], runs: Path) -
         if rate in (LOWEST, HIGHEST):
             logger.warning("%s: the best learning rate, %g, is the last that is tried on its side", method, rate)
         logger.info(
-            "learning rate of %s: %g (%s after %d steps)",
+            "learning rate of %s: %g (%s after %d steps, on %d validation tasks)",
             method,
             rate,
             inputs.objective.metric.named(tried[method][rate]),
             steps,
+            len(judged_by),
         )
     return replace(inputs, config=config.model_copy(update={"learning_rates": chosen})), _described(chosen, tried)
 
