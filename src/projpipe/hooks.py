@@ -70,10 +70,10 @@ class InputHooks:
             InputError: names the data sets that are missing and the command that makes them, or the parameter that
                 does not fit.
         """
-        from projpipe.methods.registry import check_learning_rates
-
         made = pipeline.all_outputs()
         if "params:train_projector" in pipeline.inputs():
+            from projpipe.methods.registry import check_learning_rates  # imports torch
+
             check_learning_rates(catalog.load("params:train_projector").learning_rates)
         if "comparison_trials" in made:
             _check_comparison(catalog, with_teacher="teacher" in made)

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from projpipe.atomic import write_atomically
 from projpipe.config import RayConfig
 from projpipe.errors import DivergenceError, InputError
@@ -22,7 +20,7 @@ from projpipe.experiments.trial import JudgedTasks, Trial, run_trial
 from projpipe.methods.registry import METHODS
 from projpipe.metric import Metric
 from projpipe.record import from_json, to_json
-from projpipe.training.cluster import connect, result_of
+from projpipe.training.cluster import as_task, result_of
 from projpipe.training.history import last_kept
 from projpipe.training.progress import followed_progress, last_progress
 from projpipe.training.run_inputs import RunInputs
@@ -75,11 +73,9 @@ def _train_on_ray(
     config: RayConfig,
 ) -> None:
     """Train trials as Ray tasks and write the outcome of each as soon as it is there; raises when all have ended."""
-    use_gpu = bool(connect(config).use_gpu)
+    train, device = as_task(run_trial, config)
     import ray  # not before: it is connected with a token
 
-    device = torch.device("cuda" if use_gpu else "cpu")
-    train = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(run_trial)
     for trial in trials:
         (folder / trial.progress_file()).unlink(missing_ok=True)  # of a run that was stopped
     running = {train.remote(folder, trial, judged, sampled, device): trial for trial in trials}

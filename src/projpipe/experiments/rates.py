@@ -8,13 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from projpipe.experiments.study import best_validation_score, direction, finished_trials, open_study
-from projpipe.methods.method import Ingredients
-from projpipe.methods.models import build
 from projpipe.metric import Metric
-from projpipe.training.cluster import connect, result_of
+from projpipe.training.cluster import as_task, result_of
 from projpipe.training.run_inputs import RunInputs, deciding
 
 if TYPE_CHECKING:
@@ -54,8 +50,7 @@ def with_learning_rates(inputs: RunInputs, methods: Sequence[str], runs: Path) -
     )
     judged_by = [*inputs.validation_tasks, *inputs.new_class_validation_tasks]
     searched = replace(inputs, config=short, validation_tasks=judged_by)
-    for method in methods:
-        build(method, Ingredients(inputs.source, config, config.seeds[0]))  # refuses before work starts
+    inputs.source.spec.student(**config.student.model_dump(), place="train_projector.student")  # refuses first
     tried = _search(searched, methods, runs)
     chosen = {method: best_rate(scores, inputs.objective.metric) for method, scores in tried.items()}
     for method, rate in chosen.items():
@@ -121,12 +116,11 @@ def _train(
     from optuna.distributions import FloatDistribution
     from optuna.trial import create_trial
 
-    use_gpu = bool(connect(inputs.config.ray).use_gpu)
+    train, device = as_task(best_validation_score, inputs.config.ray)
     import ray  # not before: it is connected with a token
 
     log_scale = FloatDistribution(LOWEST, HIGHEST, log=True)
-    settings, device = inputs.config.model_dump(mode="json"), torch.device("cuda" if use_gpu else "cpu")
-    train = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(best_validation_score)
+    settings = inputs.config.model_dump(mode="json")
     running = {
         train.remote(str(folder), method, settings, rate, device): (method, rate)
         for method, missing in pending.items()

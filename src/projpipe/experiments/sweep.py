@@ -9,14 +9,12 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from projpipe.config import StudentConfig, StudentSpace, SweepStudentsConfig
 from projpipe.errors import InputError
 from projpipe.experiments.study import best_validation_score, direction, finished_trials, open_study
 from projpipe.methods.projected import PROJECTED
 from projpipe.metric import Metric
-from projpipe.training.cluster import connect, result_of
+from projpipe.training.cluster import as_task, result_of
 from projpipe.training.run_inputs import RunInputs, deciding
 from projpipe.transformer.spec import TransformerSpec
 
@@ -53,16 +51,15 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
     count = min(config.trials, len(sizes(config.space)))
     num_classes = int(median(len(task) for task in inputs.validation_tasks))
     while (done := len(finished := finished_trials(study))) < count:
-        use_gpu = bool(connect(inputs.config.ray).use_gpu)
+        train, device = as_task(best_validation_score, inputs.config.ray)
         import ray  # not before: it is connected with a token
 
-        at_once = config.trials_at_once or int(ray.cluster_resources().get("GPU" if use_gpu else "CPU", 1))
+        kind = "GPU" if device.type == "cuda" else "CPU"
+        at_once = config.trials_at_once or int(ray.cluster_resources().get(kind, 1))
         study.sampler = make_sampler(config.sampler, config.seed + done, config.trials)
         tried = [StudentConfig(**trial.user_attrs["student"]) for trial in finished]
         asked = ask_new(study, config.space, tried, min(at_once, count - done))
-        train = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(best_validation_score)
         settings, rate = inputs.config.model_dump(mode="json"), inputs.config.known_rates[PROJECTED.name]
-        device = torch.device("cuda" if use_gpu else "cpu")
         trials = [
             train.remote(str(folder), PROJECTED.name, settings | {"student": student.model_dump()}, rate, device)
             for _, student in asked

@@ -30,13 +30,13 @@ def read_image_folder(source: ImageFolderSource, project: Path) -> RawImages:
             not fit the classes.
     """
     root = project / Path(source.root).expanduser()
+    if not root.is_dir():
+        get = f"get the images with `{source.get_with}`" if source.get_with else GIVE
+        raise InputError(f"{PLACE}.root: there is no folder {root}; {get}")
     folders = source.split_folders.named if source.split_folders else {"train": ""}
     labels: list[tuple[str, str]] = []
     names: list[str] = []
     splits: list[str] = []
-    if not root.is_dir():
-        get = f"get the images with `{source.get_with}`" if source.get_with else GIVE
-        raise InputError(f"{PLACE}.root: there is no folder {root}; {get}")
     for split, folder in folders.items():
         if not (root / folder).is_dir():
             there = sorted(path.name for path in root.iterdir() if path.is_dir())

@@ -25,12 +25,12 @@ def build_index(raw: RawImages, fractions: SplitFractions, seed: int) -> pd.Data
     splits = np.full(len(raw.class_ids), "train", object) if raw.splits is None else raw.splits.astype(object)
     open_splits = [split for split in ("test", "validation") if split not in raw.official_splits]
     for of_class in raw.rows_by_class("train"):
-        rows = generator.permutation(of_class)
-        left, share = len(rows), {"test": fractions.test, "validation": fractions.validation}
-        for still_open, split in zip(range(len(open_splits), 0, -1), open_splits, strict=True):
-            count = min(max(1, round(share[split] * len(rows))), left - still_open)
-            splits[rows[len(rows) - left : len(rows) - left + count]] = split
-            left -= count
+        left = generator.permutation(of_class)
+        for position, split in enumerate(open_splits):
+            to_leave = len(open_splits) - position  # one each for train and for the splits that come after
+            count = min(max(1, round(getattr(fractions, split) * len(of_class))), len(left) - to_leave)
+            splits[left[:count]] = split
+            left = left[count:]
     return pd.DataFrame(
         {
             "image_id": np.arange(len(splits)),

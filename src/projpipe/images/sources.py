@@ -19,14 +19,13 @@ def read_source(source: ImageSource, project: Path) -> RawImages:
     Raises InputError on images that are missing, broken, or not laid out as the source expects.
     """
 
-    def in_project(path: str | None) -> Path | None:
-        return project / Path(path).expanduser() if path else None
+    def in_project(path: str) -> Path:
+        return project / Path(path).expanduser()
 
     if isinstance(source, DigitsSource):
         return read_digits()
     if isinstance(source, FashionMnistSource):
-        return read_fashion_mnist(in_project(source.folder), project / DOWNLOADS)
+        return read_fashion_mnist(in_project(source.folder) if source.folder else None, project / DOWNLOADS)
     if isinstance(source, OmniglotSource):
-        paths = [project / Path(path).expanduser() for path in source.path or ()]
-        return read_omniglot(paths, source.image_size, project / DOWNLOADS)
+        return read_omniglot([in_project(path) for path in source.path or ()], source.image_size, project / DOWNLOADS)
     return read_image_folder(source, project)

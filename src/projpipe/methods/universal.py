@@ -2,11 +2,17 @@
 
 from projpipe.methods.method import Ingredients, Method, Style
 from projpipe.methods.universal_model import UniversalModel
+from projpipe.transformer.canonical import Weights
 
 
 def build(given: Ingredients) -> UniversalModel:
     """The model with random initial weights."""
-    return UniversalModel(given.source, given.student, given.config.conditioning.task_embed_dim, given.seed)
+    return model(given)
+
+
+def model(given: Ingredients, init: Weights | None = None) -> UniversalModel:
+    """A universal model with these initial weights; random ones if None."""
+    return UniversalModel(given.source, given.student, given.config.conditioning.task_embed_dim, given.seed, init)
 
 
 UNIVERSAL = Method(

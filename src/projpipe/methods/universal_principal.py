@@ -3,6 +3,7 @@
 What the projector has from its start, this has too: what is left between them is how the task comes in.
 """
 
+from projpipe.methods import universal
 from projpipe.methods.method import Ingredients, Method, Style
 from projpipe.methods.model_init import principal_init
 from projpipe.methods.universal_model import UniversalModel
@@ -10,8 +11,7 @@ from projpipe.methods.universal_model import UniversalModel
 
 def build(given: Ingredients) -> UniversalModel:
     """The model with the weights that the untrained projection makes."""
-    width, init = given.config.conditioning.task_embed_dim, principal_init(given.source, given.student)
-    return UniversalModel(given.source, given.student, width, given.seed, init)
+    return universal.model(given, principal_init(given.source, given.student))
 
 
 UNIVERSAL_PRINCIPAL = Method(

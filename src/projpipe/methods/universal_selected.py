@@ -3,6 +3,7 @@
 Weight selection: Xu et al., 2024, arXiv 2311.18823.
 """
 
+from projpipe.methods import universal
 from projpipe.methods.method import Ingredients, Method, Style
 from projpipe.methods.model_init import selected_init
 from projpipe.methods.universal_model import UniversalModel
@@ -10,8 +11,7 @@ from projpipe.methods.universal_model import UniversalModel
 
 def build(given: Ingredients) -> UniversalModel:
     """The model with selected initial weights."""
-    width, init = given.config.conditioning.task_embed_dim, selected_init(given.source, given.student)
-    return UniversalModel(given.source, given.student, width, given.seed, init)
+    return universal.model(given, selected_init(given.source, given.student))
 
 
 UNIVERSAL_SELECTED = Method(

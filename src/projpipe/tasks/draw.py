@@ -10,7 +10,7 @@ import numpy as np
 from projpipe.config import ExplicitTask, SampledTasks, TaskDraw
 from projpipe.errors import InputError
 from projpipe.tasks.classes import Classes
-from projpipe.tasks.task import KINDS, Kind, Task
+from projpipe.tasks.task import KINDS, Kind, Task, classes_in
 
 # Tasks to judge on are drawn before those to train on, so that asking for more train tasks leaves them as they are.
 KNOWN_KINDS: tuple[Kind, ...] = ("new_combination", "validation", "train")
@@ -86,9 +86,9 @@ def check_known(tasks: Sequence[Task], classes: Classes) -> None:
     Raises:
         InputError: names such classes.
     """
-    trained_on = {class_id for task in tasks if task.kind == "train" for class_id in task.classes}
-    of_known = (task for task in tasks if task.kind in ("validation", "new_combination"))
-    if unknown := sorted({class_id for task in of_known for class_id in task.classes} - trained_on):
+    trained_on = classes_in(task.classes for task in tasks if task.kind == "train")
+    of_known = classes_in(task.classes for task in tasks if task.kind in ("validation", "new_combination"))
+    if unknown := sorted(of_known - trained_on):
         names = ", ".join(repr(classes.names[class_id]) for class_id in unknown[:3])
         raise InputError(
             f"split_tasks.tasks: {len(unknown)} classes ({names}{', ...' * (len(unknown) > 3)}) are in tasks of kind "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -36,6 +36,11 @@ def class_ids_of(tasks: pd.DataFrame, kind: str | None = None) -> list[list[int]
     """Class ids of every task, or of those of a kind, out of the table of `schemas.TASKS`."""
     asked = tasks if kind is None else tasks[tasks["kind"] == kind]
     return [list(map(int, ids)) for ids in asked["class_ids"]]
+
+
+def classes_in(tasks: Iterable[Sequence[int]]) -> set[int]:
+    """The ids of all classes that any of the tasks has."""
+    return {class_id for task in tasks for class_id in task}
 
 
 def median_by_size(tasks: Sequence[Sequence[int]]) -> Sequence[int]:

@@ -7,8 +7,10 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import torch
 
 from projpipe.config import RayConfig
 from projpipe.errors import InputError
@@ -109,6 +111,19 @@ def allocate_workers(config: RayConfig, has: Mapping[str, float]) -> RayConfig:
                 f"{has.get(kind, 0):g}; {fix}"
             )
     return config
+
+
+def as_task(function: Callable[..., Any], config: RayConfig) -> tuple[Any, torch.device]:
+    """A function as a Ray task of one CPU, on a GPU of its own where the cluster has them; and the device it is to use.
+
+    Raises:
+        InputError: no cluster answers, or it has no room for the workers.
+    """
+    use_gpu = bool(connect(config).use_gpu)
+    import ray  # not before: it is connected with a token
+
+    task = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=1)(function)
+    return task, torch.device("cuda" if use_gpu else "cpu")
 
 
 def result_of(reference: Any) -> Any:

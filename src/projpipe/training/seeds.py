@@ -10,6 +10,7 @@ from torch import nn
 
 from projpipe.config import TrainProjectorConfig
 from projpipe.methods.task_model import TaskModel
+from projpipe.tasks.task import classes_in
 from projpipe.tensors import prefixed
 from projpipe.training.batches import StepBatches, TrainingData
 from projpipe.training.history import HistoryRow
@@ -57,7 +58,7 @@ def train_seeds(
     reached, history = resume.state, list(resume.state.history)
     finished = {name: tensor for name, tensor in resume.tensors.items() if name.startswith(FINISHED)}
     schedule, rank_0 = config.optimisation, worker.rank == 0
-    known = torch.tensor(sorted({class_id for task in data.train_tasks for class_id in task}))
+    known = torch.tensor(sorted(classes_in(data.train_tasks)))
     for position, seed in enumerate(config.seeds):
         if position < reached.seed:
             continue

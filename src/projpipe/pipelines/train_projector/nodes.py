@@ -14,6 +14,7 @@ from projpipe.methods.projected import PROJECTED
 from projpipe.methods.registry import METHODS, main_methods
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.projection.projector_folder import Projector
+from projpipe.tasks.task import classes_in
 from projpipe.training.provenance import package_versions, tasks_sha256, tensors_sha256
 from projpipe.training.ray_train import train_method
 from projpipe.training.run_inputs import RunInputs
@@ -60,7 +61,7 @@ def assemble_projector(
     best = history[history["kept"]].sort_values("validation_score", ascending=not metric.higher_is_better).iloc[0]
     seed = int(best["seed"])
     operator = restore(PROJECTED.name, models, seed, run_inputs.source, config).projector
-    trained_on = {class_id for task in run_inputs.train_tasks for class_id in task}
+    trained_on = classes_in(run_inputs.train_tasks)
     new = [name for class_id, name in enumerate(dataset_card.classes) if class_id not in trained_on]
     return Projector(
         operator=operator,
