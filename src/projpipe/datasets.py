@@ -11,6 +11,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+import numpy as np
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import JSONPreview, PlotlyPreview, TablePreview
@@ -105,8 +106,14 @@ class TableDataset(PathDataset[pd.DataFrame]):
         data.to_parquet(path, engine="pyarrow", index=False, write_page_checksum=True)
 
     def preview(self, nrows: int = 10) -> TablePreview:
-        """The first rows, for Kedro-Viz."""
-        return TablePreview(json.loads(self.load().head(nrows).to_json(orient="split", index=False)))
+        """The first rows, for Kedro-Viz, without columns of lists of lists, which are long."""
+        table = self.load().head(nrows)
+        nested = [name for name, column in table.items() if column.map(_holds_lists).any()]
+        return TablePreview(json.loads(table.drop(columns=nested).to_json(orient="split", index=False)))
+
+
+def _holds_lists(value: object) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == object
 
 
 class JSONDataset(PathDataset[Any]):

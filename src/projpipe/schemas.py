@@ -14,6 +14,8 @@ def _distinct_classes(class_ids: object) -> bool:
     return len(ids) >= 1 and len(set(ids)) == len(ids)
 
 
+LISTS_CLASSES = pa.Check(_distinct_classes, element_wise=True, error="one or more distinct")
+
 IMAGE_INDEX = pa.DataFrameSchema(
     {
         "image_id": pa.Column("int64", pa.Check.ge(0), unique=True),
@@ -30,7 +32,7 @@ TASKS = pa.DataFrameSchema(
     {
         "task_id": pa.Column("int64", pa.Check.ge(0), unique=True),
         "name": pa.Column(str),
-        "class_ids": pa.Column(object, pa.Check(_distinct_classes, element_wise=True, error="one or more distinct")),
+        "class_ids": pa.Column(object, LISTS_CLASSES),
         "kind": pa.Column(str, pa.Check.isin(KINDS)),
         "strategy": pa.Column(str, pa.Check.isin(STRATEGIES)),
     },
@@ -75,9 +77,11 @@ RESULTS = pa.DataFrameSchema(
         "task_name": pa.Column(str),
         "kind": pa.Column(str, pa.Check.isin(KINDS)),
         "strategy": pa.Column(str, pa.Check.isin(STRATEGIES)),
+        "class_ids": pa.Column(object, LISTS_CLASSES),
         "num_classes": pa.Column("int64", pa.Check.ge(1)),
         "images": pa.Column("int64", pa.Check.gt(0)),
         "score": pa.Column("float64", pa.Check.ge(0)),
+        "image_scores": pa.Column(object),  # of the test images of each class, in the order of class_ids
     },
     unique=["method", "seed", "task_id"],
     strict=True,

@@ -2,15 +2,22 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.stats import t
 
-from projpipe.evaluation.bootstrap import mean_with_interval
+from projpipe.evaluation.bootstrap import MeanWithInterval, Parts, mean_with_interval
+
+
+def interval(values: NDArray[np.float64], samples: int, rng: np.random.Generator) -> MeanWithInterval:
+    """That of `values` [seeds, tasks], of tasks that have one and the same class."""
+    count = values.shape[1]
+    return mean_with_interval(values, Parts(np.arange(count), np.zeros(count, dtype=int), np.ones(count)), samples, rng)
 
 
 @pytest.mark.parametrize("tasks", [20, 200])
 def test_one_seed_gives_the_interval_of_student_s_t(tasks: int) -> None:
     values = np.random.default_rng(1).normal(0.8, 0.1, size=(1, tasks))
-    mean, low, high = mean_with_interval(values, samples=20_000, rng=np.random.default_rng(0))
+    mean, low, high = interval(values, samples=20_000, rng=np.random.default_rng(0))
 
     half = t.ppf(0.975, tasks - 1) * values.std(ddof=1) / np.sqrt(tasks)
     assert mean == pytest.approx(values.mean())
@@ -22,7 +29,7 @@ def test_one_seed_gives_the_interval_of_student_s_t(tasks: int) -> None:
 def test_the_spread_of_seeds_and_of_tasks_adds_up_as_in_a_crossed_design() -> None:
     rng = np.random.default_rng(2)
     seeds, tasks = rng.normal(0, 1, size=(40, 1)), rng.normal(0, 2, size=(1, 60))
-    _, low, high = mean_with_interval(seeds + tasks, samples=20_000, rng=np.random.default_rng(0))
+    _, low, high = interval(seeds + tasks, samples=20_000, rng=np.random.default_rng(0))
 
     variance = sum((t.ppf(0.975, part.size - 1) / 1.96) ** 2 * part.var(ddof=1) / part.size for part in (seeds, tasks))
     assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(variance), rel=0.03)
@@ -36,25 +43,16 @@ def test_the_interval_of_three_seeds_holds_the_mean_in_about_nineteen_of_twenty_
     held = []
     for _ in range(400):
         values = of_seeds * rng.normal(size=(3, 1)) + of_tasks * rng.normal(size=(1, 40)) + rng.normal(size=(3, 40))
-        _, low, high = mean_with_interval(values, samples=300, rng=rng)
+        _, low, high = interval(values, samples=300, rng=rng)
         held.append(low <= 0 <= high)
     assert 0.92 < np.mean(held) < 0.995
 
 
 def test_seeds_alone_are_widened_by_what_student_s_t_asks_for() -> None:
     # One of 27 resamples is the lowest of three seeds three times, so that the bootstrap's interval ends there.
-    mean, low, high = mean_with_interval(np.array([[1.0], [2.0], [6.0]]), 5_000, np.random.default_rng(0))
+    mean, low, high = interval(np.array([[1.0], [2.0], [6.0]]), 5_000, np.random.default_rng(0))
     widening = t.ppf(0.975, 2) / 1.96 * np.sqrt(3 / 2)
     assert (mean, low, high) == pytest.approx((3, 3 - 2 * widening, 3 + 3 * widening), rel=1e-3)
-
-
-def test_a_resample_draws_rows_and_columns_one_by_one() -> None:
-    values = np.random.default_rng(3).random((30, 40))  # so many that widening hardly matters
-    rng = np.random.default_rng(4)
-    means = [values[np.ix_(rng.integers(30, size=30), rng.integers(40, size=40))].mean() for _ in range(20_000)]
-    _, low, high = mean_with_interval(values, samples=20_000, rng=np.random.default_rng(0))
-
-    assert (low, high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])), abs=0.002)
 
 
 def test_disagreeing_seeds_widen_the_interval() -> None:
@@ -62,7 +60,7 @@ def test_disagreeing_seeds_widen_the_interval() -> None:
     agree, disagree = np.stack([tasks, tasks]), np.stack([tasks - 0.2, tasks + 0.2])
     widths = []
     for values in (agree, disagree):
-        mean, low, high = mean_with_interval(values, samples=2_000, rng=np.random.default_rng(0))
+        mean, low, high = interval(values, samples=2_000, rng=np.random.default_rng(0))
         assert mean == pytest.approx(tasks.mean())
         widths.append(high - low)
 
@@ -75,11 +73,41 @@ def test_disagreeing_seeds_widen_the_interval() -> None:
     st.integers(1, 6),
 )
 def test_equal_values_have_an_interval_of_no_width(value: float, seeds: int, tasks: int) -> None:
-    found = mean_with_interval(np.full((seeds, tasks), value), samples=100, rng=np.random.default_rng(0))
+    found = interval(np.full((seeds, tasks), value), samples=100, rng=np.random.default_rng(0))
     assert found == pytest.approx((value, value, value))
 
 
 def test_one_generator_state_gives_one_interval() -> None:
     values = np.random.default_rng(6).random((2, 9))
-    first, second = (mean_with_interval(values, 500, np.random.default_rng(7)) for _ in range(2))
+    first, second = (interval(values, 500, np.random.default_rng(7)) for _ in range(2))
     assert first == second
+
+
+def test_classes_that_tasks_share_are_drawn_with_their_images() -> None:
+    """Of tasks that share few classes, the interval of seeds and tasks alone leaves out the mean too often."""
+    rng = np.random.default_rng(8)
+    classes, images, seeds = 9, 40, 3
+    held, held_by_tasks_alone = [], []
+    for _ in range(200):
+        tasks = [rng.choice(classes, rng.integers(2, 6), replace=False) for _ in range(20)]
+        of_class = rng.normal(0, 0.02, classes) + rng.normal(0, 0.4, (classes, images)).mean(1)
+        parts = Parts(
+            np.repeat(np.arange(20), [len(task) for task in tasks]),
+            np.concatenate(tasks),
+            np.concatenate([np.full(len(task), 1 / len(task)) for task in tasks]),
+        )
+        scores = of_class[parts.classes] + rng.normal(0, 0.01, (seeds, 1)) + rng.normal(0, 0.01, (1, len(parts.tasks)))
+        _, low, high = mean_with_interval(scores, parts, 300, rng)
+        held.append(low <= 0 <= high)
+        of_tasks = np.stack([np.bincount(parts.tasks, of_seed * parts.shares) for of_seed in scores])
+        _, low, high = interval(of_tasks, 300, rng)
+        held_by_tasks_alone.append(low <= 0 <= high)
+    assert np.mean(held) > 0.9
+    assert np.mean(held_by_tasks_alone) < 0.85
+
+
+def test_a_class_counts_by_its_share_of_the_images() -> None:
+    parts = Parts(np.array([0, 0]), np.array([3, 4]), np.array([0.75, 0.25]))
+    mean, low, high = mean_with_interval(np.array([[0.8, 0.4]]), parts, 100, np.random.default_rng(0))
+    assert mean == pytest.approx(0.7)
+    assert low < 0.7 < high

@@ -25,9 +25,11 @@ TASKS = pd.DataFrame(
         "task_name": ["a", "b", "c"],
         "kind": ["new_combination", "new_combination", "new_class"],
         "strategy": ["random", "group", "random"],
+        "class_ids": [[0, 1], [2, 3, 4], [7, 8]],
         "num_classes": [2, 3, 2],
-        "images": [20, 30, 20],
+        "images": [2, 3, 2],
         "score": [0.9, 1.0, 0.8],
+        "image_scores": [[[0.9], [0.9]], [[1.0], [1.0], [1.0]], [[0.8], [0.8]]],
     }
 )
 SAMPLED = 2
@@ -46,7 +48,11 @@ def outcome(seed: int, reached: float, **accuracies: list[float]) -> Outcome:
     """Half way it was best in validation, but its source had lost too much there."""
     rows = [(0, 0.1, 0.99, True), (50, 0.95, 0.5, False), (100, reached, 0.98, True)]
     history = [HistoryRow(seed, step, None, score, source, kept) for step, score, source, kept in rows]
-    return Outcome(history, 10, accuracies, sampled_validation_score=0.5, flops_per_step=7, flops_to_make=3)
+    scores = {
+        row: [[[score]] * classes for score, classes in zip(of_tasks, TASKS["num_classes"], strict=False)]
+        for row, of_tasks in accuracies.items()
+    }
+    return Outcome(history, 10, scores, sampled_validation_score=0.5, flops_per_step=7, flops_to_make=3)
 
 
 @pytest.fixture
@@ -65,7 +71,7 @@ def compared() -> tuple[list[Trial], list[Outcome], pd.DataFrame]:
 def test_every_row_of_a_table_has_its_accuracy_on_every_task_it_was_judged_on(compared: Any) -> None:
     results = compared[2]
     found = {
-        key: dict(zip(rows["task_id"], rows["score"], strict=True))
+        key: dict(zip(rows["task_id"], rows["score"].round(12), strict=True))
         for key, rows in results.groupby(["table", "method", "seed"])
     }
     assert found == {

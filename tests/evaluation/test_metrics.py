@@ -16,11 +16,16 @@ COSTS = {"teacher": Cost(params=1000, macs=5000), "projected": Cost(params=90, m
 def metrics(objective: Classification) -> Metrics:
     results = pd.DataFrame(
         [
-            {"method": "teacher", "seed": TEACHER_SEED, "score": 0.9},
-            {"method": "projected", "seed": 0, "score": 0.8},
-            {"method": "projected", "seed": 1, "score": 0.7},
+            {
+                "method": method,
+                "seed": seed,
+                "class_ids": [4, 7],
+                "score": score,
+                "image_scores": [[score], [score] * 3],
+            }
+            for method, seed, score in (("teacher", TEACHER_SEED, 0.9), ("projected", 0, 0.8), ("projected", 1, 0.7))
         ]
-    ).assign(task_id=0, kind="new_class", strategy="random")
+    ).assign(task_id=0, kind="new_class", strategy="random", images=4)
     return build_metrics("digits", objective, results, COSTS, STUDENT, bootstrap_samples=400, seed=0)
 
 

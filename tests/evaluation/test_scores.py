@@ -55,6 +55,8 @@ def test_accuracy_is_that_of_a_loop_over_images(
         assert row.images == len(judged)
         assert row.num_classes == len(classes)
         assert row.score == pytest.approx(np.mean(hits))
+        of_classes = [[hit for i, hit in zip(judged, hits, strict=True) if LABELS[i] == c] for c in classes]
+        assert (list(row.class_ids), row.image_scores) == (classes, of_classes)
     assert list(table["task_id"]) == [3, 7]
     assert list(table["kind"]) == ["new_combination", "new_class"]
 

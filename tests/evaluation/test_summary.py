@@ -10,7 +10,17 @@ def table(scores: dict[tuple[str, int], list[float]]) -> pd.DataFrame:
     """Tasks 0 and 1 are new combinations, task 2 has new classes."""
     return pd.DataFrame(
         [
-            {"method": method, "seed": seed, "task_id": task, "kind": kind, "strategy": "random", "score": score}
+            {
+                "method": method,
+                "seed": seed,
+                "task_id": task,
+                "kind": kind,
+                "strategy": "random",
+                "class_ids": [task, 9],
+                "images": 4,
+                "score": score,
+                "image_scores": [[score] * 3, [score]],
+            }
             for (method, seed), row in scores.items()
             for task, (kind, score) in enumerate(
                 zip(["new_combination", "new_combination", "new_class"], row, strict=True)

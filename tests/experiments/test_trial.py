@@ -16,7 +16,7 @@ from projpipe.methods.task_model import TaskModel
 from projpipe.training.batches import LabelledImages
 from projpipe.training.history import last_kept
 from projpipe.training.run_inputs import RunInputs, load_staged
-from projpipe.training.student_trainer import task_score
+from projpipe.training.student_trainer import image_scores
 from projpipe.transformer.export import export_student
 
 SAMPLED = [[0, 2], [1, 5, 6]]
@@ -38,15 +38,15 @@ def test_every_method_is_trained_judged_and_weighed(
     assert [row.step for row in outcome.history] == [0, 6, 12]
     assert set(outcome.scores) == ({"pruned_only", "method"} if method == "pruned" else {"method"})
     for accuracies in outcome.scores.values():
-        assert len(accuracies) == (2 if per_task else 3)
-        assert all(0 <= accuracy <= 1 for accuracy in accuracies)
+        assert [len(of_classes) for of_classes in accuracies] == [2, 3, 2][: 2 if per_task else 3]
+        assert {score for of_classes in accuracies for scores in of_classes for score in scores} <= {0, 1}
     assert outcome.flops_per_step > 0
     assert (outcome.flops_to_make > 0) != per_task
     assert outcome.tasks == (2 if per_task else 3)
 
 
 class Judging(NamedTuple):
-    """One call of `task_score`."""
+    """One call of `image_scores`."""
 
     model: TaskModel
     task: list[int]
@@ -59,12 +59,12 @@ def judged_as(monkeypatch: pytest.MonkeyPatch) -> list[Judging]:
     """Every call by which a trial judges its model, which is judged all the same."""
     calls: list[Judging] = []
 
-    def watched(forward: Any, data: LabelledImages, task: list[int], device: torch.device) -> float:
+    def watched(forward: Any, data: LabelledImages, task: list[int], device: torch.device) -> torch.Tensor:
         model, told = (forward.func, forward.keywords["embedding"]) if isinstance(forward, partial) else (forward, None)
         calls.append(Judging(model, task, told, int(data.image_ids[0])))
-        return task_score(forward, data, task, device)
+        return image_scores(forward, data, task, device)
 
-    monkeypatch.setattr(trial_module, "task_score", watched)
+    monkeypatch.setattr(trial_module, "image_scores", watched)
     return calls
 
 
@@ -128,7 +128,8 @@ def test_a_pruned_trial_starts_at_the_teacher_pruned_for_each_task(
         labels = torch.tensor([task.index(int(label)) for label in data.test.labels[tested]])
         with torch.no_grad():
             hits = pruned(data.test.read(tested)).argmax(-1) == labels
-        assert score == pytest.approx(hits.float().mean().item())
+        of_classes = [hits[labels == position].float().tolist() for position in range(len(task))]
+        assert score == of_classes
 
 
 def test_a_tuned_source_is_weighed_with_its_own_objective(run_inputs: RunInputs, tmp_path: Path, settings: Any) -> None:

@@ -133,7 +133,7 @@ def test_few_seeds_and_few_tasks_are_said(clean: dict[str, Any], results: pd.Dat
 
 def test_one_seed_shows_nothing_of_training_runs(clean: dict[str, Any], results: pd.DataFrame) -> None:
     found = found_in(with_seeds(clean, 1), results)
-    assert "one seed: intervals hold the spread of tasks alone" in found
+    assert "one seed: intervals hold the spread of tasks and classes alone" in found
     assert "roughly" not in found
 
 

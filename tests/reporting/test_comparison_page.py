@@ -264,7 +264,7 @@ def test_free_text_is_shown_as_it_is(summary: dict[str, Any], timings: dict[str,
 def test_accuracies_are_read_in_per_cent(summary: dict[str, Any], timings: dict[str, Any]) -> None:
     text = text_of(comparison_markdown(summary, timings))
     assert "Accuracy is in %, with its 95 % interval in brackets." in text
-    assert "Differences are paired by seed and task, in percentage points. They are bold" in text
+    assert "Differences are paired by seed and test image, in percentage points. They are bold" in text
     assert "sampling" not in text
 
 
@@ -276,7 +276,7 @@ def in_bits(summary: dict[str, Any]) -> dict[str, Any]:
 def test_bits_are_read_with_fewer_being_better(in_bits: dict[str, Any], timings: dict[str, Any]) -> None:
     text = text_of(comparison_markdown(in_bits, timings))
     assert "Bits per pixel, fewer are better, have their 95 % interval in brackets." in text
-    assert "paired by seed and task, in bits per pixel, where a negative one is a gain. They are bold" in text
+    assert "paired by seed and test image, in bits per pixel, where a negative one is a gain. They are bold" in text
     assert "accuracy" not in text.lower()
     assert "reach the projector's bits per pixel on validation images of the sampled tasks after 240 steps" in text
 

@@ -122,7 +122,10 @@ def test_verdicts_turn_around_where_fewer_are_better(render: Any, accuracy: Any,
 def test_each_objective_has_words_of_its_own(render: Any, accuracy: Any, bits: Any) -> None:
     text = Page(render(accuracy, accuracy.measured)).text
     assert "into a small one for any set of classes you name: it writes" in text
-    assert "Projected model minus each alternative, in percentage points of accuracy, paired by seed and task." in text
+    assert (
+        "Projected model minus each alternative, in percentage points of accuracy, paired by seed and test image."
+        in text
+    )
     assert "for a task, its answers are limited to the task's classes" in text
     assert "Sizes and speeds are of models for 3 classes, the held-out tasks' median; the teacher has its 10." in text
     assert "and the rest the labels" in text
@@ -135,7 +138,8 @@ def test_each_objective_has_words_of_its_own(render: Any, accuracy: Any, bits: A
     text = Page(render(bits, bits.measured)).text
     assert "into a small one that models the images of any classes you name: it writes" in text
     assert (
-        "in bits per pixel, paired by seed and task. Fewer are better, so that a negative difference is a gain." in text
+        "in bits per pixel, paired by seed and test image. Fewer are better, so that a negative difference is a gain."
+        in text
     )
     assert "a causal decoder over the tokens of an image" in text
     assert "Sizes and speeds are of models for 1 class, the held-out tasks' median" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import mean
+from typing import Any
 
 import pandas as pd
 
@@ -12,14 +13,14 @@ from projpipe.evaluation.comparison_summary import ComparedTable, SourceScore, T
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.metrics import TEACHER_SEED, reduction
 from projpipe.evaluation.summary import summarise
-from projpipe.experiments.outcome import Outcome
+from projpipe.experiments.outcome import Outcome, task_mean
 from projpipe.experiments.trial import Trial
 from projpipe.methods.registry import METHODS
 from projpipe.metric import Metric
 from projpipe.training.history import last_kept
 
 Pairs = Sequence[tuple[Trial, Outcome]]
-OF_A_TASK = ["task_id", "task_name", "kind", "strategy", "num_classes", "images"]
+OF_A_TASK = ["task_id", "task_name", "kind", "strategy", "class_ids", "num_classes", "images"]
 
 
 def comparison_results(
@@ -39,8 +40,11 @@ def comparison_results(
         judged = tasks.head(sampled) if METHODS[trial.method].per_task else tasks
         for row, scores in outcome.scores.items():
             name = trial.row if row == "method" else row
-            rows.append(judged.assign(table=trial.table, method=name, seed=trial.seed, score=scores))
-    return pd.concat(rows, ignore_index=True)[["table", "method", "seed", *OF_A_TASK, "score"]]
+            means = [task_mean(of_task) for of_task in scores]
+            of_images: list[Any] = list(scores)
+            found = judged.assign(table=trial.table, method=name, seed=trial.seed, score=means)
+            rows.append(found.assign(image_scores=of_images))
+    return pd.concat(rows, ignore_index=True)[["table", "method", "seed", *OF_A_TASK, "score", "image_scores"]]
 
 
 def comparison_history(trials: Sequence[Trial], outcomes: Sequence[Outcome]) -> pd.DataFrame:

@@ -25,8 +25,8 @@ def task_scores(
 
     `read(rows)` gives encoded images [n, ...], `labels` [N] are class ids, `tasks` has the columns of `schemas.TASKS`;
     a specialiser gives, for a list of classes, a module in eval mode whose outputs are in their order.
-    Returns for each one row a task: task_id, task_name, kind, strategy, num_classes, images (how many were judged),
-    score.
+    Returns for each one row a task: task_id, task_name, kind, strategy, class_ids, num_classes, images (how many were
+    judged), score, and `image_scores`, of every image, class by class.
     Raises InputError for a task whose classes have no image.
     """
 
@@ -79,9 +79,11 @@ def _scores(
             "task_name": task["name"],
             "kind": task["kind"],
             "strategy": task["strategy"],
+            "class_ids": classes,
             "num_classes": len(classes),
             "images": len(rows),
         }
         for maker, scores in judge(classes, rows, targets).items():
-            records[maker].append({**described, "score": scores.double().mean().item()})
+            of_images = [scores[targets == position].tolist() for position in range(len(classes))]
+            records[maker].append({**described, "score": scores.double().mean().item(), "image_scores": of_images})
     return {maker: pd.DataFrame(of_maker) for maker, of_maker in records.items()}

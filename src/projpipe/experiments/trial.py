@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from projpipe.config import TrainProjectorConfig
-from projpipe.experiments.outcome import Outcome
+from projpipe.experiments.outcome import ImageScores, Outcome, task_mean
 from projpipe.methods.controls import CONTROLS, control_embeddings
 from projpipe.methods.flops import flops_per_step, flops_to_make
 from projpipe.methods.method import Ingredients, Method
@@ -28,7 +28,7 @@ from projpipe.training.progress import note_progress
 from projpipe.training.run_inputs import deciding, digest_of, load_staged
 from projpipe.training.seeds import FINISHED, SOURCE_IMAGES, Worker, train_seeds
 from projpipe.training.state import Checkpoint
-from projpipe.training.student_trainer import task_score
+from projpipe.training.student_trainer import image_scores
 
 JudgedTasks = Sequence[tuple[list[int], str]]  # class ids of each task, and what sort of task it is
 
@@ -109,7 +109,7 @@ def run_trial(
         for control in CONTROLS:
             told = control_embeddings(control, model.embed, tasks, sorts, data.train_tasks, trial.seed)
             scores[control] = judge(model, told=told)
-    on_validation = _scores(model, data.validation, sampled, device)
+    on_validation = [task_mean(scores) for scores in _scores(model, data.validation, sampled, device)]
     return Outcome(
         history=history,
         tasks=len(data.train_tasks),
@@ -144,10 +144,12 @@ def _scores(
     tasks: Sequence[Sequence[int]],
     device: torch.device,
     told: Sequence[Tensor] | None = None,
-) -> list[float]:
-    """Score on every task, on all images of its classes; `told` are embeddings to replace its own."""
+) -> list[ImageScores]:
+    """Scores on all images of every task's classes; `told` are embeddings to replace its own."""
+    found: list[ImageScores] = []
     with torch.no_grad():
-        return [
-            task_score(partial(model, embedding=told[i][None]) if told else model, data, task, device)
-            for i, task in enumerate(tasks)
-        ]
+        for i, task in enumerate(tasks):
+            forward = partial(model, embedding=told[i][None]) if told else model
+            of_classes = image_scores(forward, data, task, device).split(data.counts[list(task)].tolist())
+            found.append([scores.tolist() for scores in of_classes])
+    return found

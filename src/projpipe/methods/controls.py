@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -40,8 +41,9 @@ def control_embeddings(
     """What to tell the projector instead of each task.
 
     Args:
-        control: `shuffled`: the embedding of another of the tasks, of the same sort; `mean`: the mean embedding of the
-            train tasks, the same for all; `random`: drawn from a normal distribution with their mean and deviation.
+        control: `shuffled`: the embedding of another of the tasks, of the same sort and as far as there is one of the
+            same size and without a common class; `mean`: the mean embedding of the train tasks, the same for all;
+            `random`: drawn from a normal distribution with their mean and deviation.
         embed: gives the embedding `[D]` of a task.
         tasks: different sets of classes, and in `sorts` what sort of task each is.
 
@@ -58,21 +60,23 @@ def control_embeddings(
 
 
 def _others(tasks: Sequence[Task], sorts: Sequence[str], train_tasks: Sequence[Task], seed: int) -> list[Task]:
-    """For every task another one of its sort, all of them different; a train task where there is no other."""
-    told = list(tasks)
-    for sort in dict.fromkeys(sorts):
-        positions = [position for position, of_sort in enumerate(sorts) if of_sort == sort]
-        if len(positions) == 1:
-            told[positions[0]] = next(task for task in train_tasks if set(task) != set(tasks[positions[0]]))
-            continue
-        for position, other in zip(positions, derangement(len(positions), seed), strict=True):
-            told[position] = tasks[positions[other]]
-    return told
+    """For every task another one of its sort: of its size, and without a class of its, as far as there is one.
+
+    Where it is the only one of its sort, a train task.
+    """
+    rng = np.random.default_rng(seed)
+
+    def other(position: int) -> Task:
+        own = set(tasks[position])
+        alike = [task for task, sort in zip(tasks, sorts, strict=True) if sort == sorts[position] and set(task) != own]
+        found = alike or [task for task in train_tasks if set(task) != own]
+        unfairness = np.array([_unfairness(own, task) for task in found])
+        return found[rng.choice(np.flatnonzero(unfairness == unfairness.min()))]
+
+    return [other(position) for position in range(len(tasks))]
 
 
-def derangement(count: int, seed: int) -> list[int]:
-    """A permutation of `0..count - 1` that leaves nothing in its place: one random cycle through all (Sattolo)."""
-    cycle = np.random.default_rng(seed).permutation(count)
-    following = np.empty(count, dtype=int)
-    following[cycle] = np.roll(cycle, -1)
-    return following.tolist()
+def _unfairness(own: set[int], other: Task) -> float:
+    """How far another task is from being a fair one to be told: 0 if it has as many classes, and none of the same."""
+    shared = len(own.intersection(other)) / min(len(own), len(other))
+    return shared + abs(math.log(len(other) / len(own)))

@@ -77,7 +77,10 @@ def at_ceiling(metrics: Metrics) -> bool:
 def _samples(metrics: Metrics, results: pd.DataFrame) -> Iterator[str]:
     seeds = seeds_of(metrics)
     if seeds == 1:
-        yield "Methods were trained with one seed: intervals hold the spread of tasks alone, not that of training runs."
+        yield (
+            "Methods were trained with one seed: intervals hold the spread of tasks and classes alone, not that of "
+            "training runs."
+        )
     elif seeds < FEW_SEEDS:
         yield (
             f"Methods were trained with {seeds} seeds, which show the spread between training runs only roughly. "
@@ -87,10 +90,7 @@ def _samples(metrics: Metrics, results: pd.DataFrame) -> Iterator[str]:
         yield f"There are fewer than {FEW_TASKS} tasks on {listed_kinds(few)}: read those intervals as rough."
     smallest = int(results["images"].min())
     one_image = WORDING[metrics["objective"]].one_image.format(share=100 / smallest)
-    yield (
-        f"The task with the fewest test images has {smallest} of them, so that {one_image}. "
-        "Tasks share classes and test images, and are not independent of each other."
-    )
+    yield f"The task with the fewest test images has {smallest} of them, so that {one_image}."
     if at_ceiling(metrics):
         yield (
             f"Every method is above {100 * CEILINGS[metrics['metric']]:.0f} % on new combinations: these tasks are "

@@ -35,9 +35,9 @@ def _reading(metric: Metric, teacher: Size) -> str:
     scores = f"{title} is in {metric.unit}, with its" if metric.unit else f"{title}, {metric.direction}, have their"
     direction = "" if metric.higher_is_better else ", where a negative one is a gain"
     return (
-        f"{scores} 95 % interval in brackets. Differences are paired by seed and task, in {metric.step_title}"
+        f"{scores} 95 % interval in brackets. Differences are paired by seed and test image, in {metric.step_title}"
         f"{direction}. They are bold where their interval leaves out zero; a plain one shows no difference either way. "
-        "Tasks share classes and test images, and are not independent of each other. "
+        "Intervals draw seeds, tasks and classes with their test images anew. "
         f"The teacher has {teacher['params']:,} parameters and takes {count(teacher['macs'])} multiply-accumulates an "
         "image."
     )
@@ -81,7 +81,9 @@ def _setting(table: ComparedTable, teacher: Size) -> str:
 
 def _of_few_seeds(seeds: int) -> str:
     if seeds == 1:
-        return " With one seed, intervals hold the spread of tasks alone."
+        return (
+            " With one seed, intervals hold the spread of tasks and classes alone, and no difference counts as shown."
+        )
     if seeds < FEW_SEEDS:
         return f" {seeds} seeds show the spread between training runs only roughly: intervals are wide for that reason."
     return ""
@@ -115,7 +117,8 @@ def _differences(table: ComparedTable, metric: Metric) -> str:
     def cell(difference: Difference) -> str:
         low, high = (metric.difference(bound).lstrip("+") for bound in difference["ci95"])
         text = f"{metric.difference(difference['mean'])} [{low}, {high}]"
-        return text if metric.verdict(difference["ci95"]) == "no difference shown" else f"**{text}**"
+        shown = len(difference["by_seed"]) > 1 and metric.verdict(difference["ci95"]) != "no difference shown"
+        return f"**{text}**" if shown else text
 
     def by_seed(difference: Difference) -> str:
         return ", ".join(metric.difference(mean) for mean in difference["by_seed"])

@@ -168,12 +168,22 @@ def task_score(
     device: torch.device,
 ) -> float:
     """Mean score of the student on the images of the task's classes."""
+    return float(image_scores(forward, data, task, device).double().mean())
+
+
+def image_scores(
+    forward: Callable[..., tuple[Tensor, Tensor | None]],
+    data: LabelledImages,
+    task: Sequence[int],
+    device: torch.device,
+) -> Tensor:
+    """Score of the student on every image of the task's classes, class by class: [N], on the CPU."""
     rows = torch.cat([data.rows_of_class(class_id) for class_id in task])
     targets = torch.arange(len(task)).repeat_interleave(data.counts[list(task)])
     classes, mask = (tensor.to(device) for tensor in pad_tasks([task]))
-    total = 0.0
+    scores = []
     for some_rows, some_targets in zip(rows.split(FORWARD_IMAGES), targets.split(FORWARD_IMAGES), strict=True):
         images = data.read(some_rows).to(device)
         logits, _ = forward(images[None], classes, mask)
-        total += float(data.objective.scores(logits[0], images, some_targets.to(device)).sum())
-    return total / len(rows)
+        scores.append(data.objective.scores(logits[0], images, some_targets.to(device)))
+    return torch.cat(scores).cpu()
