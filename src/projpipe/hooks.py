@@ -152,7 +152,8 @@ def _check_comparison(catalog: CatalogProtocol, with_teacher: bool) -> None:
     if with_teacher:
         teacher = catalog.load("params:extract_teacher")
         check_trials(trials, planned_spec(teacher), OBJECTIVES[teacher.objective.name])
-        check_sampled(comparison.sampled_tasks, catalog.load("params:split_tasks").held_out_tasks)
+        held_out = catalog.load("params:split_tasks").held_out_tasks(comparison.sampled_from)
+        check_sampled(comparison.sampled_tasks, held_out)
 
 
 def _check_machine(config: RayConfig) -> None:

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from projpipe.errors import InputError
-from projpipe.evaluation.judged_tasks import median_task, reported_tasks
+from projpipe.evaluation.judged_tasks import median_task, reported_tasks, sampled_pool, with_sampled_first
 
 
 @pytest.fixture
@@ -24,6 +24,14 @@ def test_the_median_task_is_the_middle_one_of_the_held_out_tasks(tasks: pd.DataF
 def test_held_out_tasks_and_the_first_train_tasks_are_reported(tasks: pd.DataFrame) -> None:
     assert list(reported_tasks(tasks, 1)["task_id"]) == [1, 2, 3, 0]
     assert list(reported_tasks(tasks, 0)["task_id"]) == [1, 2, 3]
+
+
+def test_sampled_tasks_are_the_first_to_be_judged(tasks: pd.DataFrame) -> None:
+    tasks = tasks.assign(strategy=["group", "random", "explicit", "group", "random", "random"])
+    assert list(sampled_pool(tasks, "all")["task_id"]) == [1, 2, 3]
+    coherent = sampled_pool(tasks, "coherent")
+    assert list(coherent["task_id"]) == [2, 3]
+    assert list(with_sampled_first(tasks, coherent.head(1))["task_id"]) == [2, 1, 3]
 
 
 def test_a_table_without_held_out_tasks_is_refused(tasks: pd.DataFrame) -> None:

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from projpipe.evaluation.metrics import TEACHER_SEED
-from projpipe.evaluation.summary import Summary, summarise
+from projpipe.evaluation.summary import Summariser, Summary
 from projpipe.metric import ACCURACY, BITS_PER_PIXEL
 
 
@@ -42,7 +42,7 @@ def summary() -> Summary:
             ("universal", 1): [0.8, 0.8, 0.8],
         }
     )
-    return summarise(results, "projected", ACCURACY, bootstrap_samples=400, seed=0)
+    return Summariser(results, ACCURACY, samples=400, seed=0).summary("projected")
 
 
 def test_means_are_over_seeds_and_tasks_of_a_kind(summary: Summary) -> None:
@@ -69,17 +69,17 @@ def test_differences_are_paired_by_seed_and_task(summary: Summary) -> None:
 def test_coherent_and_random_combinations_are_given_separately_where_there_are_both() -> None:
     results = table({("projected", 0): [0.9, 0.5, 0.6], ("universal", 0): [0.6, 0.4, 0.1]})
     results.loc[results["task_id"] == 0, "strategy"] = "group"
-    found = summarise(results, "projected", ACCURACY, bootstrap_samples=100, seed=0)
+    found = Summariser(results, ACCURACY, samples=100, seed=0).summary("projected")
     means = {kind: cell["mean"] for kind, cell in found["differences"]["projected-universal"].items()}
     assert means == pytest.approx({"new_combination": 0.2, "coherent": 0.3, "random": 0.1, "new_class": 0.5})
 
 
 def test_no_interval_of_a_score_passes_what_a_score_can_be() -> None:
     results = table({("projected", 0): [0.0, 1.0, 0.5], ("static", 0): [1.0, 0.0, 0.5]})
-    found = summarise(results, "projected", ACCURACY, bootstrap_samples=100, seed=0)
+    found = Summariser(results, ACCURACY, samples=100, seed=0).summary("projected")
     assert found["results"]["projected"]["new_combination"]["ci95"] == [0, 1]
     assert found["differences"]["projected-static"]["new_combination"]["ci95"] == [-1, 1]
-    bits = summarise(results, "projected", BITS_PER_PIXEL, bootstrap_samples=100, seed=0)
+    bits = Summariser(results, BITS_PER_PIXEL, samples=100, seed=0).summary("projected")
     low, high = bits["results"]["projected"]["new_combination"]["ci95"]
     assert low == 0
     assert high > 1
@@ -88,7 +88,36 @@ def test_no_interval_of_a_score_passes_what_a_score_can_be() -> None:
 def test_methods_are_compared_on_the_tasks_that_both_have() -> None:
     results = table({("projected", 0): [0.9, 0.5, 0.6], ("distilled", 0): [0.6, 0.4, 0.1]})
     few = results[~((results["method"] == "distilled") & (results["task_id"] > 0))]
-    found = summarise(few, "projected", ACCURACY, bootstrap_samples=100, seed=0)
+    found = Summariser(few, ACCURACY, samples=100, seed=0).summary("projected")
     assert found["differences"]["projected-distilled"].keys() == {"new_combination"}
     assert found["differences"]["projected-distilled"]["new_combination"]["mean"] == pytest.approx(0.3)
     assert found["results"]["distilled"]["new_combination"]["tasks"] == 1
+
+
+def test_the_share_of_the_headroom_is_that_of_the_tasks_that_have_a_specialist() -> None:
+    results = table(
+        {
+            **{("projected", seed): [0.70 + seed / 100, 0.9, 0.6] for seed in (0, 1)},
+            **{("static", seed): [0.60 + seed / 100, 0.9, 0.6] for seed in (1, 0)},
+            **{("specialist", seed): [0.80 + seed / 100, 0.0, 0.0] for seed in (0, 1)},
+        }
+    )
+    few = results[~((results["method"] == "specialist") & (results["task_id"] > 0))]
+    found = Summariser(few, ACCURACY, samples=100, seed=0).headroom("projected", "static", "specialist")
+    assert found["points"].keys() == {"new_combination"}
+    assert found["points"]["new_combination"] == {"mean": 0.2, "ci95": [0.2, 0.2]}
+
+
+def test_there_is_no_share_of_a_headroom_that_is_not_shown() -> None:
+    results = table(
+        {("projected", 0): [0.7, 0.9, 0.6], ("static", 0): [0.6, 0.9, 0.6], ("specialist", 0): [0.8, 0.5, 0.6]}
+    )
+    found = Summariser(results, ACCURACY, samples=100, seed=0).headroom("projected", "static", "specialist")
+    assert found["share"] == {"new_combination": None, "new_class": None}
+    better = table(
+        {("projected", 0): [0.7, 0.71, 0.6], ("static", 0): [0.6, 0.6, 0.6], ("specialist", 0): [0.8, 0.82, 0.6]}
+    )
+    found = Summariser(better, ACCURACY, samples=400, seed=0).headroom("projected", "static", "specialist")
+    share = found["share"]["new_combination"]
+    assert share is not None
+    assert (share["mean"], share["ci95"]) == (pytest.approx(0.5), pytest.approx([0.5, 0.5]))

@@ -8,9 +8,10 @@ import torch
 
 from projpipe.config import Comparison
 from projpipe.errors import InputError
-from projpipe.experiments.comparison import run_comparison, steps_done
+from projpipe.experiments.comparison import best_shared_row, run_comparison, steps_done
 from projpipe.experiments.plan import plan
 from projpipe.experiments.trial import Trial, run_trial
+from projpipe.metric import ACCURACY
 from projpipe.training.run_inputs import RunInputs
 
 SAMPLED = [[0, 2], [1, 5, 6]]
@@ -46,6 +47,21 @@ def test_a_student_smaller_than_pruning_can_make_the_teacher_is_refused_before_w
     with pytest.raises(InputError, match=r"table 'small', row 'pruned': params: .*at least"):
         run_comparison(trials, run_inputs, JUDGED, SAMPLED, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_specialist_starts_from_the_shared_row_that_does_best_in_validation(
+    run_inputs: RunInputs, tmp_path: Path, settings: Any
+) -> None:
+    rows = [
+        {"method": "projected", "learning_rate": 0.02},
+        {"method": "static", "learning_rate": 0.02},
+        {"method": "static", "name": "untrained", "learning_rate": 1e-9},
+    ]
+    trials = plan(compared(*rows, {"method": "specialist", "learning_rate": 1e-12}, seeds=[0]), settings())
+    projected, static, untrained, specialist = run_comparison(trials, run_inputs, JUDGED, SAMPLED, tmp_path)
+    assert static.history[-1].validation_score > untrained.history[-1].validation_score
+    assert specialist.scores["method"] == static.scores["method"][: len(SAMPLED)]
+    assert best_shared_row("small", trials[:3], [projected, static, untrained], ACCURACY) == "static"
 
 
 def test_a_trial_that_fails_is_named_when_the_others_have_ended(

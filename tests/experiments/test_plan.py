@@ -109,6 +109,12 @@ def test_a_comparison_of_models_per_task_alone_is_refused(run_inputs: RunInputs,
         check_trials(plan(compared(*alone), settings()), run_inputs.source.spec, Classification)
 
 
+def test_a_specialist_without_a_shared_model_to_start_from_is_refused(settings: Any) -> None:
+    rows = [{"method": "projected"}, {"method": "specialist", "learning_rate": 0.1}]
+    with pytest.raises(InputError, match=r"table 'small': specialist starts from a shared model, .*add one of static"):
+        plan(compared(*rows), settings())
+
+
 def test_more_sampled_tasks_than_are_held_out_are_refused() -> None:
     check_sampled(5, 5)
     with pytest.raises(InputError, match="sampled_tasks: 6 is more than the 5 held-out tasks of split_tasks; lower it"):

@@ -132,6 +132,22 @@ def test_a_pruned_trial_starts_at_the_teacher_pruned_for_each_task(
         assert score == of_classes
 
 
+@pytest.mark.parametrize("shared", ["static", "universal", "constant"])
+def test_a_specialist_starts_as_the_shared_model_it_is_made_of(
+    shared: str, run_inputs: RunInputs, tmp_path: Path, settings: Any
+) -> None:
+    folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
+    start = one_trial(shared, settings)
+    assert not start.is_finished(folder)
+    of_shared = run_trial(folder, start, JUDGED, SAMPLED, CPU).scores["method"]
+    specialist = replace(one_trial("specialist", settings), start=start)
+    hardly = run_trial(folder, replace(specialist, learning_rate=1e-12), JUDGED, SAMPLED, CPU)
+    assert hardly.scores["method"] == of_shared[: len(SAMPLED)]
+    learned = run_trial(folder, replace(specialist, learning_rate=0.02), JUDGED, SAMPLED, CPU)
+    assert learned.history[-1].loss < hardly.history[-1].loss
+    assert specialist.file() != replace(specialist, start=replace(start, learning_rate=0.1)).file()
+
+
 def test_a_tuned_source_is_weighed_with_its_own_objective(run_inputs: RunInputs, tmp_path: Path, settings: Any) -> None:
     folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
     frozen = run_trial(folder, one_trial("projected", settings), JUDGED, SAMPLED, CPU)

@@ -240,6 +240,22 @@ def test_the_break_even_claims_no_more_than_was_reached(summary: dict[str, Any],
     assert "times less" not in text
 
 
+def test_the_headroom_says_what_share_of_it_is_caught(summary: dict[str, Any], timings: dict[str, Any]) -> None:
+    assert "Headroom" not in comparison_markdown(summary, timings)
+    table = summary["tables"][SMALL]
+    table["methods"] |= {"static": trained("static"), "specialist": trained("specialist")}
+    table["headroom"] = {
+        "specialist": "specialist",
+        "shared": "static",
+        "points": {kind: {"mean": 0.05, "ci95": [0.04, 0.06]} for kind in ("coherent", "random")},
+        "share": {"coherent": {"mean": 0.521, "ci95": [0.3, 0.74]}, "random": None},
+    }
+    text = text_of(comparison_markdown(summary, timings))
+    assert "By how much Best shared model, fine-tuned per task is above Static projection" in text
+    assert "+5.0 [4.0, 6.0], 52 % of it caught [30 to 74]" in text
+    assert "+5.0 [4.0, 6.0], no share of it shown" in text
+
+
 def test_rows_that_a_user_named_keep_their_names(summary: dict[str, Any], timings: dict[str, Any]) -> None:
     rows = list(tables_of(comparison_markdown(summary, timings)))[4]
     assert [row[0] for row in rows] == ["full-size minus", "rank 8", "random"]

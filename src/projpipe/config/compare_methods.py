@@ -1,6 +1,6 @@
 """Parameters of the pipeline `compare_methods`."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
@@ -48,11 +48,13 @@ class ComparisonTable(Config):
 class Comparison(Config):
     """Tables that are made together, on one page. What they do not change is as in `train_projector`.
 
-    Methods that train a model per task (`scratch`, `distilled`, `pruned`) are trained and judged on the first
-    `sampled_tasks` held-out tasks: combinations of known classes come before new classes.
+    Methods that train a model per task (`scratch`, `distilled`, `pruned`, `specialist`) are trained and judged on the
+    first `sampled_tasks` held-out tasks, or on the first whose classes belong together with `sampled_from: coherent`.
+    Combinations of known classes come before new classes.
     """
 
     sampled_tasks: PositiveInt
+    sampled_from: Literal["all", "coherent"] = "all"
     tables: Annotated[tuple[ComparisonTable, ...], Field(min_length=1)]
 
 

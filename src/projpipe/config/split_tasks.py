@@ -179,12 +179,12 @@ class SplitTasksConfig(Config):
     validation_classes: HeldOutClasses = HeldOutClasses()
     tasks: Annotated[tuple[TaskDraw, ...], Field(min_length=1)]
 
-    @property
-    def held_out_tasks(self) -> int:
-        """How many tasks are asked for to judge on."""
+    def held_out_tasks(self, sampled_from: Literal["all", "coherent"] = "all") -> int:
+        """How many tasks are asked for to judge on, of any sort or of classes that belong together."""
         return sum(
             draw.kind in ("new_combination", "new_class")
             if isinstance(draw, ExplicitTask)
             else draw.counts.new_combination + draw.counts.new_class
             for draw in self.tasks
+            if sampled_from == "all" or draw.strategy != "random"
         )

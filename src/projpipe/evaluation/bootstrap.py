@@ -45,7 +45,7 @@ class Parts(NamedTuple):
 def mean_with_interval(
     scores: NDArray[np.float64], parts: Parts, samples: int, rng: np.random.Generator
 ) -> MeanWithInterval:
-    """Mean over seeds and tasks of `scores` [seeds, parts], and its 95 % interval from `samples` bootstrap draws.
+    """Mean over seeds and tasks of `scores` [seeds, parts], and its 95 % interval.
 
     Hand in differences of two methods, paired by seed and part, for the interval of a difference. A single seed,
     class or task adds no spread: the interval holds that of the others alone.
@@ -53,6 +53,18 @@ def mean_with_interval(
     >>> parts = Parts(np.array([0, 0, 1]), np.array([3, 4, 4]), np.array([0.5, 0.5, 1.0]))
     >>> mean_with_interval(np.full((2, 3), 0.5), parts, samples=100, rng=np.random.default_rng(0))
     MeanWithInterval(mean=0.5, low=0.5, high=0.5)
+    """
+    mean, drawn = resampled_means(scores, parts, samples, rng)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return MeanWithInterval(mean, float(low), float(high))
+
+
+def resampled_means(
+    scores: NDArray[np.float64], parts: Parts, samples: int, rng: np.random.Generator
+) -> tuple[float, NDArray[np.float64]]:
+    """Mean over seeds and tasks of `scores` [seeds, parts], and those of `samples` bootstrap draws.
+
+    Generators of one seed draw the same for all scores of the same seeds and parts.
     """
     tasks, classes = (np.unique(ids, return_inverse=True)[1] for ids in (parts.tasks, parts.classes))
     weights = parts.shares / (tasks.max() + 1)
@@ -67,8 +79,7 @@ def mean_with_interval(
         count = len(added)
         drawn = rng.multinomial(count, np.full(count, 1 / count), size=samples)
         means += (drawn - 1) @ added * _widening(count)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return MeanWithInterval(float(mean), float(low), float(high))
+    return float(mean), means
 
 
 def _widening(count: int) -> float:

@@ -1,11 +1,11 @@
 """The content of `comparison.json`: every table of a comparison, and where it comes from."""
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from projpipe.evaluation.break_even import BreakEven
 from projpipe.evaluation.cost import Size
 from projpipe.evaluation.metrics import Reduction, StudentSize
-from projpipe.evaluation.summary import Summary
+from projpipe.evaluation.summary import Headroom, Summary
 
 
 class SourceScore(TypedDict):
@@ -45,6 +45,7 @@ class ComparedTable(Summary):
     reference: str
     methods: dict[str, TrainedRow]
     break_even: BreakEven | None
+    headroom: NotRequired[Headroom | None]
 
 
 class Provenance(TypedDict):

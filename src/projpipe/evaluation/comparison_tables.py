@@ -12,7 +12,8 @@ from projpipe.evaluation.break_even import BreakEven, break_even
 from projpipe.evaluation.comparison_summary import ComparedTable, SourceScore, TrainedRow
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.metrics import TEACHER_SEED, reduction
-from projpipe.evaluation.summary import summarise
+from projpipe.evaluation.summary import Headroom, Summariser
+from projpipe.experiments.comparison import best_shared_row
 from projpipe.experiments.outcome import Outcome, task_mean
 from projpipe.experiments.trial import Trial
 from projpipe.methods.registry import METHODS
@@ -78,6 +79,7 @@ def comparison_summary(
     for table, of_table in results.groupby("table", sort=False):
         own = [(trial, outcome) for trial, outcome in zip(trials, outcomes, strict=True) if trial.table == table]
         first = own[0][0]
+        summariser = Summariser(of_table, metric, bootstrap_samples, seed)
         size, student, teacher = first.config.student, costs[str(table)]["student"], costs[str(table)]["teacher"]
         tables[str(table)] = {
             "student": {
@@ -96,10 +98,24 @@ def comparison_summary(
                 name: _method([pair for pair in own if pair[0].row == name])
                 for name in dict.fromkeys(trial.row for trial, _ in own)
             },
-            **summarise(of_table, first.row, metric, bootstrap_samples, seed),
+            **summariser.summary(first.row),
+            "headroom": _headroom(summariser, str(table), own, metric),
             "break_even": _break_even(first, own),
         }
     return tables
+
+
+def _headroom(summariser: Summariser, table: str, own: Pairs, metric: Metric) -> Headroom | None:
+    """What the first row has of it, where a row is of specialists; of several, that which does best in validation."""
+    scores: dict[str, list[float]] = {}
+    for trial, outcome in own:
+        if METHODS[trial.method].starts_from_shared:
+            scores.setdefault(trial.row, []).append(outcome.sampled_validation_score)
+    if not scores:
+        return None
+    specialist = max(scores, key=lambda row: mean(scores[row]) * (1 if metric.higher_is_better else -1))
+    trials, outcomes = [trial for trial, _ in own], [outcome for _, outcome in own]
+    return summariser.headroom(own[0][0].row, best_shared_row(table, trials, outcomes, metric), specialist)
 
 
 def _method(own: Pairs) -> TrainedRow:

@@ -1,11 +1,12 @@
 """Which tasks models are judged on, and the one that sizes and speeds are stated for."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import pandas as pd
 
 from projpipe.errors import InputError
-from projpipe.tasks.task import class_ids_of, median_by_size
+from projpipe.tasks.task import are_coherent, class_ids_of, median_by_size
 
 JUDGED_KINDS = ("new_combination", "new_class")
 
@@ -26,6 +27,17 @@ def median_task(tasks: pd.DataFrame) -> Sequence[int]:
 def held_out_tasks(tasks: pd.DataFrame) -> pd.DataFrame:
     """The tasks that are judged on, kind by kind."""
     return pd.concat([tasks[tasks["kind"] == kind] for kind in JUDGED_KINDS])
+
+
+def sampled_pool(tasks: pd.DataFrame, sampled_from: Literal["all", "coherent"]) -> pd.DataFrame:
+    """The held-out tasks that may be sampled: all, or those whose classes belong together."""
+    held_out = held_out_tasks(tasks)
+    return held_out if sampled_from == "all" else held_out[are_coherent(held_out)]
+
+
+def with_sampled_first(tasks: pd.DataFrame, sampled: pd.DataFrame) -> pd.DataFrame:
+    """All held-out tasks, those first that are sampled."""
+    return pd.concat([sampled, held_out_tasks(tasks).drop(sampled.index)])
 
 
 def reported_tasks(tasks: pd.DataFrame, train_tasks: int) -> pd.DataFrame:

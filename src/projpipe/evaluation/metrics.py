@@ -7,7 +7,7 @@ import pandas as pd
 
 from projpipe.config import StudentConfig
 from projpipe.evaluation.cost import Cost, Size
-from projpipe.evaluation.summary import DIGITS, Summary, summarise
+from projpipe.evaluation.summary import DIGITS, Summariser, Summary
 from projpipe.objectives import Objective
 
 REFERENCE = "projected"
@@ -72,7 +72,7 @@ def build_metrics(
             "mlp_ratio": student.mlp_ratio,
         },
         "reduction": reduction(projected, teacher),
-        **summarise(results, REFERENCE, objective.metric, bootstrap_samples, seed),
+        **Summariser(results, objective.metric, bootstrap_samples, seed).summary(REFERENCE),
     }
 
 

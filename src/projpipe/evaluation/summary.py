@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from projpipe.evaluation.bootstrap import Parts, mean_with_interval
+from projpipe.evaluation.bootstrap import Parts, resampled_means
 from projpipe.metric import Metric
 from projpipe.tasks.task import are_coherent
 
@@ -47,57 +47,107 @@ class Summary(TypedDict):
     differences: dict[str, dict[str, Difference]]
 
 
-def summarise(results: pd.DataFrame, reference: str, metric: Metric, bootstrap_samples: int, seed: int) -> Summary:
-    """Mean score by method and kind of task, and the difference of the reference to each other method.
+class Headroom(TypedDict):
+    """What a perfect specialiser could add, and how much of it the reference has.
 
-    Differences are paired by seed and test image, on the tasks that both methods have; a method with a single seed,
-    such as the teacher, is paired with every seed. New combinations that belong together (coherent) and random ones are
-    given separately too, where there are both. `results` has the columns of `schemas.RESULTS`.
+    `points`: by how much the specialist is above the best shared model, on the tasks that it has. `share`: the part of
+    it by which the reference is above that model; None where the specialist is not shown to be above it.
     """
 
-    def interval(scores: pd.DataFrame, lowest: float) -> Measured:
-        mean, *ends = mean_with_interval(
-            scores.to_numpy(), _parts(scores), bootstrap_samples, np.random.default_rng(seed)
-        )
-        possible = (min(max(end, lowest), metric.highest) for end in ends)
-        return Measured(mean=round(mean, DIGITS), ci95=[round(end, DIGITS) for end in possible])
+    specialist: str
+    shared: str
+    points: dict[str, Measured]
+    share: dict[str, Measured | None]
 
-    kinds = {kind: _by_class(rows) for kind, rows in _by_kind(results).items()}
-    tables = {
-        str(method): {
-            kind: rows.pivot(index="seed", columns=PART, values="score")
-            for kind, of_kind in kinds.items()
-            if len(rows := of_kind[of_kind["method"] == method])
+
+ByKind = dict[str, pd.DataFrame]  # scores by seed, in rows, and by part of a task, in columns
+
+
+class Summariser:
+    """Means and differences of methods, out of one table of results, with their intervals.
+
+    Args:
+        results: with the columns of `schemas.RESULTS`.
+        samples: bootstrap draws.
+    """
+
+    def __init__(self, results: pd.DataFrame, metric: Metric, samples: int, seed: int) -> None:
+        self.metric, self.samples, self.seed = metric, samples, seed
+        kinds = {kind: _by_class(rows) for kind, rows in _by_kind(results).items()}
+        self.tables: dict[str, ByKind] = {
+            str(method): {
+                kind: rows.pivot(index="seed", columns=PART, values="score")
+                for kind, of_kind in kinds.items()
+                if len(rows := of_kind[of_kind["method"] == method])
+            }
+            for method in results["method"].unique()
         }
-        for method in results["method"].unique()
-    }
-    ours = tables[reference]
 
-    def difference(method: str, kind: str) -> Difference:
-        mine, theirs = ours[kind], tables[method][kind]
+    def summary(self, reference: str) -> Summary:
+        """Mean score by method and kind of task, and the difference of the reference to each other method.
+
+        Differences are paired by seed and test image, on the tasks that both methods have; a method with a single
+        seed, such as the teacher, is paired with every seed. New combinations that belong together (coherent) and
+        random ones are given separately too, where there are both.
+        """
+        return {
+            "results": {
+                method: {kind: self._score(table) for kind, table in by_kind.items()}
+                for method, by_kind in self.tables.items()
+            },
+            "differences": {
+                f"{reference}-{method}": {
+                    kind: self._difference(reference, method, kind)
+                    for kind in self.tables[reference]
+                    if kind in by_kind
+                }
+                for method, by_kind in self.tables.items()
+                if method != reference
+            },
+        }
+
+    def headroom(self, reference: str, shared: str, specialist: str) -> Headroom:
+        """Of the reference, by kind of task; paired as differences are."""
+        points: dict[str, Measured] = {}
+        share: dict[str, Measured | None] = {}
+        for kind, table in self.tables[specialist].items():
+            room = self._gains(specialist, shared, kind)
+            caught = self._gains(reference, shared, kind)[table.columns]
+            points[kind] = self._measured(room, -self.metric.highest)
+            share[kind] = None
+            if self.metric.verdict(points[kind]["ci95"]) == "better":
+                (all_of_it, of_room), (of_it, of_caught) = self._resampled(room), self._resampled(caught)
+                low, high = np.percentile(of_caught / of_room, [2.5, 97.5])
+                share[kind] = Measured(
+                    mean=round(of_it / all_of_it, DIGITS), ci95=[round(low, DIGITS), round(high, DIGITS)]
+                )
+        return {"specialist": specialist, "shared": shared, "points": points, "share": share}
+
+    def _score(self, table: pd.DataFrame) -> Score:
+        return {**self._measured(table, 0.0), "tasks": table.columns.get_level_values("task_id").nunique()}
+
+    def _difference(self, reference: str, method: str, kind: str) -> Difference:
+        gains = self._gains(reference, method, kind)
+        return {**self._measured(gains, -self.metric.highest), "by_seed": _of_seeds(gains).round(DIGITS).tolist()}
+
+    def _gains(self, method: str, other: str, kind: str) -> pd.DataFrame:
+        """By how much one method is above another, for each of their common seeds and parts of tasks."""
+        mine, theirs = self.tables[method][kind], self.tables[other][kind]
         common = mine.columns.intersection(theirs.columns)
         if len(theirs) == 1:
-            gains = mine[common] - theirs[common].iloc[0]
-        elif (seeds := mine.index.intersection(theirs.index)).empty:
-            raise ValueError(f"{reference} and {method} have no seed in common")
-        else:
-            gains = mine.loc[seeds, common] - theirs.loc[seeds, common]
-        return {**interval(gains, -metric.highest), "by_seed": _of_seeds(gains).round(DIGITS).tolist()}
+            return mine[common] - theirs[common].iloc[0]
+        seeds = mine.index.intersection(theirs.index)
+        if seeds.empty:
+            raise ValueError(f"{method} and {other} have no seed in common")
+        return mine.loc[seeds, common] - theirs.loc[seeds, common]
 
-    return {
-        "results": {
-            method: {
-                kind: {**interval(table, 0.0), "tasks": table.columns.get_level_values("task_id").nunique()}
-                for kind, table in by_kind.items()
-            }
-            for method, by_kind in tables.items()
-        },
-        "differences": {
-            f"{reference}-{method}": {kind: difference(method, kind) for kind in ours if kind in theirs}
-            for method, theirs in tables.items()
-            if method != reference
-        },
-    }
+    def _measured(self, scores: pd.DataFrame, lowest: float) -> Measured:
+        mean, drawn = self._resampled(scores)
+        possible = (min(max(float(end), lowest), self.metric.highest) for end in np.percentile(drawn, [2.5, 97.5]))
+        return Measured(mean=round(mean, DIGITS), ci95=[round(end, DIGITS) for end in possible])
+
+    def _resampled(self, scores: pd.DataFrame) -> tuple[float, NDArray[np.float64]]:
+        return resampled_means(scores.to_numpy(), _parts(scores), self.samples, np.random.default_rng(self.seed))
 
 
 def _by_kind(results: pd.DataFrame) -> dict[str, pd.DataFrame]:

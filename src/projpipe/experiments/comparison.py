@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 from projpipe.atomic import write_atomically
 from projpipe.config import RayConfig
@@ -49,11 +51,40 @@ def run_comparison(
         _refuse(trial, inputs.source.spec, sampled)
     name = inputs.stage(runs, "comparison", {"judged": judged, "sampled": sampled})
     folder = (runs / name).resolve()
-    missing = {trial.file(): trial for trial in trials if not (folder / trial.file()).exists()}
-    logger.info("%d of %d trials are finished", len(trials) - len(missing), len(trials))
-    if missing:
-        _train_on_ray(folder, list(missing.values()), judged, sampled, inputs.objective.metric, inputs.config.ray)
-    return [from_json(Outcome, json.loads((folder / trial.file()).read_text())) for trial in trials]
+    metric, ray = inputs.objective.metric, inputs.config.ray
+
+    def outcomes_of(wanted: Sequence[Trial]) -> list[Outcome]:
+        missing = {trial.file(): trial for trial in wanted if not trial.is_finished(folder)}
+        logger.info("%d of %d trials are finished", len(wanted) - len(missing), len(wanted))
+        if missing:
+            _train_on_ray(folder, list(missing.values()), judged, sampled, metric, ray)
+        return [from_json(Outcome, json.loads((folder / trial.file()).read_text())) for trial in wanted]
+
+    first = [trial for trial in trials if not METHODS[trial.method].starts_from_shared]
+    outcomes = outcomes_of(first)
+    started = [
+        replace(trial, start=_start_of(trial, first, outcomes, metric))
+        for trial in trials
+        if METHODS[trial.method].starts_from_shared
+    ]
+    of_first, of_started = iter(outcomes), iter(outcomes_of(started) if started else [])
+    return [next(of_started if METHODS[trial.method].starts_from_shared else of_first) for trial in trials]
+
+
+def _start_of(trial: Trial, trials: Sequence[Trial], outcomes: Sequence[Outcome], metric: Metric) -> Trial:
+    """The trial of its table's best shared row that has the same seed."""
+    best = best_shared_row(trial.table, trials, outcomes, metric)
+    return next(one for one in trials if (one.table, one.row, one.seed) == (trial.table, best, trial.seed))
+
+
+def best_shared_row(table: str, trials: Sequence[Trial], outcomes: Sequence[Outcome], metric: Metric) -> str:
+    """The row of a table's shared models that does best on the validation tasks, in the mean over its seeds."""
+    scores: dict[str, list[float]] = {}
+    for trial, outcome in zip(trials, outcomes, strict=True):
+        if trial.table == table and METHODS[trial.method].shared:
+            scores.setdefault(trial.row, []).append(last_kept(outcome.history).validation_score)
+    sign = 1 if metric.higher_is_better else -1
+    return max(scores, key=lambda row: sign * fmean(scores[row]))
 
 
 def _refuse(trial: Trial, source: TransformerSpec, sampled: list[list[int]]) -> None:
@@ -116,7 +147,7 @@ def steps_done(folder: Path, trials: Sequence[Trial]) -> tuple[int, str] | None:
     """How many steps of all trials are done, and how many trials are at work; None where all are still to start."""
     done = at_work = 0
     for trial in trials:
-        if (folder / trial.file()).exists():
+        if trial.is_finished(folder):
             done += trial.config.optimisation.steps
         elif reached := last_progress(folder / trial.progress_file()):
             done += reached.step

@@ -92,8 +92,14 @@ def _trials(table: ComparisonTable, base: TrainProjectorConfig) -> list[Trial]:
     _check_distinct(names, place)
     if taken := reserved_names() & set(names):
         raise InputError(f"{place}: {min(taken)!r} is the name of a row that is added; give another one")
+    methods = [
+        registry.find(row.method, f"{place}, row {name!r}") for name, row in zip(names, table.methods, strict=True)
+    ]
+    if any(method.starts_from_shared for method in methods) and not any(method.shared for method in methods):
+        shared = ", ".join(name for name, method in registry.METHODS.items() if method.shared)
+        starting = next(method.name for method in methods if method.starts_from_shared)
+        raise InputError(f"{place}: {starting} starts from a shared model, and there is none; add one of {shared}")
     for position, (name, method) in enumerate(zip(names, table.methods, strict=True)):
-        registry.find(method.method, f"{place}, row {name!r}")
         resolved = _resolve(base, table, method, f"{place}, row {name!r}")
         rate = method.learning_rate or resolved.known_rates.get(method.method)
         if rate is None:

@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from projpipe.atomic import write_atomically
 from projpipe.config import TrainProjectorConfig
 from projpipe.experiments.outcome import ImageScores, Outcome, task_mean
 from projpipe.methods.controls import CONTROLS, control_embeddings
@@ -20,6 +22,7 @@ from projpipe.methods.models import build
 from projpipe.methods.registry import METHODS
 from projpipe.methods.task_model import TaskModel
 from projpipe.objectives.batch import Batch
+from projpipe.projection.source import Source
 from projpipe.tasks.task import median_by_size
 from projpipe.tensors import starting_with
 from projpipe.training.batches import LabelledImages, TrainingData, draw_batch
@@ -43,6 +46,7 @@ class Trial:
     config: TrainProjectorConfig
     learning_rate: float
     controls: bool
+    start: Trial | None = None  # the one whose trained model it starts from, where its method starts from one
 
     @property
     def seed(self) -> int:
@@ -56,8 +60,18 @@ class Trial:
     def file(self) -> str:
         """Names the file of its outcome by all that decides it, besides what was staged."""
         decided_by = deciding(self.config, self.learning_rate)
-        content = json.dumps([self.method, self.controls, decided_by], sort_keys=True)
+        start = [] if self.start is None else [self.start.file()]
+        content = json.dumps([self.method, self.controls, decided_by, *start], sort_keys=True)
         return f"{self.method}-{digest_of(content.encode())}.json"
+
+    def model_file(self) -> str:
+        """Where its trained model is, if it is one that others start from."""
+        return Path(self.file()).with_suffix(".safetensors").name
+
+    def is_finished(self, folder: Path) -> bool:
+        """Whether all that comes of it is there."""
+        files = [self.file(), *[self.model_file()] * METHODS[self.method].shared]
+        return all((folder / file).exists() for file in files)
 
     def progress_file(self) -> str:
         """Where it says how far it is, while it is trained."""
@@ -81,8 +95,11 @@ def run_trial(
         data = replace(data, train_tasks=sampled, validation_tasks=sampled)
         config = _per_task_config(method, config, len(sampled))
 
+    shared = None if trial.start is None else _trained(folder, trial.start, source).generator
+
     def make(seed: int) -> TaskModel:
-        return build(trial.method, Ingredients(source, trial.config, seed, sampled, data.train.examples))
+        given = Ingredients(source, trial.config, seed, sampled, data.train.examples, shared=shared)
+        return build(trial.method, given)
 
     history: list[HistoryRow] = []
     last = Checkpoint()
@@ -101,7 +118,11 @@ def run_trial(
     judge = partial(_scores, data=data.test, tasks=tasks, device=device)
     scores = {method.untrained_row[0]: judge(model)} if method.untrained_row is not None else {}
     of_a_step = flops_per_step(model, _first_batch(model, data, config).to(device))
-    model.load_state_dict(starting_with(f"{FINISHED}{trial.seed}.", last.tensors))
+    trained = starting_with(f"{FINISHED}{trial.seed}.", last.tensors)
+    if method.shared:
+        with write_atomically(folder / trial.model_file()) as temporary:
+            save_file(trained, temporary)
+    model.load_state_dict(trained)
     scores["method"] = judge(model.eval())
     model.precompute()
     if trial.controls:
@@ -118,6 +139,13 @@ def run_trial(
         flops_per_step=of_a_step,
         flops_to_make=flops_to_make(model, median_by_size(sampled), device),
     )
+
+
+def _trained(folder: Path, trial: Trial, source: Source) -> TaskModel:
+    """The model that came of another trial."""
+    model = build(trial.method, Ingredients(source, trial.config, trial.seed))
+    model.load_state_dict(load_file(folder / trial.model_file()))
+    return model.eval()
 
 
 def _per_task_config(method: Method, config: TrainProjectorConfig, tasks: int) -> TrainProjectorConfig:

@@ -33,4 +33,5 @@ CONSTANT = Method(
     name="constant",
     style=Style("Projected, constant embedding", "#7f7f7f", "hourglass", "12px,3px"),
     build=build,
+    shared=True,
 )

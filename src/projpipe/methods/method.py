@@ -44,6 +44,7 @@ class Ingredients:
         examples: encoded training images `[N, ...]` of a task, at most so many of each class, and their targets `[N]`,
             positions among its classes.
         place: where the student's size comes from, for errors.
+        shared: a trained model for all tasks, for a method that starts from one.
     """
 
     source: Source
@@ -52,6 +53,7 @@ class Ingredients:
     tasks: Sequence[Task] = ()
     examples: Callable[[Task, int], tuple[Tensor, Tensor]] | None = None
     place: str = "train_projector.student"
+    shared: WeightGenerator | None = None
 
     @property
     def student(self) -> TransformerSpec:
@@ -89,6 +91,8 @@ class Method:
         main: trained by the pipeline `train_projector`, and in the report of every run.
         per_task: has a model of its own for each of the sampled tasks, and for no other.
         distils: learns from the teacher's logits too.
+        shared: has one body for all tasks, which no task changes but for what it is told as an input.
+        starts_from_shared: starts from the best shared model of its table, with the same seed.
         untrained_row: the name and the style of a row of its models as they are before they are trained.
         refuse: raises InputError where a student of some shape cannot be made of a source of some shape for the tasks.
     """
@@ -101,5 +105,7 @@ class Method:
     main: bool = False
     per_task: bool = False
     distils: bool = True
+    shared: bool = False
+    starts_from_shared: bool = False
     untrained_row: tuple[str, Style] | None = None
     refuse: Callable[[TransformerSpec, TransformerSpec, Sequence[Task]], object] = lambda source, student, tasks: None

@@ -12,6 +12,7 @@ from projpipe.methods.method import Method, Style
 from projpipe.methods.projected import PROJECTED
 from projpipe.methods.pruned import PRUNED
 from projpipe.methods.scratch import SCRATCH
+from projpipe.methods.specialist import SPECIALIST
 from projpipe.methods.static import STATIC
 from projpipe.methods.universal import UNIVERSAL
 from projpipe.methods.universal_principal import UNIVERSAL_PRINCIPAL
@@ -29,6 +30,7 @@ METHODS: dict[str, Method] = {
         SCRATCH,
         DISTILLED,
         PRUNED,
+        SPECIALIST,
     )
 }
 

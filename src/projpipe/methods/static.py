@@ -19,6 +19,7 @@ STATIC = Method(
     style=Style("Static projection", "#e69f00", "square", "dash"),
     build=build,
     main=True,
+    shared=True,
     described={
         "classification": (
             "The same operator without the look at the task: one small body for all tasks, with the rows of the "

@@ -20,6 +20,7 @@ UNIVERSAL = Method(
     style=Style("Universal conditional", "#cc79a7", "triangle-up", "dot"),
     build=build,
     main=True,
+    shared=True,
     described={
         "classification": (
             "One small model of the same size, trained from scratch on all tasks and told which one it is on (a "

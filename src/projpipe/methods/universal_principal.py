@@ -18,4 +18,5 @@ UNIVERSAL_PRINCIPAL = Method(
     name="universal_principal",
     style=Style("Universal, projected start", "#b8a800", "triangle-left", "longdash"),
     build=build,
+    shared=True,
 )

@@ -18,4 +18,5 @@ UNIVERSAL_SELECTED = Method(
     name="universal_selected",
     style=Style("Universal, weights selected", "#d55e00", "triangle-down", "dashdot"),
     build=build,
+    shared=True,
 )

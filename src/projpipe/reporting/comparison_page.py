@@ -11,7 +11,7 @@ from projpipe.evaluation.break_even import BreakEven
 from projpipe.evaluation.comparison_summary import ComparedTable, Comparison, Provenance, SourceScore
 from projpipe.evaluation.cost import Size
 from projpipe.evaluation.latency import ComparisonTimings, SpeedUp
-from projpipe.evaluation.summary import Difference, Measured
+from projpipe.evaluation.summary import Difference, Headroom, Measured
 from projpipe.metric import METRICS, Metric
 from projpipe.reporting.caveats import FEW_SEEDS
 from projpipe.reporting.formats import count, percent
@@ -60,6 +60,8 @@ def _table_blocks(table: ComparedTable, metric: Metric, summary: Comparison) -> 
             "them all. It is judged on these tasks alone, and differences from it are paired on these tasks, so that "
             "they are not those of the means above."
         )
+    if (headroom := table.get("headroom")) is not None:
+        yield _headroom(headroom, table, metric)
     if table["break_even"] is not None:
         yield _break_even(table["break_even"], metric)
 
@@ -161,6 +163,25 @@ def _training(table: ComparedTable, metric: Metric) -> str:
             ]
             for name, trained in methods.items()
         ),
+    )
+
+
+def _headroom(found: Headroom, table: ComparedTable, metric: Metric) -> str:
+    """What the specialist is above the best shared model, by kind, and what part of it the reference has."""
+    parts = []
+    for kind, points in found["points"].items():
+        low, high = (metric.difference(end).lstrip("+") for end in points["ci95"])
+        share = found["share"][kind]
+        caught = "no share of it shown"
+        if share is not None:
+            ends = " to ".join(f"{100 * end:.0f}" for end in share["ci95"])
+            caught = f"{100 * share['mean']:.0f} % of it caught [{ends}]"
+        parts.append(f"{KIND_NAMES[kind]}: {metric.difference(points['mean'])} [{low}, {high}], {caught}")
+    rows = (found["specialist"], found["shared"], table["reference"])
+    specialist, shared, reference = (_text(row_name(row, table)) for row in rows)
+    return (
+        f"**Headroom.** By how much {specialist} is above {shared}, the best shared model on validation tasks, and "
+        f"what share of it {reference} catches, on the sampled tasks: {'; '.join(parts)}."
     )
 
 

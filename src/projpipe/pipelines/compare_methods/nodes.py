@@ -8,10 +8,11 @@ from kedro.utils import find_kedro_project
 from torch import nn
 
 from projpipe.config import CompareMethodsConfig, EvaluateConfig
+from projpipe.config import Comparison as ComparisonConfig
 from projpipe.evaluation.comparison_summary import Comparison
 from projpipe.evaluation.comparison_tables import comparison_history, comparison_results, comparison_summary
 from projpipe.evaluation.cost import deployed_cost
-from projpipe.evaluation.judged_tasks import held_out_tasks, median_task
+from projpipe.evaluation.judged_tasks import median_task, sampled_pool, with_sampled_first
 from projpipe.evaluation.latency import ComparisonTimings, compare_timings
 from projpipe.evaluation.scores import masked_scores
 from projpipe.experiments.comparison import run_comparison
@@ -47,9 +48,8 @@ def train_and_judge(
     trials: Trials, run_inputs: RunInputs, tasks: pd.DataFrame, compare_methods: CompareMethodsConfig, run_store: Path
 ) -> Outcomes:
     """Train and judge every method of every table with every seed; what is finished already is read."""
-    held_out, count = held_out_tasks(tasks), compare_methods.chosen.sampled_tasks
-    check_sampled(count, len(held_out))
-    judged = list(zip(class_ids_of(held_out), sorts_of(held_out), strict=True))
+    compared, count = _compared_tasks(tasks, compare_methods.chosen), compare_methods.chosen.sampled_tasks
+    judged = list(zip(class_ids_of(compared), sorts_of(compared), strict=True))
     return Outcomes(run_comparison(trials, run_inputs, judged, [task for task, _ in judged[:count]], run_store))
 
 
@@ -64,7 +64,8 @@ def tabulate(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Scores by table, row, seed and task, those of the teacher among them; and the learning curves."""
     labels = class_of_image(index)[teacher_logits.image_ids["test"]]
-    teacher = masked_scores(objective, teacher_logits.test_class_scores, labels, held_out_tasks(tasks))
+    compared = _compared_tasks(tasks, compare_methods.chosen)
+    teacher = masked_scores(objective, teacher_logits.test_class_scores, labels, compared)
     results = comparison_results(trials, outcomes.each, teacher, compare_methods.chosen.sampled_tasks)
     return results, comparison_history(trials, outcomes.each)
 
@@ -133,3 +134,10 @@ def draw_budgets(summary: Comparison, history: pd.DataFrame) -> go.Figure:
 def write_markdown(summary: Comparison, timings: ComparisonTimings) -> str:
     """The comparison as a page of Markdown."""
     return comparison_markdown(summary, timings)
+
+
+def _compared_tasks(tasks: pd.DataFrame, comparison: ComparisonConfig) -> pd.DataFrame:
+    """The held-out tasks, in the order in which they are judged: the sampled ones first."""
+    pool = sampled_pool(tasks, comparison.sampled_from)
+    check_sampled(comparison.sampled_tasks, len(pool))
+    return with_sampled_first(tasks, pool.head(comparison.sampled_tasks))
