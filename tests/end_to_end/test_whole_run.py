@@ -172,11 +172,11 @@ def test_the_same_inputs_give_the_same_bytes_and_names_of_runs(project: Path) ->
 
 
 def test_a_comparison_ends_with_a_page_of_all_methods_and_trains_nothing_twice(project: Path) -> None:
-    assert "0 of 9 trials are finished" in kedro(project, "--pipelines", "compare_methods")
+    assert "0 of 10 trials are finished" in kedro(project, "--pipelines", "compare_methods")
     folder = project / "data/smoke/08_reporting/comparison/main"
     summary = json.loads((folder / "comparison.json").read_text())["tables"]["smoke"]
     rows = {"projected", "static", "universal", "universal_selected", "scratch", "distilled", "pruned", "pruned_only"}
-    rows |= {"specialist"}
+    rows |= {"calibrated", "calibrated_only", "specialist"}
     assert summary["results"].keys() == {"teacher", *CONTROLS, *rows, "tuned source", "uniform start"}
     assert summary["methods"]["tuned source"]["source_score"].keys() == {"before", "after"}
     assert summary["break_even"]["projector_flops"] > summary["break_even"]["flops_to_make"]
@@ -187,7 +187,7 @@ def test_a_comparison_ends_with_a_page_of_all_methods_and_trains_nothing_twice(p
 
     before = files(project)
     again = kedro(project, "--pipelines", "compare_methods")
-    assert "9 of 9 trials are finished" in again
+    assert "10 of 10 trials are finished" in again
     assert "1 of 1 trials are finished" in again
     changed = {Path(name).name for name, digest in files(project).items() if before[name] != digest}
     assert changed <= {"comparison.md", "timings.json"}  # the page shows rounded times, which may come out the same

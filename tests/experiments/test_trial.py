@@ -28,15 +28,18 @@ def one_trial(method: str, settings: Any, controls: bool = False, **changes: Any
     return Trial("small", method, method, settings(seeds=[1], **changes), 0.005, controls)
 
 
-@pytest.mark.parametrize("method", ["projected", "static", "universal_selected", "scratch", "distilled", "pruned"])
+@pytest.mark.parametrize(
+    "method", ["projected", "static", "universal_selected", "scratch", "distilled", "pruned", "calibrated"]
+)
 def test_every_method_is_trained_judged_and_weighed(
     method: str, run_inputs: RunInputs, tmp_path: Path, settings: Any
 ) -> None:
     folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
     outcome = run_trial(folder, one_trial(method, settings), JUDGED, SAMPLED, CPU)
-    per_task = method in ("scratch", "distilled", "pruned")
+    per_task = method in ("scratch", "distilled", "pruned", "calibrated")
     assert [row.step for row in outcome.history] == [0, 6, 12]
-    assert set(outcome.scores) == ({"pruned_only", "method"} if method == "pruned" else {"method"})
+    untrained = {f"{method}_only"} if method in ("pruned", "calibrated") else set()
+    assert set(outcome.scores) == {"method", *untrained}
     for accuracies in outcome.scores.values():
         assert [len(of_classes) for of_classes in accuracies] == [2, 3, 2][: 2 if per_task else 3]
         assert {score for of_classes in accuracies for scores in of_classes for score in scores} <= {0, 1}

@@ -25,13 +25,19 @@ def test_selecting_everything_gives_the_source(source: Source) -> None:
 
 
 @pytest.mark.parametrize("heads", [1, 3])
-def test_a_selection_holds_the_sources_own_numbers_and_makes_a_model(
+def test_a_selection_holds_the_sources_own_numbers_rescaled_and_makes_a_model(
     heads: int, source: Source, images: torch.Tensor
 ) -> None:
     spec = source.spec.student(12, 2, heads, 1.5)
     weights = selected_init(source, spec)
-    assert torch.equal(weights["head.weight"], source.weights["head.weight"][:, ::2])
-    assert torch.equal(weights["fc1.weight"], source.weights["fc1.weight"][:2, torch.arange(18) * 48 // 18][..., ::2])
+    own, half = source.weights, 2**0.5  # half of the entries are read
+    hidden = torch.arange(18) * 48 // 18
+    torch.testing.assert_close(weights["head.weight"], own["head.weight"][:, ::2] * half)
+    torch.testing.assert_close(weights["fc1.weight"], own["fc1.weight"][:2, hidden][..., ::2] * half)
+    assert torch.equal(weights["fc1.bias"], own["fc1.bias"][:2, hidden])
+    assert torch.equal(weights["patch.weight"], own["patch.weight"][::2])
+    sharpness = (spec.head_dim / source.spec.head_dim) ** 0.25
+    torch.testing.assert_close(weights["q.weight"][:, 0], own["q.weight"][:2, 0, ::2] * half * sharpness)
     assert export_student(spec, weights)(images).shape == (32, 10)
 
 

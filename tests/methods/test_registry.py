@@ -1,5 +1,6 @@
 """A new method is one file, and one line in the registry."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def test_every_parameter_of_a_method_learns_in_one_way(
         return torch.randn(2 * len(task), 1, 8, 8), torch.arange(len(task)).repeat(2)
 
     given = Ingredients(run_inputs.source, settings(source=source_is), 0, SAMPLED, examples)
-    model = build(method, given)
+    model = build(method, replace(given, shared=build("static", given).generator))
     names = {parameter: name for name, parameter in model.named_parameters()}
     grouped = [names[parameter] for group in model.parameter_groups() for parameter in group.parameters]
     assert sorted(grouped) == sorted(names.values())

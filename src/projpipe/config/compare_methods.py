@@ -48,9 +48,9 @@ class ComparisonTable(Config):
 class Comparison(Config):
     """Tables that are made together, on one page. What they do not change is as in `train_projector`.
 
-    Methods that train a model per task (`scratch`, `distilled`, `pruned`, `specialist`) are trained and judged on the
-    first `sampled_tasks` held-out tasks, or on the first whose classes belong together with `sampled_from: coherent`.
-    Combinations of known classes come before new classes.
+    Methods that train a model per task (`scratch`, `distilled`, `pruned`, `calibrated`, `specialist`) are trained and
+    judged on the first `sampled_tasks` held-out tasks, or, with `sampled_from: coherent`, on the first whose classes
+    belong together. Combinations of known classes come before new classes.
     """
 
     sampled_tasks: PositiveInt

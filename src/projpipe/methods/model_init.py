@@ -34,9 +34,11 @@ def selected_init(source: Source, spec: TransformerSpec) -> Weights:
     """Canonical weights of one model selected from the source's, with what belongs to all of its classes.
 
     Weight selection (Xu et al., 2024, arXiv 2311.18823): the first blocks of the source, and of each of their
-    dimensions evenly spaced entries.
+    dimensions evenly spaced entries. As in the init of the projection, maps that read fewer entries of the residual
+    stream are larger in return, and queries and keys of fewer dimensions smaller.
     """
     own, layers = source.spec, slice(spec.depth)
+    reading, sharpness = (own.embed_dim / spec.embed_dim) ** 0.5, (spec.head_dim / own.head_dim) ** 0.25
     residual = evenly_spaced(own.embed_dim, spec.embed_dim)
     heads = evenly_spaced(own.num_heads, spec.num_heads)
     units = (heads[:, None] * own.head_dim + evenly_spaced(own.head_dim, spec.head_dim)).flatten()
@@ -47,9 +49,11 @@ def selected_init(source: Source, spec: TransformerSpec) -> Weights:
     weights |= {name: given[name][residual] for name in ("patch.weight", "patch.bias")}
     weights |= {name: given[name][residual] for name in ("pre.weight", "pre.bias") if name in given}
     weights["head.bias"] = given["head.bias"]
-    for name, rows in (("q", units), ("k", units), ("v", units), ("fc1", hidden)):
-        weights[f"{name}.weight"] = given[f"{name}.weight"][layers, rows][..., residual]
-        weights[f"{name}.bias"] = given[f"{name}.bias"][layers, rows]
+    weights["head.weight"] = weights["head.weight"] * reading
+    of_units = (("q", units, sharpness), ("k", units, sharpness), ("v", units, 1.0), ("fc1", hidden, 1.0))
+    for name, rows, scale in of_units:
+        weights[f"{name}.weight"] = given[f"{name}.weight"][layers, rows][..., residual] * reading * scale
+        weights[f"{name}.bias"] = given[f"{name}.bias"][layers, rows] * scale
     for name, columns in (("out", units), ("fc2", hidden)):
         weights[f"{name}.weight"] = given[f"{name}.weight"][layers, residual][..., columns]
         weights[f"{name}.bias"] = given[f"{name}.bias"][layers, residual]

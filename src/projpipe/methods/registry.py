@@ -6,6 +6,7 @@ Parameters, table schemas, pipelines, figures and the words of the report go by 
 from __future__ import annotations
 
 from projpipe.errors import InputError, did_you_mean
+from projpipe.methods.calibrated import CALIBRATED
 from projpipe.methods.constant import CONSTANT
 from projpipe.methods.distilled import DISTILLED
 from projpipe.methods.method import Method, Style
@@ -30,6 +31,7 @@ METHODS: dict[str, Method] = {
         SCRATCH,
         DISTILLED,
         PRUNED,
+        CALIBRATED,
         SPECIALIST,
     )
 }

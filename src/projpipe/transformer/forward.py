@@ -37,31 +37,66 @@ def forward_students(spec: TransformerSpec, weights: Weights, images: Tensor) ->
         Logits `[T, B, K]`; `[T, B, N, V]` of a decoder.
     """
     tasks, batch = images.shape[:2]
-    embed = _embed_symbols if spec.symbols else _embed_patches
-    tokens = embed(spec, weights, images)
+    x = embed(spec, weights, images)
+    for layer in range(spec.depth):
+        block = block_weights(weights, layer)
+        y = normalise(spec, x)
+        queries, keys, values = (linear(y, block, name) for name in "qkv")
+        x = x + linear(attend(spec, queries, keys, values, tasks * batch), block, "out")
+        hidden = ACTIVATE[spec.activation](linear(normalise(spec, x), block, "fc1"))
+        x = x + linear(hidden, block, "fc2")
+
+    read = read_out(spec, x, batch, weights["prefix"].shape[1])
+    if spec.symbols:
+        return linear(read, weights, "head").view(tasks, batch, -1, spec.symbols)
+    return linear(read, weights, "head")
+
+
+def embed(spec: TransformerSpec, weights: Weights, images: Tensor) -> Tensor:
+    """What enters the first block: tokens `[T, B*(P+N), d]` of images `[T, B, ...]`, those of `prefix` first."""
+    tasks, batch = images.shape[:2]
+    tokens = (_embed_symbols if spec.symbols else _embed_patches)(spec, weights, images)
     tokens = tokens.view(tasks, batch, spec.num_patches, -1) + weights["pos"][:, None]
     prefix = weights["prefix"][:, None].expand(tasks, batch, -1, -1)
-    x = torch.cat([prefix, tokens], dim=2).flatten(1, 2)  # [T, B*(P+N), d]
+    x = torch.cat([prefix, tokens], dim=2).flatten(1, 2)
     if spec.pre_norm:
-        x = _normalise(spec, x) * weights["pre.weight"][:, None] + weights["pre.bias"][:, None]
+        x = normalise(spec, x) * weights["pre.weight"][:, None] + weights["pre.bias"][:, None]
+    return x
 
-    activate = ACTIVATE[spec.activation]
-    for layer in range(spec.depth):
-        block = {name: weights[name][:, layer] for name in _BLOCK}
-        y = _normalise(spec, x)
-        q, k, v = (_heads(_linear(y, block[f"{n}.weight"], block[f"{n}.bias"]), tasks * batch, spec) for n in "qkv")
-        attended = F.scaled_dot_product_attention(q, k, v, is_causal=bool(spec.symbols))  # [T*B, H, P+N, e]
-        attended = attended.transpose(1, 2).reshape(tasks, -1, spec.attn_dim)
-        x = x + _linear(attended, block["out.weight"], block["out.bias"])
-        hidden = activate(_linear(_normalise(spec, x), block["fc1.weight"], block["fc1.bias"]))
-        x = x + _linear(hidden, block["fc2.weight"], block["fc2.bias"])
 
-    x = x.view(tasks, batch, -1, spec.embed_dim)
-    if spec.symbols:
-        read = _normalise(spec, x[:, :, weights["prefix"].shape[1] :]).flatten(1, 2)
-        return _linear(read, weights["head.weight"], weights["head.bias"]).view(tasks, batch, -1, spec.symbols)
-    pooled = _pool(spec, x, weights["prefix"].shape[1])
-    return _linear(pooled, weights["head.weight"], weights["head.bias"])
+def block_weights(weights: Weights, layer: int) -> Weights:
+    """Those of one block, without the axis of blocks."""
+    return {name: weights[name][:, layer] for name in _BLOCK}
+
+
+def attend(spec: TransformerSpec, queries: Tensor, keys: Tensor, values: Tensor, batch: int) -> Tensor:
+    """Attention within each of `batch` images, the heads side by side: `[T, M, H*e]` each, and so is the result."""
+    q, k, v = (x.view(batch, -1, spec.num_heads, spec.head_dim).transpose(1, 2) for x in (queries, keys, values))
+    attended = F.scaled_dot_product_attention(q, k, v, is_causal=bool(spec.symbols))  # [T*B, H, P+N, e]
+    return attended.transpose(1, 2).reshape(len(queries), -1, spec.attn_dim)
+
+
+def read_out(spec: TransformerSpec, x: Tensor, batch: int, prefix: int) -> Tensor:
+    """What the head reads of the tokens `[T, B*(P+N), d]` that leave the last block, normalised.
+
+    Returns:
+        `[T, B, d]` pooled; of a decoder every token but those of `prefix`, `[T, B*N, d]`.
+    """
+    x = x.view(len(x), batch, -1, spec.embed_dim)
+    return normalise(spec, x[:, :, prefix:]).flatten(1, 2) if spec.symbols else _pool(spec, x, prefix)
+
+
+def linear(x: Tensor, weights: Weights, name: str) -> Tensor:
+    """The named linear map of `[T, M, in]` by `[T or 1, out, in]`, giving `[T, M, out]`."""
+    weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+    if weight.shape[0] == 1:
+        return F.linear(x, weight[0], bias[0])
+    return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
+
+
+def normalise(spec: TransformerSpec, x: Tensor) -> Tensor:
+    """LayerNorm, whose gain and bias are in the linear map behind it."""
+    return F.layer_norm(x, x.shape[-1:], eps=spec.norm_eps)
 
 
 _BLOCK = [f"{name}.{part}" for name in ("q", "k", "v", "out", "fc1", "fc2") for part in ("weight", "bias")]
@@ -72,7 +107,7 @@ def _embed_patches(spec: TransformerSpec, weights: Weights, images: Tensor) -> T
     tasks, batch = images.shape[:2]
     patches = F.unfold(images.flatten(0, 1), spec.patch_size, stride=spec.patch_size)  # [T*B, C*p*p, N]
     patches = patches.transpose(1, 2).reshape(tasks, batch * spec.num_patches, -1)
-    return _linear(patches, weights["patch.weight"], weights["patch.bias"])
+    return linear(patches, weights, "patch")
 
 
 def _embed_symbols(spec: TransformerSpec, weights: Weights, images: Tensor) -> Tensor:
@@ -88,25 +123,9 @@ def _embed_symbols(spec: TransformerSpec, weights: Weights, images: Tensor) -> T
     return tokens + weights["patch.bias"][:, None]
 
 
-def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`[T, M, in]` by `[T or 1, out, in]`, giving `[T, M, out]`."""
-    if weight.shape[0] == 1:
-        return F.linear(x, weight[0], bias[0])
-    return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
-
-
-def _normalise(spec: TransformerSpec, x: Tensor) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:], eps=spec.norm_eps)
-
-
-def _heads(x: Tensor, batch: int, spec: TransformerSpec) -> Tensor:
-    """`[T, B*N, H*e]` to `[T*B, H, N, e]`."""
-    return x.view(batch, -1, spec.num_heads, spec.head_dim).transpose(1, 2)
-
-
 def _pool(spec: TransformerSpec, x: Tensor, num_prefix_tokens: int) -> Tensor:
     """`[T, B, N, d]` to the normalised pooled token `[T, B, d]`."""
     if spec.pool == "token":
-        return _normalise(spec, x[:, :, 0])
+        return normalise(spec, x[:, :, 0])
     patches = x[:, :, num_prefix_tokens:]
-    return _normalise(spec, patches.mean(2)) if spec.norm_after_pool else _normalise(spec, patches).mean(2)
+    return normalise(spec, patches.mean(2)) if spec.norm_after_pool else normalise(spec, patches).mean(2)
