@@ -162,17 +162,15 @@ class Classification:
         """Images uint8 `[N, H, W, C]` as models see them: as they are."""
         return pictures
 
-    def examples(
-        self, model: nn.Module, pictures: np.ndarray, targets: Tensor, classes: Sequence[int], seed: int
-    ) -> np.ndarray:
-        """Of images uint8 `[N, H, W, C]` of a task, those a model gets wrong; `targets` `[N]` are right.
+    def answers(self, model: nn.Module, pictures: np.ndarray, classes: Sequence[int]) -> Tensor:
+        """For which of the task's classes a model takes images uint8 `[N, H, W, C]`: positions `[N]` among them.
 
         The model is one of the task's, or a teacher, whose logits are masked to the task's classes.
         """
         logits = self.logits(model, self.encode(pictures))
         if logits.shape[1] != len(classes):
             logits = logits[:, list(classes)]
-        return pictures[(logits.argmax(-1) != targets).numpy()]
+        return logits.argmax(-1)
 
     # --- students
 

@@ -1,4 +1,4 @@
-"""The figure of example images: a row for every task, a mosaic of images in every cell."""
+"""The figure of images that models draw: a row for every task, a mosaic of images in every cell."""
 
 import base64
 import io
@@ -49,7 +49,7 @@ def examples_figure(rows: Sequence[ExampleRow], title: str) -> go.Figure:
         for column, name in enumerate(columns, start=1):
             _draw_cell(figure, row.cells[name], side, row=at, col=column)
         across = figure.get_subplot(at, 1).yaxis.domain
-        _label(
+        label(
             figure,
             broken(row.task, 16),
             x=0,
@@ -62,7 +62,7 @@ def examples_figure(rows: Sequence[ExampleRow], title: str) -> go.Figure:
     headings = [broken(name, 14) for name in columns]
     for column, heading in enumerate(headings, start=1):
         along = figure.get_subplot(1, column).xaxis.domain
-        _label(figure, heading, x=sum(along) / 2, y=1, xanchor="center", yanchor="bottom", yshift=6)
+        label(figure, heading, x=sum(along) / 2, y=1, xanchor="center", yanchor="bottom", yshift=6)
     finish(figure, title)
     figure.update_xaxes(visible=False, constrain="domain")
     figure.update_yaxes(visible=False, constrain="domain")
@@ -90,21 +90,23 @@ def _draw_cell(figure: go.Figure, images: NDArray[np.uint8], side: int, row: int
     subplot = figure.get_subplot(row, col)
     if not len(images):
         x, y = (sum(axis.domain) / 2 for axis in (subplot.xaxis, subplot.yaxis))
-        _label(figure, "none", x=x, y=y, xanchor="center", yanchor="middle", opacity=0.6)
+        label(figure, "none", x=x, y=y, xanchor="center", yanchor="middle", opacity=0.6)
         return
     picture = mosaic(images, side)
     # smoothed, as what the page makes smaller by dropping lines would be uneven; the squares are large enough for it
-    figure.add_image(source=_data_uri(picture), zsmooth="fast", hoverinfo="skip", row=row, col=col)
+    figure.add_image(source=data_uri(picture), zsmooth="fast", hoverinfo="skip", row=row, col=col)
     height, width, _ = picture.shape
     subplot.xaxis.update(range=[-0.5, width - 0.5])
     subplot.yaxis.update(range=[height - 0.5, -0.5], scaleanchor=subplot.xaxis.plotly_name.replace("axis", ""))
 
 
-def _label(figure: go.Figure, text: str, **annotation: float | str) -> None:
+def label(figure: go.Figure, text: str, **annotation: object) -> None:
+    """Write a text at a place of the page."""
     figure.add_annotation(text=text, showarrow=False, xref="paper", yref="paper", **annotation)
 
 
-def _data_uri(picture: NDArray[np.uint8]) -> str:
+def data_uri(picture: NDArray[np.uint8]) -> str:
+    """A picture [height, width, 4] as what a page can hold."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "png")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

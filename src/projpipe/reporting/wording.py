@@ -48,7 +48,7 @@ WORDING: dict[str, Wording] = {
         ),
         universal_size="the universal model has one token more",
         one_image="one image is {share:.1f} points there",
-        examples="Up to 16 test images of each of some held-out tasks, and those of them that each model gets wrong.",
+        examples="Test images of some held-out tasks, what they are, and what each model takes them for.",
         elsewhere=Markup(
             "In the comparison on Omniglot, which has more and harder tasks, with five seeds: "
             "<code>kedro run --env omniglot</code>, then the same with <code>--pipelines compare_methods</code>. What "

@@ -45,6 +45,11 @@ def class_of_image(index: pd.DataFrame) -> Tensor:
     return torch.tensor(index.sort_values("image_id")["class_id"].to_numpy(copy=True))
 
 
+def class_names(index: pd.DataFrame) -> dict[int, str]:
+    """The name of every class id in the table of `schemas.IMAGE_INDEX`."""
+    return dict(zip(index["class_id"], index["class_name"], strict=True))
+
+
 def hold_out(
     classes: Classes, asked: HeldOutClasses, seed: int, parameter: str = "held_out_classes", without: Sequence[int] = ()
 ) -> tuple[int, ...]:

@@ -22,22 +22,23 @@ from projpipe.methods.models import restore
 from projpipe.methods.registry import main_methods
 from projpipe.methods.task_model import TaskModel
 from projpipe.metric import METRICS
-from projpipe.objectives import Objective
+from projpipe.objectives import Classification, Objective
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.projection.initialisation import evenly_spaced
 from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
 from projpipe.reporting import figures
+from projpipe.reporting.answers import AnsweredTask, answers_figure
 from projpipe.reporting.examples import ExampleRow, examples_figure
 from projpipe.reporting.report import render_report
 from projpipe.reporting.style import title_of
-from projpipe.tasks.classes import class_of_image
-from projpipe.tasks.task import class_ids_of, sorts_of
+from projpipe.tasks.classes import class_names, class_of_image
+from projpipe.tasks.task import are_coherent, class_ids_of, sorts_of
 from projpipe.training.provenance import tasks_sha256, tensors_sha256
 from projpipe.transformer.spec import TransformerSpec
 
-EXAMPLES = 16  # images a task
+ANSWERED, DRAWN = 8, 16  # images a task, with the answers of classifiers or beside those that decoders draw
 Specialise = Callable[[Sequence[int]], nn.Module]
 Methods = Mapping[str, Mapping[int, TaskModel]]
 
@@ -201,26 +202,42 @@ def draw_examples(
     methods: Methods,
     evaluate: EvaluateConfig,
 ) -> go.Figure:
-    """What the models of some held-out tasks do, beside images of these tasks."""
+    """What the models of some held-out tasks say of images of these tasks, or draw beside them."""
     test_ids = teacher_logits.image_ids["test"]
-    labels = class_of_image(index)[test_ids]
-    held_out = reported_tasks(tasks, 0)
+    labels, names = class_of_image(index)[test_ids], class_names(index)
     makers: dict[str, Specialise] = {
         "teacher": lambda _: teacher,
         **{method: next(iter(methods[method].values())).specialise for method in ("projected", "universal")},
     }
-    rows = []
-    for row in evenly_spaced(len(held_out), min(len(held_out), evaluate.example_tasks)).tolist():
-        classes = [int(class_id) for class_id in held_out["class_ids"].iloc[row]]
+    drawn, answered = [], []
+    for name, classes in _example_tasks(tasks, evaluate.example_tasks):
         of_task, targets = images_of_task(labels, classes)
-        some = evenly_spaced(len(of_task), min(len(of_task), EXAMPLES))
+        most = ANSWERED if isinstance(objective, Classification) else DRAWN
+        some = evenly_spaced(len(of_task), min(len(of_task), most))
         pictures = np.asarray(images[test_ids[of_task[some]].numpy()])
-        cells = {"Test images": objective.shown(pictures)}
-        for method, specialise in makers.items():
-            shown = objective.examples(specialise(classes), pictures, targets[some], classes, evaluate.seed)
-            cells[title_of(method)] = shown
-        rows.append(ExampleRow(held_out["name"].iloc[row], cells))
-    return examples_figure(rows, "Examples")
+        models = {title_of(method): specialise(classes) for method, specialise in makers.items()}
+        if isinstance(objective, Classification):
+
+            def names_of(positions: Tensor, classes: list[int] = classes) -> list[str]:
+                return [names[classes[position]] for position in positions.tolist()]
+
+            said = {title: names_of(objective.answers(model, pictures, classes)) for title, model in models.items()}
+            answered.append(AnsweredTask(name, pictures, names_of(targets[some]), said))
+        else:
+            cells = {"Test images": objective.shown(pictures)}
+            for title, model in models.items():
+                cells[title] = objective.examples(model, pictures, targets[some], classes, evaluate.seed)
+            drawn.append(ExampleRow(name, cells))
+    return answers_figure(answered, "What the models say") if answered else examples_figure(drawn, "Examples")
+
+
+def _example_tasks(tasks: pd.DataFrame, count: int) -> list[tuple[str, list[int]]]:
+    """Names and class ids of some held-out tasks, of those whose classes belong together where there are any."""
+    held_out = reported_tasks(tasks, 0)
+    coherent = held_out[are_coherent(held_out)]
+    pool = coherent if len(coherent) else held_out
+    rows = evenly_spaced(len(pool), min(len(pool), count)).tolist()
+    return [(pool["name"].iloc[row], list(map(int, pool["class_ids"].iloc[row]))) for row in rows]
 
 
 def tabulate_learning_curves(*histories: pd.DataFrame) -> list[dict[Hashable, Any]]:
