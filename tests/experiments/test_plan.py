@@ -109,6 +109,17 @@ def test_a_comparison_of_models_per_task_alone_is_refused(run_inputs: RunInputs,
         check_trials(plan(compared(*alone), settings()), run_inputs.source.spec, Classification)
 
 
+def test_a_row_has_the_schedule_of_its_method_unless_it_says_otherwise(settings: Any) -> None:
+    own = settings(schedules={"static": {"weight_decay": 0.5, "ema_decay": 0.9}})
+    rows = [{"method": "static"}, {"method": "universal"}]
+    changed = {"method": "static", "name": "other", "changes": {"optimisation": {"weight_decay": 0.25}}}
+    static, universal, other = plan(compared(*rows, changed, seeds=[0]), own)
+    assert (static.config.optimisation.weight_decay, static.config.optimisation.ema_decay) == (0.5, 0.9)
+    assert universal.config.optimisation == own.optimisation
+    assert (other.config.optimisation.weight_decay, other.config.optimisation.ema_decay) == (0.25, 0.9)
+    assert not static.config.schedules
+
+
 def test_a_specialist_without_a_shared_model_to_start_from_is_refused(settings: Any) -> None:
     rows = [{"method": "projected"}, {"method": "specialist", "learning_rate": 0.1}]
     with pytest.raises(InputError, match=r"table 'small': specialist starts from a shared model, .*add one of static"):

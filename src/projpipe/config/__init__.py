@@ -40,7 +40,9 @@ from projpipe.config.split_tasks import (
 from projpipe.config.sweep_students import StudentSpace, SweepStudentsConfig
 from projpipe.config.train_projector import (
     ConditioningConfig,
+    MethodSchedule,
     OptimisationConfig,
+    RateSearch,
     RayConfig,
     StudentConfig,
     TrainProjectorConfig,
@@ -66,11 +68,13 @@ __all__ = [
     "ImageModelingConfig",
     "ImageSource",
     "LatencyConfig",
+    "MethodSchedule",
     "OmniglotSource",
     "OptimisationConfig",
     "PatchTokens",
     "PixelTokens",
     "Precision",
+    "RateSearch",
     "RayConfig",
     "SampledTasks",
     "SplitFolders",

@@ -91,18 +91,32 @@ class RayConfig(Config):
 
 
 class RateSearch(Config):
-    """How `learning_rates: auto` finds them: by short runs, as many for each method, judged on validation tasks."""
+    """How `learning_rates: auto` finds them: by short runs, as many for each method, judged on validation tasks.
+
+    With the rate that is found, `schedules` other values of warm-up, weight decay and averaging are tried besides those
+    of `optimisation`, the same for each method, and the best are kept.
+    """
 
     steps: Annotated[PositiveInt | None, Field(description="of a short run; null: a quarter of optimisation.steps")] = (
         None
     )
+    schedules: Annotated[int, Field(ge=0, description="other schedules to try")] = 0
+
+
+class MethodSchedule(Config):
+    """What of the schedule is a method's own; null is as in `optimisation`."""
+
+    warmup_fraction: Annotated[float | None, Field(gt=0.0, lt=1.0)] = None
+    weight_decay: Annotated[float | None, Field(ge=0.0)] = None
+    ema_decay: Annotated[float | None, Field(ge=0.0, lt=1.0)] = None
 
 
 class TrainProjectorConfig(Config):
     """Parameters of the pipeline `train_projector`.
 
     `learning_rates` are at the peak of the schedule, one for each method that is trained, chosen on validation tasks;
-    `methods.registry` says which there are. With `auto` they are found before anything else is trained.
+    `methods.registry` says which there are. With `auto` they are found before anything else is trained, and `schedules`
+    with them where `rate_search` asks for it.
     """
 
     seeds: Annotated[Seeds, Field(description="one projector is trained with each")]
@@ -119,12 +133,20 @@ class TrainProjectorConfig(Config):
         Field(description="of each method, at the peak of the schedule; `auto` finds them"),
     ]
     rate_search: RateSearch = RateSearch()
+    schedules: Annotated[
+        dict[str, MethodSchedule], Field(description="of methods that have one of their own; found as rates are")
+    ] = Field(default_factory=dict)
     ray: RayConfig
 
     @property
     def known_rates(self) -> dict[str, float]:
         """The learning rate of each method; none while they are to be found."""
         return self.learning_rates or {}
+
+    def of_method(self, method: str) -> "TrainProjectorConfig":
+        """The same with a method's own schedule."""
+        own = self.schedules.get(method, MethodSchedule()).model_dump(exclude_none=True)
+        return self.model_copy(update={"optimisation": self.optimisation.model_copy(update=own), "schedules": {}})
 
     @model_validator(mode="after")
     def _even_shares(self) -> "TrainProjectorConfig":

@@ -100,7 +100,7 @@ def _trials(table: ComparisonTable, base: TrainProjectorConfig) -> list[Trial]:
         starting = next(method.name for method in methods if method.starts_from_shared)
         raise InputError(f"{place}: {starting} starts from a shared model, and there is none; add one of {shared}")
     for position, (name, method) in enumerate(zip(names, table.methods, strict=True)):
-        resolved = _resolve(base, table, method, f"{place}, row {name!r}")
+        resolved = _resolve(base.of_method(method.method), table, method, f"{place}, row {name!r}")
         rate = method.learning_rate or resolved.known_rates.get(method.method)
         if rate is None:
             raise InputError(f"{place}, row {name!r}: {method.method} has no learning_rate; give it one")

@@ -1,4 +1,4 @@
-"""Learning rates that are found on validation tasks, with as many short runs for each method."""
+"""Learning rates and schedules that are found on validation tasks, with as many short runs for each method."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+from scipy.stats.qmc import Halton
+
+from projpipe.config import MethodSchedule, TrainProjectorConfig
 from projpipe.experiments.study import best_validation_score, direction, finished_trials, open_study
 from projpipe.metric import Metric
 from projpipe.training.cluster import as_task, result_of
@@ -18,8 +22,22 @@ if TYPE_CHECKING:
 
 COARSE = (0.0005, 0.002, 0.008, 0.032)  # then half and twice the best of these
 LOWEST, HIGHEST = COARSE[0] / 2, COARSE[-1] * 2
+# The lowest and the highest that are tried of other schedules; of averaging, what is forgotten in a step.
+WARMUPS, DECAYS, FORGETTING = (0.02, 0.4), (0.001, 0.3), (0.001, 0.1)
 JUDGEMENTS = 4  # of a short run
-Scores = dict[float, float]  # on validation tasks, by learning rate
+
+
+class Point(NamedTuple):
+    """What a short run tries: a learning rate, and a schedule by its place among those that are tried.
+
+    0 is that of `optimisation`.
+    """
+
+    learning_rate: float
+    schedule: int = 0
+
+
+Scores = dict[Point, float]  # on validation tasks
 logger = logging.getLogger(__name__)
 
 
@@ -27,22 +45,23 @@ def with_learning_rates(inputs: RunInputs, methods: Sequence[str], runs: Path) -
     """Inputs whose learning rates are known: as they are given, or found where they are `auto`.
 
     Every method gets `len(COARSE) + 2` runs of `rate_search.steps` with the first seed, and keeps the rate with the
-    best score on the validation tasks, those of new classes among them. What is finished is in the journal of the
-    folder and is not done again.
+    best score on the validation tasks, those of new classes among them. With that rate `rate_search.schedules` other
+    schedules are tried, and the best is kept. What is finished is in the journal of the folder and is not done again.
 
     Args:
         methods: whose rates are wanted.
         runs: folder for inputs and journal, which all workers must see.
 
     Returns:
-        The inputs; and for each method its `learning_rate`, and the `validation_scores` of those that were tried.
+        The inputs; and for each method its `learning_rate`, and the `validation_scores` of those that were tried. Where
+        other schedules were tried, its `schedule` and the `schedule_scores` too, first that of `optimisation`.
 
     Raises:
         InputError: the student is not smaller than its source, or the cluster has no room.
     """
     config = inputs.config
     if config.learning_rates is not None:
-        return inputs, _described(config.known_rates, {})
+        return inputs, {name: _described(Point(rate), {}, []) for name, rate in config.known_rates.items()}
     steps = config.rate_search.steps or max(1, config.optimisation.steps // 4)
     schedule = {"steps": steps, "validate_every": max(1, steps // JUDGEMENTS)}
     short = config.model_copy(
@@ -51,88 +70,132 @@ def with_learning_rates(inputs: RunInputs, methods: Sequence[str], runs: Path) -
     judged_by = [*inputs.validation_tasks, *inputs.new_class_validation_tasks]
     searched = replace(inputs, config=short, validation_tasks=judged_by)
     inputs.source.spec.student(**config.student.model_dump(), place="train_projector.student")  # refuses first
-    tried = _search(searched, methods, runs)
-    chosen = {method: best_rate(scores, inputs.objective.metric) for method, scores in tried.items()}
-    for method, rate in chosen.items():
+    schedules = [MethodSchedule(), *schedules_to_try(config.rate_search.schedules)]
+    tried = _search(searched, methods, schedules, runs)
+    metric = inputs.objective.metric
+    chosen = {method: best_point(scores, metric) for method, scores in tried.items()}
+    for method, (rate, position) in chosen.items():
         if rate in (LOWEST, HIGHEST):
             logger.warning("%s: the best learning rate, %g, is the last that is tried on its side", method, rate)
+        own = schedules[position].model_dump(exclude_none=True)
         logger.info(
-            "learning rate of %s: %g (%s after %d steps, on %d validation tasks)",
+            "learning rate of %s: %g%s (%s after %d steps, on %d validation tasks)",
             method,
             rate,
-            inputs.objective.metric.named(tried[method][rate]),
+            "".join(f", {name} {value:g}" for name, value in own.items()),
+            metric.named(tried[method][chosen[method]]),
             steps,
             len(judged_by),
         )
-    return replace(inputs, config=config.model_copy(update={"learning_rates": chosen})), _described(chosen, tried)
-
-
-def _described(rates: Mapping[str, float], tried: Mapping[str, Scores]) -> dict[str, object]:
-    """As JSON values."""
-    return {
-        method: {
-            "learning_rate": rate,
-            "validation_scores": {f"{one:g}": round(score, 6) for one, score in sorted(tried.get(method, {}).items())},
-        }
-        for method, rate in rates.items()
+    update = {
+        "learning_rates": {method: point.learning_rate for method, point in chosen.items()},
+        "schedules": {method: schedules[point.schedule] for method, point in chosen.items() if point.schedule},
     }
+    described: dict[str, object] = {
+        method: _described(point, tried[method], schedules) for method, point in chosen.items()
+    }
+    return replace(inputs, config=config.model_copy(update=update)), described
 
 
-def _search(inputs: RunInputs, methods: Sequence[str], runs: Path) -> dict[str, Scores]:
-    """The scores of every rate that is tried, by method."""
+def _described(chosen: Point, tried: Scores, schedules: Sequence[MethodSchedule]) -> dict[str, object]:
+    """What was chosen, and what it was chosen from, as JSON values."""
+    rates = {point.learning_rate: score for point, score in sorted(tried.items()) if point.schedule == 0}
+    described: dict[str, object] = {
+        "learning_rate": chosen.learning_rate,
+        "validation_scores": {f"{rate:g}": round(score, 6) for rate, score in rates.items()},
+    }
+    if len(schedules) > 1:
+        scores = [tried[Point(chosen.learning_rate, position)] for position in range(len(schedules))]
+        described["schedule"] = schedules[chosen.schedule].model_dump(exclude_none=True)
+        described["schedule_scores"] = [round(score, 6) for score in scores]
+    return described
+
+
+def schedules_to_try(count: int) -> list[MethodSchedule]:
+    """So many schedules, evenly spread over their ranges on logarithmic scales (Halton's sequence)."""
+    lowest, highest = np.log([WARMUPS, DECAYS, FORGETTING]).T
+    spread = Halton(3, scramble=True, rng=0).random(count)
+    return [
+        MethodSchedule(warmup_fraction=warmup, weight_decay=decay, ema_decay=round(1 - forgetting, 4))
+        for warmup, decay, forgetting in np.exp(lowest + spread * (highest - lowest)).round(4).tolist()
+    ]
+
+
+def _search(
+    inputs: RunInputs, methods: Sequence[str], schedules: Sequence[MethodSchedule], runs: Path
+) -> dict[str, Scores]:
+    """The scores of every point that is tried, by method."""
     metric = inputs.objective.metric
     name = inputs.stage(runs, "rates", deciding(inputs.config, learning_rate=0.0))
     folder = (runs / name).resolve()
     studies = {method: open_study(f"{name}-{method}", folder, [direction(metric)]) for method in methods}
     while pending := {
-        method: rates for method, study in studies.items() if (rates := next_rates(_scores(study), metric))
+        method: points
+        for method, study in studies.items()
+        if (points := next_points(_scores(study), len(schedules), metric))
     }:
-        _train(inputs, folder, studies, pending)
+        _train(inputs, folder, studies, pending, schedules)
     return {method: _scores(study) for method, study in studies.items()}
 
 
 def _scores(study: optuna.Study) -> Scores:
-    return {trial.params["learning_rate"]: trial.values[0] for trial in finished_trials(study)}
+    return {Point(**trial.params): trial.values[0] for trial in finished_trials(study)}
 
 
-def next_rates(scores: Mapping[float, float], metric: Metric) -> list[float]:
-    """The rates to try next: the coarse ones, then half and twice the best of them."""
-    if missing := [rate for rate in COARSE if rate not in scores]:
+def next_points(scores: Mapping[Point, float], schedules: int, metric: Metric) -> list[Point]:
+    """What to try next: the coarse rates, then half and twice the best of them, then schedules at the best of all."""
+    if missing := [Point(rate) for rate in COARSE if Point(rate) not in scores]:
         return missing
-    middle = best_rate({rate: scores[rate] for rate in COARSE}, metric)
-    return [rate for rate in (middle / 2, middle * 2) if rate not in scores]
+    middle = best_point({Point(rate): scores[Point(rate)] for rate in COARSE}, metric).learning_rate
+    if missing := [Point(rate) for rate in (middle / 2, middle * 2) if Point(rate) not in scores]:
+        return missing
+    rate = best_point({point: score for point, score in scores.items() if point.schedule == 0}, metric).learning_rate
+    return [point for position in range(1, schedules) if (point := Point(rate, position)) not in scores]
 
 
-def best_rate(scores: Mapping[float, float], metric: Metric) -> float:
-    """The rate with the best score; of several, the lowest."""
+def best_point(scores: Mapping[Point, float], metric: Metric) -> Point:
+    """The point with the best score; of several, the lowest rate."""
     sign = 1 if metric.higher_is_better else -1
-    return max(sorted(scores), key=lambda rate: sign * scores[rate])
+    return max(sorted(scores), key=lambda point: sign * scores[point])
 
 
 def _train(
-    inputs: RunInputs, folder: Path, studies: Mapping[str, optuna.Study], pending: Mapping[str, list[float]]
+    inputs: RunInputs,
+    folder: Path,
+    studies: Mapping[str, optuna.Study],
+    pending: Mapping[str, list[Point]],
+    schedules: Sequence[MethodSchedule],
 ) -> None:
-    """Run the pending rates as Ray tasks, and add each to its study as it ends."""
-    from optuna.distributions import FloatDistribution
+    """Run the pending points as Ray tasks, and add each to its study as it ends."""
+    from optuna.distributions import FloatDistribution, IntDistribution
     from optuna.trial import create_trial
 
     train, device = as_task(best_validation_score, inputs.config.ray)
     import ray  # not before: it is connected with a token
 
-    log_scale = FloatDistribution(LOWEST, HIGHEST, log=True)
-    settings = inputs.config.model_dump(mode="json")
+    space = {
+        "learning_rate": FloatDistribution(LOWEST, HIGHEST, log=True),
+        "schedule": IntDistribution(0, len(schedules) - 1),
+    }
+
+    def settings(method: str, point: Point) -> dict[str, object]:
+        with_own: TrainProjectorConfig = inputs.config.model_copy(
+            update={"schedules": {method: schedules[point.schedule]}}
+        )
+        return with_own.of_method(method).model_dump(mode="json")
+
     running = {
-        train.remote(str(folder), method, settings, rate, device): (method, rate)
+        train.remote(str(folder), method, settings(method, point), point.learning_rate, device): (method, point)
         for method, missing in pending.items()
-        for rate in missing
+        for point in missing
     }
     count = len(running)
     while running:
         (ready,), _ = ray.wait(list(running))
-        method, rate = running.pop(ready)
+        method, point = running.pop(ready)
         score = result_of(ready)
-        trial = create_trial(params={"learning_rate": rate}, distributions={"learning_rate": log_scale}, value=score)
-        studies[method].add_trial(trial)
-        done = count - len(running)
+        studies[method].add_trial(create_trial(params=point._asdict(), distributions=space, value=score))
         named = inputs.objective.metric.named(score)
-        logger.info("short run %d/%d: %s at %g, %s", done, count, method, rate, named)
+        other = f" and schedule {point.schedule}" if point.schedule else ""
+        done = count - len(running)
+        logger.info("short run %d/%d: %s at %g%s, %s", done, count, method, point.learning_rate, other, named)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -43,6 +44,7 @@ def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> lis
         InputError: a size of the space is no smaller than the teacher, or the cluster has no room.
     """
     check_space(config.space, inputs.source.spec)
+    inputs = replace(inputs, config=inputs.config.of_method(PROJECTED.name))
     metric = inputs.objective.metric
     decided_by = deciding(inputs.config, inputs.config.known_rates[PROJECTED.name])
     name = inputs.stage(runs, "sweep", decided_by | {"sweep": config.model_dump(mode="json", exclude={"trials"})})

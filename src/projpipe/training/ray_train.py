@@ -52,7 +52,7 @@ def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, 
         InputError: the student is not smaller than its source, the cluster has no room for the workers, or a stored
             result or checkpoint is damaged.
     """
-    config = inputs.config
+    config = inputs.config.of_method(method)
     build(method, Ingredients(inputs.source, config, config.seeds[0]))  # refuses before work starts
     rate = config.known_rates[method]
     name = inputs.stage(runs, method, deciding(config, rate))

@@ -93,7 +93,7 @@ class RunInputs:
 def deciding(config: TrainProjectorConfig, learning_rate: float) -> dict[str, object]:
     """What of a config decides what training makes: not where it runs, nor what other methods need."""
     where_it_runs = {"address", "max_failures", "cpus_per_worker", "loading_workers"}
-    for_rates = {"learning_rates": True, "rate_search": True}
+    for_rates = {"learning_rates": True, "rate_search": True, "schedules": True}
     kept = config.model_dump(mode="json", exclude={**for_rates, "ray": where_it_runs})
     return {**kept, "learning_rate": learning_rate}
 
