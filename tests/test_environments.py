@@ -60,7 +60,7 @@ def test_its_students_are_smaller_than_its_teacher_which_reads_its_images(env: s
     config.EvaluateConfig(**given["evaluate"])
     for comparison in config.CompareMethodsConfig(**given["compare_methods"]).comparisons.values():
         check_trials(plan(comparison, with_any_rates(training)), spec, OBJECTIVES[extraction.objective.name])
-        check_sampled(comparison.sampled_tasks, split.held_out_tasks(comparison.sampled_from))
+        check_sampled(comparison, split.held_out_tasks(comparison.sampled_from))
 
 
 def test_the_default_environment_is_one_of_them() -> None:

@@ -72,9 +72,9 @@ class InputHooks:
         """
         made = pipeline.all_outputs()
         if "params:train_projector" in pipeline.inputs():
-            from projpipe.methods.registry import check_learning_rates  # imports torch
+            from projpipe.methods.registry import check_rates_and_schedules  # imports torch
 
-            check_learning_rates(catalog.load("params:train_projector").learning_rates)
+            check_rates_and_schedules(catalog.load("params:train_projector"))
         if "comparison_trials" in made:
             _check_comparison(catalog, with_teacher="teacher" in made)
         missing = _missing(pipeline, catalog)
@@ -152,8 +152,7 @@ def _check_comparison(catalog: CatalogProtocol, with_teacher: bool) -> None:
     if with_teacher:
         teacher = catalog.load("params:extract_teacher")
         check_trials(trials, planned_spec(teacher), OBJECTIVES[teacher.objective.name])
-        held_out = catalog.load("params:split_tasks").held_out_tasks(comparison.sampled_from)
-        check_sampled(comparison.sampled_tasks, held_out)
+        check_sampled(comparison, catalog.load("params:split_tasks").held_out_tasks(comparison.sampled_from))
 
 
 def _check_machine(config: RayConfig) -> None:

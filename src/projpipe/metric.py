@@ -66,13 +66,13 @@ class Metric:
         """Whether one value is better than another."""
         return one > other if self.higher_is_better else one < other
 
-    def verdict(self, interval: Sequence[float]) -> str:
+    def verdict(self, interval: Sequence[float], seeds: int) -> str:
         """What a 95 % interval [low, high] of a difference says: 'better', 'worse' or 'no difference shown'.
 
-        One of no width is that of a single value, and shows nothing.
+        One seed shows nothing of training runs, and an interval of no width is that of a single value.
         """
         low, high = interval
-        if low <= 0 <= high or low == high:
+        if low <= 0 <= high or low == high or seeds == 1:
             return "no difference shown"
         return "better" if self.better(low, 0.0) else "worse"
 

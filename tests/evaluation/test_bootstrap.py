@@ -83,27 +83,38 @@ def test_one_generator_state_gives_one_interval() -> None:
     assert first == second
 
 
-def test_classes_that_tasks_share_are_drawn_with_their_images() -> None:
-    """Of tasks that share few classes, the interval of seeds and tasks alone leaves out the mean too often."""
+# tasks, of how many of how many classes, and the deviation of what a class, a task and a seed add
+DESIGNS = {
+    "tasks share few classes": (20, (2, 5), 9, 0.06, 0.01, 0.01),
+    "tasks share many classes": (40, (2, 40), 68, 0.06, 0.01, 0.005),
+    "each task has its own classes": (12, (4, 4), 48, 0.02, 0.03, 0.01),
+}
+
+
+@pytest.mark.parametrize(("design", "without_classes"), list(zip(DESIGNS, (0.85, 0.95, 1.0), strict=True)))
+def test_the_interval_holds_the_mean_whatever_tasks_share(design: str, without_classes: float) -> None:
+    """That of seeds and tasks alone leaves it out too often where tasks share classes, that of classes alone else."""
+    count, (fewest, most), classes, *deviations = DESIGNS[design]
     rng = np.random.default_rng(8)
-    classes, images, seeds = 9, 40, 3
     held, held_by_tasks_alone = [], []
     for _ in range(200):
-        tasks = [rng.choice(classes, rng.integers(2, 6), replace=False) for _ in range(20)]
-        of_class = rng.normal(0, 0.02, classes) + rng.normal(0, 0.4, (classes, images)).mean(1)
-        parts = Parts(
-            np.repeat(np.arange(20), [len(task) for task in tasks]),
-            np.concatenate(tasks),
-            np.concatenate([np.full(len(task), 1 / len(task)) for task in tasks]),
+        tasks = [rng.choice(classes, rng.integers(fewest, most + 1), replace=False) for _ in range(count)]
+        if count * most == classes:
+            tasks = list(rng.permutation(classes).reshape(count, most))
+        sizes = [len(task) for task in tasks]
+        parts = Parts(np.repeat(np.arange(count), sizes), np.concatenate(tasks), np.repeat(np.divide(1, sizes), sizes))
+        of_class, of_task, of_seed = (
+            rng.normal(0, deviation, number) for deviation, number in zip(deviations, (classes, count, 3), strict=True)
         )
-        scores = of_class[parts.classes] + rng.normal(0, 0.01, (seeds, 1)) + rng.normal(0, 0.01, (1, len(parts.tasks)))
-        _, low, high = mean_with_interval(scores, parts, 300, rng)
+        noise = rng.normal(0, 0.01, (3, sum(sizes)))
+        scores = of_class[parts.classes] + of_task[parts.tasks] + of_seed[:, None] + noise
+        _, low, high = mean_with_interval(scores, parts, 400, rng)
         held.append(low <= 0 <= high)
-        of_tasks = np.stack([np.bincount(parts.tasks, of_seed * parts.shares) for of_seed in scores])
-        _, low, high = interval(of_tasks, 300, rng)
+        by_task = np.stack([np.bincount(parts.tasks, one * parts.shares) for one in scores])
+        _, low, high = interval(by_task, 400, rng)
         held_by_tasks_alone.append(low <= 0 <= high)
-    assert np.mean(held) > 0.9
-    assert np.mean(held_by_tasks_alone) < 0.85
+    assert np.mean(held) > 0.92
+    assert np.mean(held_by_tasks_alone) <= without_classes
 
 
 def test_a_class_counts_by_its_share_of_the_images() -> None:

@@ -97,27 +97,30 @@ def test_methods_are_compared_on_the_tasks_that_both_have() -> None:
 def test_the_share_of_the_headroom_is_that_of_the_tasks_that_have_a_specialist() -> None:
     results = table(
         {
-            **{("projected", seed): [0.70 + seed / 100, 0.9, 0.6] for seed in (0, 1)},
-            **{("static", seed): [0.60 + seed / 100, 0.9, 0.6] for seed in (1, 0)},
+            **{("projected", seed): [0.70 + seed / 100, 0.99, 0.6] for seed in (0, 1)},
+            **{("static", seed): [0.60 + seed / 90, 0.9, 0.6] for seed in (1, 0)},
             **{("specialist", seed): [0.80 + seed / 100, 0.0, 0.0] for seed in (0, 1)},
         }
     )
     few = results[~((results["method"] == "specialist") & (results["task_id"] > 0))]
-    found = Summariser(few, ACCURACY, samples=100, seed=0).headroom("projected", "static", "specialist")
+    found = Summariser(few, ACCURACY, samples=400, seed=0).headroom("projected", "static", "specialist")
     assert found["points"].keys() == {"new_combination"}
-    assert found["points"]["new_combination"] == {"mean": 0.2, "ci95": [0.2, 0.2]}
+    assert found["points"]["new_combination"]["mean"] == pytest.approx(0.2 - 1 / 1800, abs=1e-6)
+    share = found["share"]["new_combination"]
+    assert share is not None
+    assert share["mean"] == pytest.approx((0.1 - 1 / 1800) / (0.2 - 1 / 1800), abs=1e-6)
+    assert share["ci95"][0] < share["mean"] < share["ci95"][1]
 
 
 def test_there_is_no_share_of_a_headroom_that_is_not_shown() -> None:
-    results = table(
-        {("projected", 0): [0.7, 0.9, 0.6], ("static", 0): [0.6, 0.9, 0.6], ("specialist", 0): [0.8, 0.5, 0.6]}
-    )
-    found = Summariser(results, ACCURACY, samples=100, seed=0).headroom("projected", "static", "specialist")
-    assert found["share"] == {"new_combination": None, "new_class": None}
-    better = table(
-        {("projected", 0): [0.7, 0.71, 0.6], ("static", 0): [0.6, 0.6, 0.6], ("specialist", 0): [0.8, 0.82, 0.6]}
-    )
-    found = Summariser(better, ACCURACY, samples=400, seed=0).headroom("projected", "static", "specialist")
-    share = found["share"]["new_combination"]
-    assert share is not None
-    assert (share["mean"], share["ci95"]) == (pytest.approx(0.5), pytest.approx([0.5, 0.5]))
+    scores = {
+        ("projected", 0): [0.7, 0.71, 0.6],
+        ("static", 0): [0.6, 0.6, 0.6],
+        ("specialist", 0): [0.8, 0.82, 0.6],
+    }
+    one_seed = Summariser(table(scores), ACCURACY, samples=100, seed=0).headroom("projected", "static", "specialist")
+    assert one_seed["share"] == {"new_combination": None, "new_class": None}
+    scores |= {(method, 1): row for (method, _), row in list(scores.items())}
+    two = Summariser(table(scores), ACCURACY, samples=400, seed=0).headroom("projected", "static", "specialist")
+    assert two["share"]["new_combination"] is not None
+    assert two["share"]["new_class"] is None

@@ -118,6 +118,10 @@ def test_a_row_has_the_schedule_of_its_method_unless_it_says_otherwise(settings:
     assert universal.config.optimisation == own.optimisation
     assert (other.config.optimisation.weight_decay, other.config.optimisation.ema_decay) == (0.25, 0.9)
     assert not static.config.schedules
+    table_wide = {"schedules": {"static": {"weight_decay": 0.125}}}
+    static, universal = plan(compared(*rows, seeds=[0], changes=table_wide), own)
+    assert (static.config.optimisation.weight_decay, static.config.optimisation.ema_decay) == (0.125, 0.9)
+    assert universal.config.optimisation == own.optimisation
 
 
 def test_a_specialist_without_a_shared_model_to_start_from_is_refused(settings: Any) -> None:
@@ -127,6 +131,10 @@ def test_a_specialist_without_a_shared_model_to_start_from_is_refused(settings: 
 
 
 def test_more_sampled_tasks_than_are_held_out_are_refused() -> None:
-    check_sampled(5, 5)
-    with pytest.raises(InputError, match="sampled_tasks: 6 is more than the 5 held-out tasks of split_tasks; lower it"):
-        check_sampled(6, 5)
+    comparison = compared({"method": "static"})  # of two sampled tasks
+    check_sampled(comparison, 2)
+    with pytest.raises(InputError, match="sampled_tasks: 2 is more than the 1 held-out tasks of split_tasks; lower it"):
+        check_sampled(comparison, 1)
+    coherent = comparison.model_copy(update={"sampled_from": "coherent"})
+    with pytest.raises(InputError, match="held-out tasks of split_tasks whose classes belong together; lower it"):
+        check_sampled(coherent, 1)

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import create_trial
 
-from projpipe.config import RateSearch
+from projpipe.config import MethodSchedule, RateSearch
 from projpipe.errors import InputError
 from projpipe.experiments import rates
 from projpipe.experiments.rates import COARSE, Point, best_point, next_points, schedules_to_try, with_learning_rates
-from projpipe.experiments.study import best_validation_score
+from projpipe.experiments.study import best_validation_score, open_study
 from projpipe.methods.registry import main_methods
 from projpipe.metric import ACCURACY, BITS_PER_TOKEN
 from projpipe.training.run_inputs import RunInputs
@@ -73,6 +75,21 @@ def test_a_schedule_that_is_found_is_the_methods_own(
     schedule = found.config.of_method("static").optimisation
     assert (schedule.warmup_fraction, schedule.ema_decay) == (own.warmup_fraction, own.ema_decay)
     assert found.config.of_method("universal").optimisation == short.config.optimisation
+
+
+def test_fewer_schedules_than_a_study_holds_are_looked_at_alone(short: RunInputs, tmp_path: Path) -> None:
+    study = open_study("small", tmp_path, ["maximize"])
+    space = {"learning_rate": FloatDistribution(0.0001, 0.1), "schedule": IntDistribution(0, rates.MOST_SCHEDULES)}
+    for point, score in {Point(0.002): 0.5, Point(0.002, 1): 0.6, Point(0.002, 2): 0.7}.items():
+        study.add_trial(create_trial(params=point._asdict(), distributions=space, value=score))
+    assert rates._scores(study, schedules_to_try(2)) == {Point(0.002): 0.5, Point(0.002, 1): 0.6}
+
+
+def test_schedules_that_are_given_are_not_looked_for(short: RunInputs, tmp_path: Path) -> None:
+    both = {"rate_search": RateSearch(schedules=2), "schedules": {"static": MethodSchedule(ema_decay=0.5)}}
+    given = replace(short, config=short.config.model_copy(update=both))
+    with pytest.raises(InputError, match=r"train_projector\.schedules: static are given, and rate_search\.schedules"):
+        with_learning_rates(given, ["static"], tmp_path)
 
 
 @pytest.fixture

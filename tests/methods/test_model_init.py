@@ -36,7 +36,7 @@ def test_a_selection_holds_the_sources_own_numbers_rescaled_and_makes_a_model(
     torch.testing.assert_close(weights["fc1.weight"], own["fc1.weight"][:2, hidden][..., ::2] * half)
     assert torch.equal(weights["fc1.bias"], own["fc1.bias"][:2, hidden])
     assert torch.equal(weights["patch.weight"], own["patch.weight"][::2])
-    sharpness = (spec.head_dim / source.spec.head_dim) ** 0.25
+    sharpness = (source.spec.head_dim / spec.head_dim) ** 0.25
     torch.testing.assert_close(weights["q.weight"][:, 0], own["q.weight"][:2, 0, ::2] * half * sharpness)
     assert export_student(spec, weights)(images).shape == (32, 10)
 

@@ -115,7 +115,14 @@ def test_every_parameter_of_a_method_learns_in_one_way(
         ),
     ],
 )
-def test_learning_rates_are_one_for_each_method_that_every_run_trains(rates: dict[str, float], message: str) -> None:
-    registry.check_learning_rates({"projected": 0.1, "static": 0.1, "universal": 0.1})
+def test_learning_rates_are_one_for_each_method_that_every_run_trains(
+    rates: dict[str, float], message: str, settings: Any
+) -> None:
+    registry.check_rates_and_schedules(settings())
     with pytest.raises(InputError, match=message):
-        registry.check_learning_rates(rates)
+        registry.check_rates_and_schedules(settings().model_copy(update={"learning_rates": rates}))
+
+
+def test_a_schedule_of_no_method_is_refused(settings: Any) -> None:
+    with pytest.raises(InputError, match=r"train_projector\.schedules: 'projcted' is not a method; did you mean"):
+        registry.check_rates_and_schedules(settings(schedules={"projcted": {"ema_decay": 0.5}}))

@@ -94,13 +94,14 @@ class RateSearch(Config):
     """How `learning_rates: auto` finds them: by short runs, as many for each method, judged on validation tasks.
 
     With the rate that is found, `schedules` other values of warm-up, weight decay and averaging are tried besides those
-    of `optimisation`, the same for each method, and the best are kept.
+    of `optimisation`, the same for each method, and the best are kept. An average's memory counts in steps: what suits
+    a short run is short.
     """
 
     steps: Annotated[PositiveInt | None, Field(description="of a short run; null: a quarter of optimisation.steps")] = (
         None
     )
-    schedules: Annotated[int, Field(ge=0, description="other schedules to try")] = 0
+    schedules: Annotated[int, Field(ge=0, le=1000, description="other schedules to try")] = 0
 
 
 class MethodSchedule(Config):

@@ -65,5 +65,6 @@ class Comparison(TypedDict):
     metric: str
     teacher: Size
     sampled_tasks: int
+    sampled_from: NotRequired[str]
     tables: dict[str, ComparedTable]
     provenance: Provenance

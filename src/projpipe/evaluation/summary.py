@@ -82,6 +82,9 @@ class Summariser:
             }
             for method in results["method"].unique()
         }
+        for by_kind in self.tables.values():
+            if "coherent" in by_kind and "random" not in by_kind:
+                del by_kind["new_combination"]  # of which it has the coherent ones alone
 
     def summary(self, reference: str) -> Summary:
         """Mean score by method and kind of task, and the difference of the reference to each other method.
@@ -115,7 +118,7 @@ class Summariser:
             caught = self._gains(reference, shared, kind)[table.columns]
             points[kind] = self._measured(room, -self.metric.highest)
             share[kind] = None
-            if self.metric.verdict(points[kind]["ci95"]) == "better":
+            if self.metric.verdict(points[kind]["ci95"], len(room)) == "better":
                 (all_of_it, of_room), (of_it, of_caught) = self._resampled(room), self._resampled(caught)
                 low, high = np.percentile(of_caught / of_room, [2.5, 97.5])
                 share[kind] = Measured(

@@ -42,16 +42,17 @@ def reserved_names() -> set[str]:
     return {"teacher", *registry.untrained_rows(), *CONTROLS}
 
 
-def check_sampled(count: int, held_out: int) -> None:
-    """Refuse to sample more tasks than there are to judge on.
+def check_sampled(comparison: Comparison, pool: int) -> None:
+    """Refuse to sample more tasks than the `pool` has that they are sampled from.
 
     Raises:
         InputError: names both numbers.
     """
-    if count > held_out:
+    if comparison.sampled_tasks > pool:
+        which = " whose classes belong together" if comparison.sampled_from == "coherent" else ""
         raise InputError(
-            f"{PLACE}, sampled_tasks: {count} is more than the {held_out} held-out tasks of split_tasks; lower it, or "
-            "have more drawn"
+            f"{PLACE}, sampled_tasks: {comparison.sampled_tasks} is more than the {pool} held-out tasks of "
+            f"split_tasks{which}; lower it, or have more drawn"
         )
 
 
@@ -75,7 +76,8 @@ def plan(config: Comparison, base: TrainProjectorConfig) -> list[Trial]:
 
     Raises:
         InputError: a change is no parameter of `train_projector` or out of range, a learning rate is missing, a name
-            stands there twice or is taken, or controls are asked of what does not look at the task.
+            stands there twice or is taken, controls are asked of what does not look at the task, or a specialist has no
+            shared row to start from.
     """
     tables = [table.name for table in config.tables]
     _check_distinct(tables, f"{PLACE}, tables")
@@ -101,6 +103,7 @@ def _trials(table: ComparisonTable, base: TrainProjectorConfig) -> list[Trial]:
         raise InputError(f"{place}: {starting} starts from a shared model, and there is none; add one of {shared}")
     for position, (name, method) in enumerate(zip(names, table.methods, strict=True)):
         resolved = _resolve(base.of_method(method.method), table, method, f"{place}, row {name!r}")
+        resolved = resolved.of_method(method.method)  # of schedules that the changes state
         rate = method.learning_rate or resolved.known_rates.get(method.method)
         if rate is None:
             raise InputError(f"{place}, row {name!r}: {method.method} has no learning_rate; give it one")

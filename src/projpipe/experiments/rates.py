@@ -12,6 +12,7 @@ import numpy as np
 from scipy.stats.qmc import Halton
 
 from projpipe.config import MethodSchedule, TrainProjectorConfig
+from projpipe.errors import InputError
 from projpipe.experiments.study import best_validation_score, direction, finished_trials, open_study
 from projpipe.metric import Metric
 from projpipe.training.cluster import as_task, result_of
@@ -25,6 +26,7 @@ LOWEST, HIGHEST = COARSE[0] / 2, COARSE[-1] * 2
 # The lowest and the highest that are tried of other schedules; of averaging, what is forgotten in a step.
 WARMUPS, DECAYS, FORGETTING = (0.02, 0.4), (0.001, 0.3), (0.001, 0.1)
 JUDGEMENTS = 4  # of a short run
+MOST_SCHEDULES = 1000  # that a study can hold
 
 
 class Point(NamedTuple):
@@ -57,7 +59,8 @@ def with_learning_rates(inputs: RunInputs, methods: Sequence[str], runs: Path) -
         other schedules were tried, its `schedule` and the `schedule_scores` too, first that of `optimisation`.
 
     Raises:
-        InputError: the student is not smaller than its source, or the cluster has no room.
+        InputError: the student is not smaller than its source, schedules are both given and looked for, or the cluster
+            has no room.
     """
     config = inputs.config
     if config.learning_rates is not None:
@@ -70,6 +73,11 @@ def with_learning_rates(inputs: RunInputs, methods: Sequence[str], runs: Path) -
     judged_by = [*inputs.validation_tasks, *inputs.new_class_validation_tasks]
     searched = replace(inputs, config=short, validation_tasks=judged_by)
     inputs.source.spec.student(**config.student.model_dump(), place="train_projector.student")  # refuses first
+    if config.schedules and config.rate_search.schedules:
+        raise InputError(
+            f"train_projector.schedules: {', '.join(config.schedules)} are given, and rate_search.schedules looks for "
+            "others; leave one of the two out"
+        )
     schedules = [MethodSchedule(), *schedules_to_try(config.rate_search.schedules)]
     tried = _search(searched, methods, schedules, runs)
     metric = inputs.objective.metric
@@ -89,7 +97,8 @@ def with_learning_rates(inputs: RunInputs, methods: Sequence[str], runs: Path) -
         )
     update = {
         "learning_rates": {method: point.learning_rate for method, point in chosen.items()},
-        "schedules": {method: schedules[point.schedule] for method, point in chosen.items() if point.schedule},
+        "schedules": config.schedules
+        | {method: schedules[point.schedule] for method, point in chosen.items() if point.schedule},
     }
     described: dict[str, object] = {
         method: _described(point, tried[method], schedules) for method, point in chosen.items()
@@ -132,14 +141,16 @@ def _search(
     while pending := {
         method: points
         for method, study in studies.items()
-        if (points := next_points(_scores(study), len(schedules), metric))
+        if (points := next_points(_scores(study, schedules), len(schedules), metric))
     }:
         _train(inputs, folder, studies, pending, schedules)
-    return {method: _scores(study) for method, study in studies.items()}
+    return {method: _scores(study, schedules) for method, study in studies.items()}
 
 
-def _scores(study: optuna.Study) -> Scores:
-    return {Point(**trial.params): trial.values[0] for trial in finished_trials(study)}
+def _scores(study: optuna.Study, schedules: Sequence[MethodSchedule]) -> Scores:
+    """Those of a study, which may hold more schedules than are asked for now."""
+    found = {Point(**trial.params): trial.values[0] for trial in finished_trials(study)}
+    return {point: score for point, score in found.items() if point.schedule < len(schedules)}
 
 
 def next_points(scores: Mapping[Point, float], schedules: int, metric: Metric) -> list[Point]:
@@ -175,13 +186,12 @@ def _train(
 
     space = {
         "learning_rate": FloatDistribution(LOWEST, HIGHEST, log=True),
-        "schedule": IntDistribution(0, len(schedules) - 1),
+        "schedule": IntDistribution(0, MOST_SCHEDULES),  # the same however many are asked for
     }
 
     def settings(method: str, point: Point) -> dict[str, object]:
-        with_own: TrainProjectorConfig = inputs.config.model_copy(
-            update={"schedules": {method: schedules[point.schedule]}}
-        )
+        own = {method: schedules[point.schedule]} if point.schedule else {}
+        with_own: TrainProjectorConfig = inputs.config.model_copy(update={"schedules": inputs.config.schedules | own})
         return with_own.of_method(method).model_dump(mode="json")
 
     running = {

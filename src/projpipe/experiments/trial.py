@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -112,8 +113,10 @@ def run_trial(
         history.append(row)
         note_progress(folder / trial.progress_file(), row, data.objective.metric)
 
-    train_seeds(make, data, config, trial.learning_rate, Worker(device=device), None, save, progress)
-    model = make(trial.seed).to(device)
+    model = make(trial.seed)
+    worker = Worker(device=device)
+    train_seeds(lambda _: deepcopy(model), data, config, trial.learning_rate, worker, None, save, progress)
+    model = model.to(device)
     tasks = [task for task, _ in judged]
     judge = partial(_scores, data=data.test, tasks=tasks, device=device)
     scores = {method.untrained_row[0]: judge(model)} if method.untrained_row is not None else {}

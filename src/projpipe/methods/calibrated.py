@@ -22,5 +22,5 @@ CALIBRATED = Method(
     style=Style("Calibrated pruning, fine-tuned per task", "#d55e00", "bowtie", "3px,3px"),
     build=build,
     per_task=True,
-    untrained_row=("calibrated_only", Style("Calibrated pruning", "#d55e00", "cross")),
+    untrained_row=("calibrated_only", Style("Calibrated pruning", "#d55e00", "asterisk-open")),
 )

@@ -34,11 +34,11 @@ def selected_init(source: Source, spec: TransformerSpec) -> Weights:
     """Canonical weights of one model selected from the source's, with what belongs to all of its classes.
 
     Weight selection (Xu et al., 2024, arXiv 2311.18823): the first blocks of the source, and of each of their
-    dimensions evenly spaced entries. As in the init of the projection, maps that read fewer entries of the residual
-    stream are larger in return, and queries and keys of fewer dimensions smaller.
+    dimensions evenly spaced entries. Maps that read fewer entries of the residual stream are larger in return, as in
+    the init of the projection, and so are queries and keys of fewer dimensions.
     """
     own, layers = source.spec, slice(spec.depth)
-    reading, sharpness = (own.embed_dim / spec.embed_dim) ** 0.5, (spec.head_dim / own.head_dim) ** 0.25
+    reading, sharpness = (own.embed_dim / spec.embed_dim) ** 0.5, (own.head_dim / spec.head_dim) ** 0.25
     residual = evenly_spaced(own.embed_dim, spec.embed_dim)
     heads = evenly_spaced(own.num_heads, spec.num_heads)
     units = (heads[:, None] * own.head_dim + evenly_spaced(own.head_dim, spec.head_dim)).flatten()

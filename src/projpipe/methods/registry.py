@@ -5,6 +5,7 @@ Parameters, table schemas, pipelines, figures and the words of the report go by 
 
 from __future__ import annotations
 
+from projpipe.config import TrainProjectorConfig
 from projpipe.errors import InputError, did_you_mean
 from projpipe.methods.calibrated import CALIBRATED
 from projpipe.methods.constant import CONSTANT
@@ -69,13 +70,15 @@ def judged_on_sampled_tasks(row: str, method: str | None) -> bool:
     return row in untrained_rows() or (method is not None and METHODS[method].per_task)
 
 
-def check_learning_rates(rates: dict[str, float] | None) -> None:
-    """Refuse learning rates of `train_projector` that are not one for each method that it trains, or to be found.
+def check_rates_and_schedules(config: TrainProjectorConfig) -> None:
+    """Refuse learning rates that are not one for each method that is trained, or to be found, and unknown schedules.
 
     Raises:
         InputError: names what is missing or not known.
     """
-    place = "train_projector.learning_rates"
+    for name in config.schedules:
+        find(name, "train_projector.schedules")
+    place, rates = "train_projector.learning_rates", config.learning_rates
     if rates is None:
         return
     for name in rates:

@@ -51,7 +51,7 @@ def calibrated_weights(source: Source, student: TransformerSpec, classes: Sequen
         source: a classifier; its own statistics are not looked at.
         student: the shape.
         classes: class ids of the task.
-        images: encoded `[N, C, H, W]`, of the task's classes; 128 are enough.
+        images: encoded `[N, C, H, W]`, of the task's classes.
     """
     found = _record(source.spec, {name: tensor[None] for name, tensor in source.weights.items()}, images)
     rows = found.rows

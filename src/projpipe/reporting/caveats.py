@@ -25,7 +25,7 @@ def _differences(metrics: Metrics) -> Iterator[str]:
     metric = METRICS[metrics["metric"]]
     for name, by_kind in metrics["differences"].items():
         other = name.removeprefix("projected-")
-        verdicts = {kind: metric.verdict(cell["ci95"]) for kind, cell in by_kind.items()}
+        verdicts = {kind: metric.verdict(cell["ci95"], len(cell["by_seed"])) for kind, cell in by_kind.items()}
         unclear = [kind for kind, verdict in verdicts.items() if verdict == "no difference shown"]
         worse = [kind for kind, verdict in verdicts.items() if verdict == "worse"]
         yield from _against_control(other, unclear, worse) if other in CONTROLS else _against(other, unclear, worse)

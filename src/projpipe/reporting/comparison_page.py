@@ -36,8 +36,8 @@ def _reading(metric: Metric, teacher: Size) -> str:
     direction = "" if metric.higher_is_better else ", where a negative one is a gain"
     return (
         f"{scores} 95 % interval in brackets. Differences are paired by seed and test image, in {metric.step_title}"
-        f"{direction}. They are bold where their interval leaves out zero; a plain one shows no difference either way. "
-        "Intervals draw seeds, tasks and classes with their test images anew. "
+        f"{direction}. They are bold where their interval leaves out zero, with two seeds or more; a plain one shows "
+        "no difference either way. Intervals draw seeds, tasks and classes with their test images anew. "
         f"The teacher has {teacher['params']:,} parameters and takes {count(teacher['macs'])} multiply-accumulates an "
         "image."
     )
@@ -55,10 +55,11 @@ def _table_blocks(table: ComparedTable, metric: Metric, summary: Comparison) -> 
     )
     yield _training(table, metric)
     if any(judged_on_sample(name, table) for name in table["results"]):
+        which = ", whose classes belong together" if summary.get("sampled_from") == "coherent" else ""
         yield (
-            f"{NOTE.strip()} A model of its own for each of the {summary['sampled_tasks']} sampled tasks; a run trains "
-            "them all. It is judged on these tasks alone, and differences from it are paired on these tasks, so that "
-            "they are not those of the means above."
+            f"{NOTE.strip()} A model of its own for each of the {summary['sampled_tasks']} sampled tasks{which}; a run "
+            "trains them all. It is judged on these tasks alone, and differences from it are paired on these tasks, so "
+            "that they are not those of the means above."
         )
     if (headroom := table.get("headroom")) is not None:
         yield _headroom(headroom, table, metric)
@@ -119,8 +120,8 @@ def _differences(table: ComparedTable, metric: Metric) -> str:
     def cell(difference: Difference) -> str:
         low, high = (metric.difference(bound).lstrip("+") for bound in difference["ci95"])
         text = f"{metric.difference(difference['mean'])} [{low}, {high}]"
-        shown = len(difference["by_seed"]) > 1 and metric.verdict(difference["ci95"]) != "no difference shown"
-        return f"**{text}**" if shown else text
+        verdict = metric.verdict(difference["ci95"], len(difference["by_seed"]))
+        return text if verdict == "no difference shown" else f"**{text}**"
 
     def by_seed(difference: Difference) -> str:
         return ", ".join(metric.difference(mean) for mean in difference["by_seed"])

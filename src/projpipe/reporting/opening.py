@@ -60,7 +60,7 @@ def _verdicts(metrics: Metrics) -> list[tuple[str, str, str]]:
     """Of every difference the method that is compared with, the kind of tasks, and what its interval says."""
     metric = METRICS[metrics["metric"]]
     return [
-        (name.removeprefix("projected-"), kind, metric.verdict(cell["ci95"]))
+        (name.removeprefix("projected-"), kind, metric.verdict(cell["ci95"], len(cell["by_seed"])))
         for name, by_kind in metrics["differences"].items()
         for kind, cell in by_kind.items()
     ]

@@ -70,7 +70,7 @@ WORDING: dict[str, Wording] = {
         universal_size="the universal model has their size",
         one_image="one image is {share:.1f} % of the mean there",
         examples=(
-            "Some held-out tasks, up to 16 images a cell: test images of the task, and images that the models drew, "
+            "Up to 16 images of some held-out tasks a cell: test images of the task, and images that the models drew, "
             "token by token."
         ),
         elsewhere=Markup(

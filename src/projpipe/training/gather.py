@@ -9,7 +9,7 @@ from projpipe.config import TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.streamed import Images
-from projpipe.methods.registry import check_learning_rates
+from projpipe.methods.registry import check_rates_and_schedules
 from projpipe.objectives import Objective
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits
@@ -59,7 +59,7 @@ def gather_run_inputs(
             "has left; make it anew with `kedro run --pipelines extract_teacher`, in the same environment"
         )
     check_tasks(objective, tasks)
-    check_learning_rates(config.learning_rates)
+    check_rates_and_schedules(config)
     return RunInputs(
         config=config,
         objective=objective,

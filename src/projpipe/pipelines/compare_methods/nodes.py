@@ -102,6 +102,7 @@ def summarise(
         "metric": objective.metric.name,
         "teacher": costs["teacher"].to_json(),
         "sampled_tasks": compare_methods.chosen.sampled_tasks,
+        "sampled_from": compare_methods.chosen.sampled_from,
         "tables": comparison_summary(
             trials, outcomes.each, results, by_table, objective.metric, evaluate.bootstrap_samples, evaluate.seed
         ),
@@ -139,5 +140,5 @@ def write_markdown(summary: Comparison, timings: ComparisonTimings) -> str:
 def _compared_tasks(tasks: pd.DataFrame, comparison: ComparisonConfig) -> pd.DataFrame:
     """The held-out tasks, in the order in which they are judged: the sampled ones first."""
     pool = sampled_pool(tasks, comparison.sampled_from)
-    check_sampled(comparison.sampled_tasks, len(pool))
+    check_sampled(comparison, len(pool))
     return with_sampled_first(tasks, pool.head(comparison.sampled_tasks))
