@@ -50,6 +50,21 @@ def test_free_weights_are_inert_at_the_start_and_alive_after_a_step(
         assert tensor.grad.abs().max() > 0, key
 
 
+def test_factors_that_do_not_learn_stay_but_for_what_the_classifier_reads(
+    conditioning: Conditioning, source: Source, images: torch.Tensor
+) -> None:
+    operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), conditioning, seed=0, factors_rate=0.0)
+    before = {name: value.clone() for name, value in operator.named_parameters()}
+    groups = [{"params": group.parameters, "lr": group.rate} for group in operator.parameter_groups()]
+    optimizer = torch.optim.SGD(groups, lr=1.0)
+    for _ in range(2):  # the coefficients of templates are zero before the first
+        logits(operator, images).square().mean().backward()
+        optimizer.step()
+    still = {name for name, value in operator.named_parameters() if torch.equal(value, before[name])}
+    factors = [name for name in before if name.startswith("factors.") and name.endswith("base")]
+    assert still == {name for name in factors if "head_read" not in name}
+
+
 def test_a_class_without_a_training_task_keeps_the_row_that_is_projected(
     static: Conditioning, source: Source, images: torch.Tensor
 ) -> None:

@@ -53,6 +53,13 @@ def test_a_run_that_reads_ahead_ends_bit_for_bit_like_one_that_does_not(
     assert_same(resumed, whole[-1])
 
 
+def test_a_projector_whose_factors_stay_is_resumed_too(run_inputs: RunInputs, tmp_path: Path, settings) -> None:
+    inputs = replace(run_inputs, config=settings(rate_shares={"factors": 0, "offsets": 1}))
+    whole = train_in_process(inputs, tmp_path, "projected")
+    resumed = train_in_process(inputs, tmp_path, "projected", through_a_file(whole[3], tmp_path / "checkpoint"))
+    assert_same(resumed[-1], whole[-1])
+
+
 def test_a_tuned_source_is_resumed_too_and_keeps_its_accuracy(run_inputs: RunInputs, tmp_path: Path, settings) -> None:
     inputs = replace(run_inputs, config=settings(source="tuned"))
     whole = train_in_process(inputs, tmp_path, "projected")

@@ -112,6 +112,16 @@ class MethodSchedule(Config):
     ema_decay: Annotated[float | None, Field(ge=0.0, lt=1.0)] = None
 
 
+class RateShares(Config):
+    """How fast the parts of a projector learn, as shares of the method's learning rate.
+
+    With `factors: 0` the projection stays where it starts, but for what classifiers read, and offsets alone learn.
+    """
+
+    factors: Annotated[float, Field(ge=0.0, description="of the maps from the source's coordinates")] = 1.0
+    offsets: Annotated[float, Field(gt=0.0, description="of the learned offsets to the student's weights")] = 5.0
+
+
 class TrainProjectorConfig(Config):
     """Parameters of the pipeline `train_projector`.
 
@@ -133,6 +143,7 @@ class TrainProjectorConfig(Config):
         PlainSerializer(lambda rates: AUTO if rates is None else rates),
         Field(description="of each method, at the peak of the schedule; `auto` finds them"),
     ]
+    rate_shares: RateShares = RateShares()
     rate_search: RateSearch = RateSearch()
     schedules: Annotated[
         dict[str, MethodSchedule], Field(description="of methods that have one of their own; found as rates are")

@@ -21,6 +21,8 @@ def operator(given: Ingredients, terms: Conditioning) -> ProjectionOperator:
         start=config.start,
         tuned=config.source == "tuned",
         free_weights=config.free_weights,
+        factors_rate=config.rate_shares.factors,
+        offsets_rate=config.rate_shares.offsets,
     )
 
 

@@ -19,7 +19,7 @@ from projpipe.transformer.canonical import Weights, canonical_name, module_key
 from projpipe.transformer.class_weights import class_weights, own_rows
 from projpipe.transformer.spec import TransformerSpec
 
-TUNED_RATE, OFFSETS_RATE = 0.1, 5.0  # of a tuned source and of learned offsets, as shares of the method's rate
+TUNED_RATE = 0.1  # of a tuned source, as a share of the method's rate
 
 
 class ProjectionOperator(nn.Module):
@@ -34,6 +34,9 @@ class ProjectionOperator(nn.Module):
         tuned: the source's weights are parameters too, and learn with the rest; else they are frozen.
         free_weights: learned offsets to every weight of the students, the same for all tasks and zero at first, and to
             the row or embedding of every class; else to biases alone, and not to the classifier's.
+        factors_rate, offsets_rate: how fast factors and learned offsets learn, as shares of the method's rate. With 0
+            the factors stay as they start, but for what depends on the task and for what the classifier reads, which
+            then learns as offsets do.
     """
 
     def __init__(
@@ -45,12 +48,15 @@ class ProjectionOperator(nn.Module):
         start: str = "principal",
         tuned: bool = False,
         free_weights: bool = True,
+        factors_rate: float = 1.0,
+        offsets_rate: float = 5.0,
     ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.groups = block_groups(source.spec.depth, student.depth)
         self.spec, self.source, self.conditioning = student, source, conditioning
         self.tuned, self.free_weights = tuned, free_weights
+        self.factors_rate, self.offsets_rate = factors_rate, offsets_rate
         self.classes = class_weights(student)
         self.own_shapes = self.classes.own_shapes(source.num_classes, student.embed_dim)
         self.products: Products | None = None  # see `precompute`; what is trained, or loaded, makes them void
@@ -66,6 +72,9 @@ class ProjectionOperator(nn.Module):
         self.factors = nn.ModuleDict(
             {module_key(name): Factor(base, conditioning.of(name), generator) for name, base in factors.items()}
         )
+        if not factors_rate:
+            for name, factor in self._factors().items():
+                factor.base.requires_grad_(name == "head_read")
         shapes = student.weight_shapes(source.num_classes) | self.own_shapes
         wanted = [name for name in shapes if free_weights or (name.endswith("bias") and name != "head.bias")]
         offsets = {name: torch.zeros(shapes[name]) for name in wanted} | biases
@@ -83,12 +92,18 @@ class ProjectionOperator(nn.Module):
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """What learns at which share of the learning rate, and what decays: not the factors, whose init is good."""
-        groups = nothing_decays(self.factors.parameters())
+        groups = self._groups_of_factors()
         if self.encoder is not None:
             groups += nothing_decays(self.encoder.parameters())
             groups += matrices_decay(self.coefficients.named_parameters())
-        groups += matrices_decay(self.free.named_parameters(), OFFSETS_RATE)
+        groups += matrices_decay(self.free.named_parameters(), self.offsets_rate)
         return groups + matrices_decay(self.tuned_weights.named_parameters(), TUNED_RATE)
+
+    def _groups_of_factors(self) -> list[ParameterGroup]:
+        if self.factors_rate:
+            return nothing_decays(self.factors.parameters(), self.factors_rate)
+        terms = [value for name, value in self.factors.named_parameters() if not name.endswith("base")]
+        return nothing_decays(terms) + nothing_decays([self._factors()["head_read"].base], self.offsets_rate)
 
     def source_weights(self) -> Weights:
         """The source's canonical weights as they are now: as given, or tuned."""
