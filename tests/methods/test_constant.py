@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import torch
 
 from makers import shaken, task_model
@@ -10,8 +11,11 @@ from projpipe.projection.source import Source
 TASKS, MASK = torch.tensor([[0, 1], [8, 9]]), torch.ones(2, 2, dtype=torch.bool)
 
 
-def test_no_task_changes_its_bodies(source: Source, settings: Any) -> None:
-    constant, projected = (shaken(task_model(name, source, settings())) for name in ("constant", "projected"))
+@pytest.mark.parametrize("terms", [{}, {"experts": 3}, {"templates": 0, "gates": False, "experts": 3}])
+def test_no_task_changes_its_bodies(terms: dict[str, Any], source: Source, settings: Any) -> None:
+    given = settings(conditioning=terms)
+    constant, projected = (shaken(task_model(name, source, given)) for name in ("constant", "projected"))
+    assert constant.generator.embed(TASKS, MASK).shape == projected.generator.embed(TASKS, MASK).shape
     for model, differs in ((constant, False), (projected, True)):
         first, second = model.generator(TASKS, MASK)["fc1.weight"]
         assert bool((first - second).abs().max() > 1e-4) == differs

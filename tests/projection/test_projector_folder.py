@@ -28,6 +28,7 @@ from projpipe.transformer.forward import forward_students
 CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 CONDITIONINGS = {
     "projected": Conditioning(templates=2, rank=2, gates=True, units=True, task_embed_dim=8),
+    "experts": Conditioning(templates=0, rank=0, gates=False, units=False, task_embed_dim=8, experts=3),
     "static": Conditioning(templates=0, rank=0, gates=False, units=False, task_embed_dim=8),
 }
 

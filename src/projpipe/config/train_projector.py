@@ -41,13 +41,14 @@ class ConditioningConfig(Config):
     gates: Annotated[bool, Field(description="scales the source's units")]
     units: Annotated[bool, Field(description="on: the maps of heads and hidden units depend on the task too")]
     task_embed_dim: Annotated[PositiveInt, Field(description="width of the embedding of a task")]
+    experts: Annotated[int, Field(ge=0, description="added to the weights, mixed by the task; 0 switches them off")] = 0
 
     @model_validator(mode="after")
     def _depends_on_the_task(self) -> "ConditioningConfig":
-        if not (self.templates or self.rank or self.gates):
+        if not (self.templates or self.rank or self.gates or self.experts):
             raise ValueError(
-                "templates, rank and gates are all off, which is the static projection that is trained anyway; "
-                "switch one on"
+                "templates, rank, gates and experts are all off: that is the static projection, which is trained "
+                "anyway; switch one on"
             )
         return self
 

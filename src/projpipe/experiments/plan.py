@@ -51,8 +51,8 @@ def check_sampled(comparison: Comparison, pool: int) -> None:
     if comparison.sampled_tasks > pool:
         which = " whose classes belong together" if comparison.sampled_from == "coherent" else ""
         raise InputError(
-            f"{PLACE}, sampled_tasks: {comparison.sampled_tasks} is more than the {pool} held-out tasks of "
-            f"split_tasks{which}; lower it, or have more drawn"
+            f"{PLACE}, sampled_tasks: {comparison.sampled_tasks} is more than the {pool} "
+            f"held-out tasks of split_tasks{which}; lower it, or have more drawn"
         )
 
 

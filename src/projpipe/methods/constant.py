@@ -9,23 +9,26 @@ from projpipe.projection.operator import ProjectionOperator
 
 
 class ConstantEmbedding(nn.Module):
-    """One embedding for all tasks, of the length that a task encoder's have."""
+    """One embedding `[D]` for all tasks."""
 
     embedding: Tensor
 
-    def __init__(self, embed_dim: int) -> None:
+    def __init__(self, embedding: Tensor) -> None:
         super().__init__()
-        self.register_buffer("embedding", torch.ones(embed_dim), persistent=False)
+        self.register_buffer("embedding", embedding, persistent=False)
 
     def forward(self, classes: Tensor, mask: Tensor) -> Tensor:
-        """`[T, embed_dim]` for class ids `[T, K]`."""
+        """`[T, D]` for class ids `[T, K]`."""
         return self.embedding.expand(len(classes), -1)
 
 
 def build(given: Ingredients) -> ProjectionOperator:
     """The untrained operator, whose coefficients no task changes."""
-    operator = projected.build(given)
-    operator.encoder = ConstantEmbedding(given.config.conditioning.task_embed_dim)
+    operator, terms = projected.build(given), given.config.conditioning
+    if operator.encoder is not None:
+        operator.encoder = ConstantEmbedding(torch.ones(terms.task_embed_dim))
+    if operator.mixture is not None:
+        operator.mixture = ConstantEmbedding(torch.full((terms.experts,), terms.experts**-0.5))
     return operator
 
 

@@ -11,7 +11,7 @@ from projpipe.projection.operator import ProjectionOperator
 def build(given: Ingredients) -> ProjectionOperator:
     """The untrained operator, all conditioning off."""
     terms = Conditioning(**given.config.conditioning.model_dump())
-    return projected.operator(given, replace(terms, templates=0, rank=0, gates=False))
+    return projected.operator(given, replace(terms, templates=0, rank=0, gates=False, experts=0))
 
 
 STATIC = Method(

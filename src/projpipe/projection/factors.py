@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Conditioning:
-    """Which terms depend on the task; `templates` and `rank` of 0 and no gates make the projection static.
+    """Which terms depend on the task; `templates`, `rank` and `experts` of 0 and no gates make the projection static.
 
-    With `units` off, only the factors on the residual stream have these terms, and the choice of heads and hidden units
-    is the same for all tasks.
+    `experts` are added to the student's weights, see `projection.experts`; all else changes the factors. With `units`
+    off, only the factors on the residual stream have these terms, and the choice of heads and hidden units is the same
+    for all tasks.
     """
 
     templates: int
@@ -27,10 +28,16 @@ class Conditioning:
     gates: bool
     units: bool
     task_embed_dim: int
+    experts: int = 0
 
     @property
     def is_static(self) -> bool:
-        return not (self.templates or self.rank or self.gates)
+        return not (self.experts or self.changes_factors)
+
+    @property
+    def changes_factors(self) -> bool:
+        """Whether a factor is a function of the task."""
+        return bool(self.templates or self.rank or self.gates)
 
     def of(self, factor: str) -> Conditioning:
         """The terms of one factor, by its name."""

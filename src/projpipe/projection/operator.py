@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from projpipe.projection.experts import TaskMixture
 from projpipe.projection.factors import Conditioning, Factor
 from projpipe.projection.initialisation import initial_factors
 from projpipe.projection.parameter_groups import ParameterGroup, matrices_decay, nothing_decays
@@ -28,7 +29,7 @@ class ProjectionOperator(nn.Module):
     Args:
         source: the large Transformer.
         student: the shape of the students.
-        conditioning: how the factors depend on the task.
+        conditioning: what depends on the task, and how.
         seed: fixes the random part of the initial weights.
         start: the init of the factors, see `initial_factors`.
         tuned: the source's weights are parameters too, and learn with the rest; else they are frozen.
@@ -83,12 +84,25 @@ class ProjectionOperator(nn.Module):
         self.free = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in offsets.items()})
         self.encoder: nn.Module | None = None
         self.sizes = [factor.num_coefficients for factor in self._factors().values()]
-        if not conditioning.is_static:
+        if conditioning.changes_factors:
             self.encoder = TaskEncoder(source.class_table, conditioning.task_embed_dim)
             reset_linears(self.encoder, generator)
             self.coefficients = nn.Linear(conditioning.task_embed_dim, sum(self.sizes))
             nn.init.zeros_(self.coefficients.weight)
             nn.init.zeros_(self.coefficients.bias)
+        self.mixture: nn.Module | None = None
+        self.experts = nn.ParameterDict()
+        if conditioning.experts:
+            self.mixture = TaskMixture(source.class_table, conditioning.experts, seed if start == "principal" else None)
+            self.experts.update(self._no_experts(student.weight_shapes(source.num_classes), conditioning.experts))
+
+    def _no_experts(self, shapes: Mapping[str, tuple[int, ...]], count: int) -> dict[str, nn.Parameter]:
+        """Experts of every weight, zero; of a classifier's rows, which are classes', that of a map of them."""
+        width = self.spec.embed_dim
+        of_weights = {name: shape for name, shape in shapes.items() if name not in self.own_shapes and name != "k.bias"}
+        if not self.spec.symbols:
+            of_weights["head.weight"] = (width, width)
+        return {module_key(name): nn.Parameter(torch.zeros(count, *shape)) for name, shape in of_weights.items()}
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """What learns at which share of the learning rate, and what decays: not the factors, whose init is good."""
@@ -96,6 +110,9 @@ class ProjectionOperator(nn.Module):
         if self.encoder is not None:
             groups += nothing_decays(self.encoder.parameters())
             groups += matrices_decay(self.coefficients.named_parameters())
+        if self.mixture is not None:
+            groups += nothing_decays(self.mixture.parameters())
+            groups += matrices_decay(self.experts.named_parameters(), self.offsets_rate)
         groups += matrices_decay(self.free.named_parameters(), self.offsets_rate)
         return groups + matrices_decay(self.tuned_weights.named_parameters(), TUNED_RATE)
 
@@ -112,10 +129,11 @@ class ProjectionOperator(nn.Module):
         return {name: self.tuned_weights[module_key(name)] for name in self.source.weights}
 
     def embed(self, classes: Tensor, mask: Tensor) -> Tensor:
-        """Task embeddings `[T, D]` of class ids `[T, K]` with their mask `[T, K]`; static projections have none."""
-        assert self.encoder is not None
-        embedding: Tensor = self.encoder(classes, mask)
-        return embedding
+        """Task embeddings `[T, D]` of class ids `[T, K]` with their mask `[T, K]`; static projections have none.
+
+        What the factors' coefficients are made of comes first, then the mixture of experts.
+        """
+        return torch.cat([part(classes, mask) for part in (self.encoder, self.mixture) if part is not None], dim=1)
 
     def forward(
         self, classes: Tensor, mask: Tensor, keep_rows: Tensor | None = None, embedding: Tensor | None = None
@@ -131,7 +149,9 @@ class ProjectionOperator(nn.Module):
             Canonical student weights with a leading axis `T`; all but the classifier have 1 there where nothing
             depends on the task.
         """
-        coefficients = self._coefficients(classes, mask, embedding)
+        if embedding is None and not self.conditioning.is_static:
+            embedding = self.embed(classes, mask)
+        coefficients = self._coefficients(embedding)
         source, modules = self._merged_source(), self._factors()
         if self.products is not None and self.products.mixtures:
             factors = {name: modules[name](coefficients[name]) for name in ("embed_write", "head_read")}
@@ -145,13 +165,24 @@ class ProjectionOperator(nn.Module):
         for key, offset in self.free.items():
             if (name := canonical_name(key)) not in self.own_shapes:
                 weights[name] = weights[name] + offset
+        if embedding is not None and self.mixture is not None:
+            self._add_experts(weights, embedding[:, -self.conditioning.experts :])
         return weights
 
-    def _coefficients(self, classes: Tensor, mask: Tensor, embedding: Tensor | None) -> dict[str, Tensor | None]:
+    def _add_experts(self, weights: Weights, mixture: Tensor) -> None:
+        """Add the experts, mixed for each task by `mixture` `[T, experts]`."""
+        for key, experts in self.experts.items():
+            name = canonical_name(key)
+            mixed = (mixture @ experts.flatten(1)).unflatten(1, experts.shape[1:])
+            if name in self.own_shapes:
+                mixed = weights[name] @ mixed
+            weights[name] = weights[name] + mixed
+
+    def _coefficients(self, embedding: Tensor | None) -> dict[str, Tensor | None]:
         """The coefficients `[T, *]` of every factor, None where it is static."""
-        if self.encoder is None:
+        if self.encoder is None or embedding is None:
             return dict.fromkeys(self.factors)
-        coefficients = self.coefficients(self.embed(classes, mask) if embedding is None else embedding)
+        coefficients = self.coefficients(embedding[:, : self.conditioning.task_embed_dim])
         split = zip(self.factors, coefficients.split(self.sizes, dim=1), strict=True)
         return {name: part if part.shape[1] else None for name, part in split}
 
