@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from projpipe.evaluation.bootstrap import Parts, resampled_means
+from projpipe.evaluation.bootstrap import Parts, mean_with_interval, resampled_means
 from projpipe.metric import Metric
 from projpipe.tasks.task import are_coherent
 
@@ -48,7 +48,7 @@ class Summary(TypedDict):
 
 
 class Headroom(TypedDict):
-    """What a perfect specialiser could add, and how much of it the reference has.
+    """What fine-tuning for each task adds to a shared model, and how much of it the reference has.
 
     `points`: by how much the specialist is above the best shared model, on the tasks that it has. `share`: the part of
     it by which the reference is above that model; None where the specialist is not shown to be above it.
@@ -145,8 +145,9 @@ class Summariser:
         return mine.loc[seeds, common] - theirs.loc[seeds, common]
 
     def _measured(self, scores: pd.DataFrame, lowest: float) -> Measured:
-        mean, drawn = self._resampled(scores)
-        possible = (min(max(float(end), lowest), self.metric.highest) for end in np.percentile(drawn, [2.5, 97.5]))
+        rng = np.random.default_rng(self.seed)
+        mean, *ends = mean_with_interval(scores.to_numpy(), _parts(scores), self.samples, rng)
+        possible = (min(max(end, lowest), self.metric.highest) for end in ends)
         return Measured(mean=round(mean, DIGITS), ci95=[round(end, DIGITS) for end in possible])
 
     def _resampled(self, scores: pd.DataFrame) -> tuple[float, NDArray[np.float64]]:

@@ -1,4 +1,4 @@
-"""The best shared model of a table, fine-tuned for each task: what a perfect specialiser could add, the headroom."""
+"""The best shared model of a table, fine-tuned for each task: what that adds is the headroom."""
 
 import torch
 
