@@ -4,7 +4,7 @@ from projpipe.methods.method import Ingredients, Method, Style
 from projpipe.methods.per_task_models import PerTaskModels, stacked
 from projpipe.projection.calibration import calibrated_weights
 
-IMAGES = 128  # of a task
+IMAGES = 128  # of a task, or as many as there are
 
 
 def build(given: Ingredients) -> PerTaskModels:
