@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+Candidate = TypeVar("Candidate")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,10 @@ class Metric:
     def better(self, one: float, other: float) -> bool:
         """Whether one value is better than another."""
         return one > other if self.higher_is_better else one < other
+
+    def best(self, candidates: Iterable[Candidate], value: Callable[[Candidate], float]) -> Candidate:
+        """The candidate with the best value; of several, the first."""
+        return (max if self.higher_is_better else min)(candidates, key=value)
 
     def verdict(self, interval: Sequence[float], seeds: int) -> str:
         """What a 95 % interval [low, high] of a difference says: 'better', 'worse' or 'no difference shown'.

@@ -11,7 +11,7 @@ from projpipe.projection.source import Source
 TASKS, MASK = torch.tensor([[0, 1], [8, 9]]), torch.ones(2, 2, dtype=torch.bool)
 
 
-@pytest.mark.parametrize("terms", [{}, {"experts": 3}, {"templates": 0, "gates": False, "experts": 3}])
+@pytest.mark.parametrize("terms", [{}, {"experts": 3}, {"templates": 0, "gates": False, "experts": 3, "film": True}])
 def test_no_task_changes_its_bodies(terms: dict[str, Any], source: Source, settings: Any) -> None:
     given = settings(conditioning=terms)
     constant, projected = (shaken(task_model(name, source, given)) for name in ("constant", "projected"))

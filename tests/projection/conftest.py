@@ -10,7 +10,7 @@ TERMS = {
     "rank": Conditioning(templates=0, rank=2, gates=False, units=False, task_embed_dim=8),
     "gates": Conditioning(templates=0, rank=0, gates=True, units=False, task_embed_dim=8),
     "all": Conditioning(templates=3, rank=2, gates=True, units=False, task_embed_dim=8),
-    "all, on units too": Conditioning(templates=3, rank=2, gates=True, units=True, task_embed_dim=8),
+    "all, on units too": Conditioning(templates=3, rank=2, gates=True, units=True, task_embed_dim=8, film=True),
 }
 
 

@@ -50,10 +50,12 @@ def test_free_weights_are_inert_at_the_start_and_alive_after_a_step(
         assert tensor.grad.abs().max() > 0, key
 
 
-def test_factors_that_do_not_learn_stay_but_for_what_the_classifier_reads(
+def test_factors_that_do_not_learn_stay_and_all_else_learns(
     conditioning: Conditioning, source: Source, images: torch.Tensor
 ) -> None:
-    operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), conditioning, seed=0, factors_rate=0.0)
+    operator = ProjectionOperator(
+        source, source.spec.student(12, 2, 2, 1.5), conditioning, seed=0, class_map=True, factors_rate=0.0
+    )
     before = {name: value.clone() for name, value in operator.named_parameters()}
     groups = [{"params": group.parameters, "lr": group.rate} for group in operator.parameter_groups()]
     optimizer = torch.optim.SGD(groups, lr=1.0)
@@ -61,8 +63,7 @@ def test_factors_that_do_not_learn_stay_but_for_what_the_classifier_reads(
         logits(operator, images).square().mean().backward()
         optimizer.step()
     still = {name for name, value in operator.named_parameters() if torch.equal(value, before[name])}
-    factors = [name for name in before if name.startswith("factors.") and name.endswith("base")]
-    assert still == {name for name in factors if "head_read" not in name}
+    assert still == {name for name in before if name.startswith("factors.") and name.endswith("base")}
 
 
 def test_a_class_without_a_training_task_keeps_the_row_that_is_projected(
@@ -72,6 +73,20 @@ def test_a_class_without_a_training_task_keeps_the_row_that_is_projected(
     logits(operator, images).square().mean().backward()
     moved = {row for row, grad in enumerate(operator.free["head_weight"].grad.abs().sum(1)) if grad > 0}
     assert moved == {0, 1, 2, 7, 8, 9}
+
+
+def test_a_class_map_is_inert_at_the_start_and_adds_to_the_rows_of_all_classes(
+    static: Conditioning, source: Source
+) -> None:
+    student = source.spec.student(12, 2, 2, 1.5)
+    without = ProjectionOperator(source, student, static, seed=0)(CLASSES, MASK)
+    operator = ProjectionOperator(source, student, static, seed=0, class_map=True)
+    torch.testing.assert_close(operator(CLASSES, MASK), without)
+    with torch.no_grad():
+        operator.class_map.weight.normal_(generator=torch.Generator().manual_seed(0))
+    dropped = operator(CLASSES, MASK, keep_rows=torch.zeros(2, 3, dtype=torch.bool))
+    added = operator.class_map.features[CLASSES] @ operator.class_map.weight.mT / 12**0.5
+    torch.testing.assert_close(dropped["head.weight"], without["head.weight"] + added, atol=1e-5, rtol=1e-5)
 
 
 def test_class_row_dropout_takes_a_class_for_a_new_one(static: Conditioning, source: Source) -> None:

@@ -28,7 +28,9 @@ from projpipe.transformer.forward import forward_students
 CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 CONDITIONINGS = {
     "projected": Conditioning(templates=2, rank=2, gates=True, units=True, task_embed_dim=8),
-    "experts": Conditioning(templates=0, rank=0, gates=False, units=False, task_embed_dim=8, experts=3),
+    "experts and FiLM": Conditioning(
+        templates=0, rank=0, gates=False, units=False, task_embed_dim=8, experts=3, film=True
+    ),
     "static": Conditioning(templates=0, rank=0, gates=False, units=False, task_embed_dim=8),
 }
 
@@ -37,7 +39,8 @@ def make_projector(
     source: Source, conditioning: Conditioning = CONDITIONINGS["projected"], tuned: bool = False
 ) -> Projector:
     """A projector with every parameter off its init, so that each term of the conditioning is at work."""
-    operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), conditioning, seed=0, tuned=tuned)
+    student = source.spec.student(12, 2, 2, 1.5)
+    operator = ProjectionOperator(source, student, conditioning, 0, tuned=tuned, class_map=conditioning.film)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in operator.parameters():

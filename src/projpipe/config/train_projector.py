@@ -42,12 +42,15 @@ class ConditioningConfig(Config):
     units: Annotated[bool, Field(description="on: the maps of heads and hidden units depend on the task too")]
     task_embed_dim: Annotated[PositiveInt, Field(description="width of the embedding of a task")]
     experts: Annotated[int, Field(ge=0, description="added to the weights, mixed by the task; 0 switches them off")] = 0
+    film: Annotated[bool, Field(description="gains and shifts after every normalisation, linear in the embedding")] = (
+        False
+    )
 
     @model_validator(mode="after")
     def _depends_on_the_task(self) -> "ConditioningConfig":
-        if not (self.templates or self.rank or self.gates or self.experts):
+        if not (self.templates or self.rank or self.gates or self.experts or self.film):
             raise ValueError(
-                "templates, rank, gates and experts are all off: that is the static projection, which is trained "
+                "templates, rank, gates, experts and film are all off: that is the static projection, which is trained "
                 "anyway; switch one on"
             )
         return self
@@ -116,7 +119,8 @@ class MethodSchedule(Config):
 class RateShares(Config):
     """How fast the parts of a projector learn, as shares of the method's learning rate.
 
-    With `factors: 0` the projection stays where it starts, but for what classifiers read, and offsets alone learn.
+    With `factors: 0` the projection stays where it starts, and offsets alone learn; a learned map of the class features
+    is then added to the rows of classes.
     """
 
     factors: Annotated[float, Field(ge=0.0, description="of the maps from the source's coordinates")] = 1.0

@@ -113,7 +113,7 @@ def _headroom(summariser: Summariser, table: str, own: Pairs, metric: Metric) ->
             scores.setdefault(trial.row, []).append(outcome.sampled_validation_score)
     if not scores:
         return None
-    specialist = max(scores, key=lambda row: mean(scores[row]) * (1 if metric.higher_is_better else -1))
+    specialist = metric.best(scores, lambda row: mean(scores[row]))
     trials, outcomes = [trial for trial, _ in own], [outcome for _, outcome in own]
     return summariser.headroom(own[0][0].row, best_shared_row(table, trials, outcomes, metric), specialist)
 

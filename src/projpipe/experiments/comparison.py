@@ -53,7 +53,7 @@ def run_comparison(
     folder = (runs / name).resolve()
     metric, ray = inputs.objective.metric, inputs.config.ray
 
-    def outcomes_of(wanted: Sequence[Trial]) -> list[Outcome]:
+    def outcomes_of(wanted: list[Trial]) -> list[Outcome]:
         missing = {trial.file(): trial for trial in wanted if not trial.is_finished(folder)}
         logger.info("%d of %d trials are finished", len(wanted) - len(missing), len(wanted))
         if missing:
@@ -61,20 +61,19 @@ def run_comparison(
         return [from_json(Outcome, json.loads((folder / trial.file()).read_text())) for trial in wanted]
 
     first = [trial for trial in trials if not METHODS[trial.method].starts_from_shared]
+    second = [trial for trial in trials if METHODS[trial.method].starts_from_shared]
     outcomes = outcomes_of(first)
-    started = [
-        replace(trial, start=_start_of(trial, first, outcomes, metric))
-        for trial in trials
-        if METHODS[trial.method].starts_from_shared
-    ]
-    of_first, of_started = iter(outcomes), iter(outcomes_of(started) if started else [])
-    return [next(of_started if METHODS[trial.method].starts_from_shared else of_first) for trial in trials]
+    started = [replace(trial, start=_start_of(trial, first, outcomes, metric)) for trial in second]
+    if started:
+        outcomes = outcomes + outcomes_of(started)
+    found = {trial.row_and_seed: outcome for trial, outcome in zip(first + started, outcomes, strict=True)}
+    return [found[trial.row_and_seed] for trial in trials]
 
 
 def _start_of(trial: Trial, trials: Sequence[Trial], outcomes: Sequence[Outcome], metric: Metric) -> Trial:
     """The trial of its table's best shared row that has the same seed."""
     best = best_shared_row(trial.table, trials, outcomes, metric)
-    return next(one for one in trials if (one.table, one.row, one.seed) == (trial.table, best, trial.seed))
+    return next(one for one in trials if one.row_and_seed == (trial.table, best, trial.seed))
 
 
 def best_shared_row(table: str, trials: Sequence[Trial], outcomes: Sequence[Outcome], metric: Metric) -> str:
@@ -83,8 +82,7 @@ def best_shared_row(table: str, trials: Sequence[Trial], outcomes: Sequence[Outc
     for trial, outcome in zip(trials, outcomes, strict=True):
         if trial.table == table and METHODS[trial.method].shared:
             scores.setdefault(trial.row, []).append(last_kept(outcome.history).validation_score)
-    sign = 1 if metric.higher_is_better else -1
-    return max(scores, key=lambda row: sign * fmean(scores[row]))
+    return metric.best(scores, lambda row: fmean(scores[row]))
 
 
 def _refuse(trial: Trial, source: TransformerSpec, sampled: list[list[int]]) -> None:

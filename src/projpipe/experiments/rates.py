@@ -166,8 +166,7 @@ def next_points(scores: Mapping[Point, float], schedules: int, metric: Metric) -
 
 def best_point(scores: Mapping[Point, float], metric: Metric) -> Point:
     """The point with the best score; of several, the lowest rate."""
-    sign = 1 if metric.higher_is_better else -1
-    return max(sorted(scores), key=lambda point: sign * scores[point])
+    return metric.best(sorted(scores), lambda point: scores[point])
 
 
 def _train(

@@ -54,6 +54,11 @@ class Trial:
         return self.config.seeds[0]
 
     @property
+    def row_and_seed(self) -> tuple[str, str, int]:
+        """Which of a comparison's trials it is."""
+        return self.table, self.row, self.seed
+
+    @property
     def place(self) -> str:
         """Where it stands among the parameters, for errors."""
         return f"compare_methods.comparisons, table {self.table!r}, row {self.row!r}"

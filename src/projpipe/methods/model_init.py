@@ -63,8 +63,7 @@ def selected_init(source: Source, spec: TransformerSpec) -> Weights:
 @torch.no_grad()
 def principal_init(source: Source, spec: TransformerSpec) -> Weights:
     """Canonical weights of one model as the untrained projection makes them, with what belongs to all classes."""
-    static = Conditioning(templates=0, rank=0, gates=False, units=False, task_embed_dim=1)
-    projection = ProjectionOperator(source, spec, static, seed=0)
+    projection = ProjectionOperator(source, spec, Conditioning.none(), seed=0)
     every_class = torch.arange(source.num_classes)[None]
     made = projection(every_class, torch.ones_like(every_class, dtype=torch.bool))
     weights = {name: tensor[0] for name, tensor in made.items()}

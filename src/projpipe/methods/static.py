@@ -1,7 +1,5 @@
 """The static projection: the same operator, whose factors no task changes."""
 
-from dataclasses import replace
-
 from projpipe.methods import projected
 from projpipe.methods.method import Ingredients, Method, Style
 from projpipe.projection.factors import Conditioning
@@ -10,8 +8,7 @@ from projpipe.projection.operator import ProjectionOperator
 
 def build(given: Ingredients) -> ProjectionOperator:
     """The untrained operator, all conditioning off."""
-    terms = Conditioning(**given.config.conditioning.model_dump())
-    return projected.operator(given, replace(terms, templates=0, rank=0, gates=False, experts=0))
+    return projected.operator(given, Conditioning.none())
 
 
 STATIC = Method(

@@ -1,8 +1,7 @@
 """The universal conditional model: one small Transformer for all tasks, told which task it is on.
 
-It knows the task by a task token and by FiLM (Perez et al., 2018, arXiv 1709.07871): a gain and a shift, both linear
-in the task embedding, after every LayerNorm. Both are folded into the weights that read them, so that it shares the
-forward pass and the export of the projected models, and its size: only the task token is one token more.
+It knows the task by a task token and by FiLM (`projection.film`). It shares the forward pass and the export of the
+projected models, and their size: only the task token is one token more.
 Its classifier rows (in a decoder its class embeddings, of which every token gets the mean of the task's) are a learned
 map of the class features plus, for classes seen in training, a row of their own; where its initial weights are made of
 the source's, the source's own rows besides.
@@ -14,14 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from projpipe.methods.model_init import random_init
+from projpipe.projection.film import Film
 from projpipe.projection.parameter_groups import ParameterGroup, matrices_decay, nothing_decays
 from projpipe.projection.source import Source
 from projpipe.projection.task_encoder import TaskEncoder, reset_linears
 from projpipe.transformer.canonical import Weights, canonical_name, module_key
 from projpipe.transformer.class_weights import class_weights, own_rows
 from projpipe.transformer.spec import TransformerSpec
-
-_NORMS = {"q": 0, "k": 0, "v": 0, "fc1": 1}  # which of a block's two normalisations a linear map reads
 
 
 class UniversalModel(nn.Module):
@@ -44,7 +42,7 @@ class UniversalModel(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.spec = student
-        width, depth = student.embed_dim, student.depth
+        width = student.embed_dim
         weights = random_init(student, generator) if init is None else dict(init)
         self.classes = class_weights(student)
         shapes = self.classes.own_shapes(source.num_classes, width)
@@ -62,9 +60,7 @@ class UniversalModel(nn.Module):
             nn.init.zeros_(self.class_rows.weight)
             nn.init.zeros_(self.class_rows.bias)
         self.own = nn.ParameterDict({module_key(name): nn.Parameter(torch.zeros(shapes[name])) for name in shapes})
-        self.film = nn.Linear(task_embed_dim, (2 * depth + 1) * 2 * width)
-        nn.init.zeros_(self.film.weight)
-        nn.init.zeros_(self.film.bias)
+        self.film = Film(task_embed_dim, student)
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """All matrices decay, but for those of the task encoder."""
@@ -78,23 +74,12 @@ class UniversalModel(nn.Module):
         `keep_rows` `[T, K]` is class-row dropout: False where what was learned for a class is left out; None keeps all.
         """
         task = self.encoder(classes, mask)
-        tasks, depth, width = len(task), self.spec.depth, self.spec.embed_dim
-        gain, shift = self.film(task).view(tasks, 2 * depth + 1, 2, width).unbind(2)
-
         weights = {
-            canonical_name(name): tensor[None].expand(tasks, *tensor.shape) for name, tensor in self.weights.items()
+            canonical_name(name): tensor[None].expand(len(task), *tensor.shape) for name, tensor in self.weights.items()
         }
         weights["prefix"] = torch.cat([weights["prefix"], self.task_token(task)[:, None]], dim=1)
-        for name, norm in _NORMS.items():
-            site = slice(norm, 2 * depth, 2)
-            plain = weights[f"{name}.weight"]
-            weights[f"{name}.weight"] = plain * (1 + gain[:, site, None])
-            weights[f"{name}.bias"] = weights[f"{name}.bias"] + (plain @ shift[:, site, :, None]).squeeze(-1)
-
-        mapped = self.class_rows(self.encoder.features[classes]) / width**0.5
+        mapped = self.class_rows(self.encoder.features[classes]) / self.spec.embed_dim**0.5
         own = {canonical_name(key): own_rows(table, classes, keep_rows) for key, table in self.own.items()}
         self.classes.insert(weights, self.selected_rows[classes] + mapped, own, self.selected_bias[classes], mask)
-        head = weights["head.weight"]
-        weights["head.weight"] = head * (1 + gain[:, -1:])
-        weights["head.bias"] = weights["head.bias"] + (head @ shift[:, -1, :, None]).squeeze(-1)
+        self.film.fold(weights, task)
         return weights

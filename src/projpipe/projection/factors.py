@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Conditioning:
-    """Which terms depend on the task; `templates`, `rank` and `experts` of 0 and no gates make the projection static.
+    """Which terms depend on the task; all of them off make the projection static.
 
-    `experts` are added to the student's weights, see `projection.experts`; all else changes the factors. With `units`
-    off, only the factors on the residual stream have these terms, and the choice of heads and hidden units is the same
-    for all tasks.
+    `experts` are added to the student's weights, see `projection.experts`, and `film` is folded into them, see
+    `projection.film`; templates, rank and gates change the factors. With `units` off, only the factors on the residual
+    stream have these terms, and the choice of heads and hidden units is the same for all tasks.
     """
 
     templates: int
@@ -29,10 +29,16 @@ class Conditioning:
     units: bool
     task_embed_dim: int
     experts: int = 0
+    film: bool = False
+
+    @classmethod
+    def none(cls) -> Conditioning:
+        """That of the static projection."""
+        return cls(templates=0, rank=0, gates=False, units=False, task_embed_dim=1)
 
     @property
     def is_static(self) -> bool:
-        return not (self.experts or self.changes_factors)
+        return not (self.experts or self.film or self.changes_factors)
 
     @property
     def changes_factors(self) -> bool:

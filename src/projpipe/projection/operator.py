@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from projpipe.projection.experts import TaskMixture
 from projpipe.projection.factors import Conditioning, Factor
+from projpipe.projection.film import Film
 from projpipe.projection.initialisation import initial_factors
 from projpipe.projection.parameter_groups import ParameterGroup, matrices_decay, nothing_decays
 from projpipe.projection.products import Products, inner_products, mix, multiply_ahead, static_units
 from projpipe.projection.project import project, project_tokens
 from projpipe.projection.source import Source, block_groups, merged_weights
-from projpipe.projection.task_encoder import TaskEncoder, reset_linears
+from projpipe.projection.task_encoder import ClassMap, TaskEncoder, reset_linears
 from projpipe.transformer.canonical import Weights, canonical_name, module_key
 from projpipe.transformer.class_weights import class_weights, own_rows
 from projpipe.transformer.spec import TransformerSpec
@@ -35,9 +36,9 @@ class ProjectionOperator(nn.Module):
         tuned: the source's weights are parameters too, and learn with the rest; else they are frozen.
         free_weights: learned offsets to every weight of the students, the same for all tasks and zero at first, and to
             the row or embedding of every class; else to biases alone, and not to the classifier's.
+        class_map: a learned map of the class features, zero at first, is added to the rows or embeddings of classes.
         factors_rate, offsets_rate: how fast factors and learned offsets learn, as shares of the method's rate. With 0
-            the factors stay as they start, but for what depends on the task and for what the classifier reads, which
-            then learns as offsets do.
+            the factors stay as they start, but for what depends on the task.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class ProjectionOperator(nn.Module):
         start: str = "principal",
         tuned: bool = False,
         free_weights: bool = True,
+        class_map: bool = False,
         factors_rate: float = 1.0,
         offsets_rate: float = 5.0,
     ) -> None:
@@ -74,22 +76,26 @@ class ProjectionOperator(nn.Module):
             {module_key(name): Factor(base, conditioning.of(name), generator) for name, base in factors.items()}
         )
         if not factors_rate:
-            for name, factor in self._factors().items():
-                factor.base.requires_grad_(name == "head_read")
+            for factor in self._factors().values():
+                factor.base.requires_grad_(False)
         shapes = student.weight_shapes(source.num_classes) | self.own_shapes
         wanted = [name for name in shapes if free_weights or (name.endswith("bias") and name != "head.bias")]
         offsets = {name: torch.zeros(shapes[name]) for name in wanted} | biases
         del offsets["k.bias"]  # softmax takes no notice of it, so that it would follow rounding
         # In state dicts, learned offsets are called `free`.
         self.free = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in offsets.items()})
+        self.class_map = ClassMap(source.class_table, student.embed_dim) if class_map else None
         self.encoder: nn.Module | None = None
-        self.sizes = [factor.num_coefficients for factor in self._factors().values()]
-        if conditioning.changes_factors:
+        if conditioning.changes_factors or conditioning.film:
             self.encoder = TaskEncoder(source.class_table, conditioning.task_embed_dim)
             reset_linears(self.encoder, generator)
+        self.sizes = [factor.num_coefficients for factor in self._factors().values()]
+        self.coefficients: nn.Linear | None = None
+        if conditioning.changes_factors:
             self.coefficients = nn.Linear(conditioning.task_embed_dim, sum(self.sizes))
             nn.init.zeros_(self.coefficients.weight)
             nn.init.zeros_(self.coefficients.bias)
+        self.film = Film(conditioning.task_embed_dim, student) if conditioning.film else None
         self.mixture: nn.Module | None = None
         self.experts = nn.ParameterDict()
         if conditioning.experts:
@@ -109,18 +115,22 @@ class ProjectionOperator(nn.Module):
         groups = self._groups_of_factors()
         if self.encoder is not None:
             groups += nothing_decays(self.encoder.parameters())
-            groups += matrices_decay(self.coefficients.named_parameters())
+        for told in (self.coefficients, self.film):
+            if told is not None:
+                groups += matrices_decay(told.named_parameters())
         if self.mixture is not None:
             groups += nothing_decays(self.mixture.parameters())
             groups += matrices_decay(self.experts.named_parameters(), self.offsets_rate)
         groups += matrices_decay(self.free.named_parameters(), self.offsets_rate)
+        if self.class_map is not None:
+            groups += matrices_decay(self.class_map.named_parameters(), self.offsets_rate)
         return groups + matrices_decay(self.tuned_weights.named_parameters(), TUNED_RATE)
 
     def _groups_of_factors(self) -> list[ParameterGroup]:
         if self.factors_rate:
             return nothing_decays(self.factors.parameters(), self.factors_rate)
         terms = [value for name, value in self.factors.named_parameters() if not name.endswith("base")]
-        return nothing_decays(terms) + nothing_decays([self._factors()["head_read"].base], self.offsets_rate)
+        return nothing_decays(terms)
 
     def source_weights(self) -> Weights:
         """The source's canonical weights as they are now: as given, or tuned."""
@@ -131,7 +141,7 @@ class ProjectionOperator(nn.Module):
     def embed(self, classes: Tensor, mask: Tensor) -> Tensor:
         """Task embeddings `[T, D]` of class ids `[T, K]` with their mask `[T, K]`; static projections have none.
 
-        What the factors' coefficients are made of comes first, then the mixture of experts.
+        What FiLM and the factors' coefficients are made of comes first, then the mixture of experts.
         """
         return torch.cat([part(classes, mask) for part in (self.encoder, self.mixture) if part is not None], dim=1)
 
@@ -167,6 +177,8 @@ class ProjectionOperator(nn.Module):
                 weights[name] = weights[name] + offset
         if embedding is not None and self.mixture is not None:
             self._add_experts(weights, embedding[:, -self.conditioning.experts :])
+        if embedding is not None and self.film is not None:
+            self.film.fold(weights, embedding[:, : self.conditioning.task_embed_dim])
         return weights
 
     def _add_experts(self, weights: Weights, mixture: Tensor) -> None:
@@ -180,7 +192,7 @@ class ProjectionOperator(nn.Module):
 
     def _coefficients(self, embedding: Tensor | None) -> dict[str, Tensor | None]:
         """The coefficients `[T, *]` of every factor, None where it is static."""
-        if self.encoder is None or embedding is None:
+        if self.coefficients is None or embedding is None:
             return dict.fromkeys(self.factors)
         coefficients = self.coefficients(embedding[:, : self.conditioning.task_embed_dim])
         split = zip(self.factors, coefficients.split(self.sizes, dim=1), strict=True)
@@ -203,6 +215,8 @@ class ProjectionOperator(nn.Module):
         else:
             bias = bias[classes]
         projected = source[self.classes.table][classes] @ factors[self.classes.factor][:, 0].mT
+        if self.class_map is not None:
+            projected = projected + self.class_map(classes)
         learned = {name: self.free[module_key(name)] for name in self.own_shapes if module_key(name) in self.free}
         own = {name: own_rows(table, classes, keep_rows) for name, table in learned.items()}
         self.classes.insert(weights, projected, own, bias, mask)

@@ -193,6 +193,7 @@ class Projector:
             "student": self.operator.spec.to_json(),
             "conditioning": asdict(self.operator.conditioning),
             "free_weights": self.operator.free_weights,
+            "class_map": self.operator.class_map is not None,
             "objective": self.objective.to_json(),
             "data": self.data,
             "provenance": self.provenance,
@@ -236,7 +237,13 @@ def _assemble(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Pro
     student, conditioning = TransformerSpec.from_json(manifest["student"]), Conditioning(**manifest["conditioning"])
     with torch.random.fork_rng():  # the initial weights are replaced: nobody should notice the draw, or wait for a PCA
         operator = ProjectionOperator(
-            source, student, conditioning, 0, "uniform", free_weights=manifest["free_weights"]
+            source,
+            student,
+            conditioning,
+            0,
+            "uniform",
+            free_weights=manifest["free_weights"],
+            class_map=manifest.get("class_map", False),
         )
     load_weights(operator, starting_with("operator.", tensors))
     operator.products = Products.from_tensors(starting_with("products.", tensors))

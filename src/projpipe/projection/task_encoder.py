@@ -42,6 +42,26 @@ class TaskEncoder(nn.Module):
         return self.whole(each.sum(1) / mask.sum(1, keepdim=True))
 
 
+class ClassMap(nn.Module):
+    """A learned linear map of the class features, zero at first.
+
+    Args:
+        table: what the source's weights say of each class, `[K, d]`.
+        width: of what the features are mapped to.
+    """
+
+    features: Tensor
+
+    def __init__(self, table: Tensor, width: int) -> None:
+        super().__init__()
+        self.register_buffer("features", class_features(table))
+        self.weight = nn.Parameter(torch.zeros(width, table.shape[1]))
+
+    def forward(self, classes: Tensor) -> Tensor:
+        """Class ids `[T, K]` to rows `[T, K, width]`."""
+        return F.linear(self.features[classes], self.weight) / len(self.weight) ** 0.5
+
+
 def reset_linears(module: nn.Module, generator: torch.Generator) -> None:
     """Initialise every linear layer anew from the given random generator, so that a seed fixes a model."""
     for layer in module.modules():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
-from projpipe.config import TrainProjectorConfig
+from projpipe.config import MethodSchedule, TrainProjectorConfig
 from projpipe.experiments.rates import with_learning_rates
 from projpipe.images.dataset_card import DatasetCard
 from projpipe.methods.models import restore
@@ -58,8 +58,10 @@ def assemble_projector(
 ) -> Projector:
     """Make the projector folder from the seed that was best on the validation tasks."""
     metric = run_inputs.objective.metric
-    best = history[history["kept"]].sort_values("validation_score", ascending=not metric.higher_is_better).iloc[0]
+    kept = history[history["kept"]].reset_index(drop=True)
+    best = kept.loc[metric.best(kept.index, lambda row: kept.loc[row, "validation_score"])]
     seed = int(best["seed"])
+    schedule = run_inputs.config.schedules.get(PROJECTED.name, MethodSchedule())
     operator = restore(PROJECTED.name, models, seed, run_inputs.source, config).projector
     trained_on = classes_in(run_inputs.train_tasks)
     new = [name for class_id, name in enumerate(dataset_card.classes) if class_id not in trained_on]
@@ -74,6 +76,7 @@ def assemble_projector(
             "train_tasks_sha256": tasks_sha256(run_inputs.train_tasks),
             "parameters": config.model_dump(mode="json"),
             "learning_rate": run_inputs.config.known_rates[PROJECTED.name],
+            "schedule": schedule.model_dump(exclude_none=True),
             "seed": seed,
             "validation_score": round(float(best["validation_score"]), 6),
             **_tuned_source(history[history["seed"] == seed], best),
