@@ -99,7 +99,7 @@ def few_images(source: Source, extraction: ExtractTeacherConfig) -> TrainingData
     objective, rows = Classification([0.5] * 3, [0.5] * 3, (3, side, side)), torch.arange(CLASSES)
     data = LabelledImages(objective, images, rows, rows, CLASSES, torch.zeros(1, CLASSES, CLASSES))
     tasks = [list(range(start, start + 28)) for start in range(0, 280, 28)]
-    return TrainingData(data, data, data, tasks, tasks)
+    return TrainingData(data, data, data, tasks, (), tasks)
 
 
 def step_flops(method: str, source: Source, config: TrainProjectorConfig, data: TrainingData) -> int:

@@ -35,6 +35,7 @@ TASKS = pa.DataFrameSchema(
         "class_ids": pa.Column(object, LISTS_CLASSES),
         "kind": pa.Column(str, pa.Check.isin(KINDS)),
         "strategy": pa.Column(str, pa.Check.isin(STRATEGIES)),
+        "weight": pa.Column("float64", pa.Check.gt(0)),
     },
     strict=True,
     name="tasks.parquet",

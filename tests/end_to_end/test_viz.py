@@ -95,7 +95,7 @@ def test_a_table_is_previewed(site: str) -> None:
     ids = {node["name"]: node["id"] for node in fetch(f"{site}/api/main")["nodes"]}
     shown = fetch(f"{site}/api/nodes/{ids['tasks']}")
     assert shown["preview_type"] == "TablePreview"
-    assert shown["preview"]["columns"] == ["task_id", "name", "class_ids", "kind", "strategy"]
+    assert shown["preview"]["columns"] == ["task_id", "name", "class_ids", "kind", "strategy", "weight"]
     assert len(shown["preview"]["data"]) == 10
 
 

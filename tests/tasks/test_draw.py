@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projpipe.config import ExplicitTask, SampledTasks
+from projpipe.config import ExplicitTask, SampledTasks, WholeGroups
 from projpipe.errors import InputError
 from projpipe.tasks.classes import Classes
 from projpipe.tasks.draw import check_known, sample_tasks
@@ -32,6 +32,7 @@ def sets(tasks: list[Task], kind: str | None = None) -> list[tuple[int, ...]]:
 
 
 FEW = {"train": 1, "validation": 1, "new_combination": 1}
+WHOLE = {"strategy": "whole_groups", "weight": 3.0}
 
 
 @given(
@@ -252,3 +253,18 @@ def test_an_explicit_task_has_classes_of_its_kind(kind: str, name: str, message:
     task = ExplicitTask(strategy="explicit", kind=kind, name="mine", classes=[name])
     with pytest.raises(InputError, match=message):
         sample_tasks(DIGITS, (0, 1), [draw(**FEW), task], 0, (7, 8))
+
+
+def test_whole_groups_are_to_train_on_and_have_their_known_classes() -> None:
+    groups = Classes(list("abcdefgh"), ["x", "x", "x", "y", "y", "y", "z", ""])
+    draws = [draw("group", low=2, high=3, validation=1, new_combination=2, new_class=1), WholeGroups(**WHOLE)]
+    tasks = sample_tasks(groups, (4, 5), draws, 0)
+    assert [task for task in tasks if task.kind == "train"] == [Task((0, 1, 2), "train", "group", weight=3.0)]
+    assert {len(classes) for classes in sets(tasks, "new_combination")} == {2}
+    with pytest.raises(InputError, match="'whole_groups' needs groups of classes, and the data has none"):
+        sample_tasks(DIGITS, (), [draw(**FEW), WholeGroups(**WHOLE)], 0)
+
+
+def test_an_explicit_task_is_not_made_again_of_its_whole_group() -> None:
+    draws = [draw(**FEW), explicit("train", "Korean"), WholeGroups(**WHOLE)]
+    assert sets(sample_tasks(LETTERS, (), draws, 0), "train").count(KOREAN) == 1

@@ -24,7 +24,7 @@ def test_a_long_name_is_cut_and_counted() -> None:
 def test_the_table_keeps_the_order_and_gives_every_task_its_own_name() -> None:
     tasks = [
         Task((0, 1), "train", "random"),
-        Task((0, 2), "train", "explicit", "Mine"),
+        Task((0, 2), "train", "explicit", "Mine", weight=2.5),
         Task((1, 2), "new_class", "explicit", "Mine"),
     ]
     table = task_table(tasks, SHOP)
@@ -34,6 +34,7 @@ def test_the_table_keeps_the_order_and_gives_every_task_its_own_name() -> None:
     assert table["class_ids"].tolist() == [[0, 1], [0, 2], [1, 2]]
     assert table["kind"].tolist() == ["train", "train", "new_class"]
     assert table["strategy"].tolist() == ["random", "explicit", "explicit"]
+    assert table["weight"].tolist() == [1.0, 2.5, 1.0]
 
 
 def test_tasks_are_of_one_sort_by_kind_and_whether_they_belong_together() -> None:

@@ -47,6 +47,16 @@ def test_class_row_dropout_leaves_out_half_of_the_rows(data: TrainingData) -> No
     assert abs(share - 0.5) < 0.1
 
 
+def test_weights_say_how_often_a_task_is_drawn(data: TrainingData) -> None:
+    def drawn(*weights: float) -> torch.Tensor:
+        batches = [draw_batch(data.train, data.train_tasks, 2, 6, (1, step), weights=weights) for step in range(300)]
+        firsts = torch.cat([batch.classes[:, 0] for batch in batches])
+        return torch.stack([firsts == task[0] for task in data.train_tasks]).double().mean(1)
+
+    torch.testing.assert_close(drawn(1, 6, 1), torch.tensor([1, 6, 1]).double() / 8, atol=0.05, rtol=0)
+    assert torch.equal(drawn(2, 2, 2), drawn())
+
+
 def test_the_seed_fixes_the_batch(data: TrainingData) -> None:
     def images(*seed: int) -> torch.Tensor:
         return draw_batch(data.train, data.train_tasks, 2, 6, seed=seed).images

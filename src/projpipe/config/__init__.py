@@ -36,6 +36,7 @@ from projpipe.config.split_tasks import (
     SplitTasksConfig,
     TaskCounts,
     TaskDraw,
+    WholeGroups,
 )
 from projpipe.config.sweep_students import StudentSpace, SweepStudentsConfig
 from projpipe.config.train_projector import (
@@ -89,4 +90,5 @@ __all__ = [
     "TaskDraw",
     "TeacherTraining",
     "TrainProjectorConfig",
+    "WholeGroups",
 ]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from projpipe.config.base import Config, Seed
 
@@ -103,6 +103,9 @@ class SplitFractions(Config):
         return self
 
 
+Weight = Annotated[PositiveFloat, Field(description="how often a train task of it is drawn, against one of weight 1")]
+
+
 class TaskCounts(Config):
     """How many tasks of each kind a draw makes."""
 
@@ -126,6 +129,7 @@ class SampledTasks(Config):
     strategy: Literal["random", "group"]
     classes_per_task: tuple[PositiveInt, PositiveInt]
     counts: TaskCounts
+    weight: Weight = 1.0
     new_classes: Literal["all", "of_known_groups", "of_new_groups"] = "all"
 
     @model_validator(mode="after")
@@ -143,9 +147,17 @@ class ExplicitTask(Config):
     kind: Literal["train", "validation", "new_combination", "new_class", "validation_new_class"]
     name: str
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    weight: Weight = 1.0
 
 
-TaskDraw = Annotated[SampledTasks | ExplicitTask, Field(discriminator="strategy")]
+class WholeGroups(Config):
+    """To train on: of every group a task of all its known classes, if these are two or more."""
+
+    strategy: Literal["whole_groups"]
+    weight: Weight = 1.0
+
+
+TaskDraw = Annotated[SampledTasks | ExplicitTask | WholeGroups, Field(discriminator="strategy")]
 
 
 class HeldOutClasses(Config):
@@ -186,5 +198,5 @@ class SplitTasksConfig(Config):
             if isinstance(draw, ExplicitTask)
             else draw.counts.new_combination + draw.counts.new_class
             for draw in self.tasks
-            if sampled_from == "all" or draw.strategy != "random"
+            if not isinstance(draw, WholeGroups) and (sampled_from == "all" or draw.strategy != "random")
         )

@@ -98,7 +98,7 @@ def run_trial(
     method, config = METHODS[trial.method], trial.config
     if method.per_task:
         judged = [(task, "sampled") for task in sampled]
-        data = replace(data, train_tasks=sampled, validation_tasks=sampled)
+        data = replace(data, train_tasks=sampled, train_weights=(), validation_tasks=sampled)
         config = _per_task_config(method, config, len(sampled))
 
     shared = None if trial.start is None else _trained(folder, trial.start, source).generator

@@ -7,7 +7,7 @@ from itertools import combinations, zip_longest
 
 import numpy as np
 
-from projpipe.config import ExplicitTask, SampledTasks, TaskDraw
+from projpipe.config import ExplicitTask, SampledTasks, TaskDraw, WholeGroups
 from projpipe.errors import InputError
 from projpipe.tasks.classes import Classes
 from projpipe.tasks.task import KINDS, Kind, Task, classes_in
@@ -15,7 +15,12 @@ from projpipe.tasks.task import KINDS, Kind, Task, classes_in
 # Tasks to judge on are drawn before those to train on, so that asking for more train tasks leaves them as they are.
 KNOWN_KINDS: tuple[Kind, ...] = ("new_combination", "validation", "train")
 NEW_KINDS: dict[Kind, str] = {"new_class": "held_out_classes", "validation_new_class": "validation_classes"}
-DRAWN_FIRST = ("explicit", "group", "random")  # strategies, those first that have the fewest sets to choose from
+DRAWN_FIRST = (
+    "explicit",
+    "whole_groups",
+    "group",
+    "random",
+)  # strategies, those first that have the fewest sets to choose from
 PURPOSES = {"train": ("train",), "validate": ("validation",), "judge": ("new_combination", "new_class")}
 
 
@@ -55,9 +60,9 @@ def sample_tasks(
 
     No two tasks have the same classes. `new_class` tasks consist of held-out classes, `validation_new_class` tasks of
     validation classes, all others of known ones.
-    Explicit tasks are set first, then `group` draws, then `random` ones, which have the most sets to choose from. Among
-    the sizes of `classes_per_task` (and, for `group`, the groups) that have sets left, each is equally likely; sizes
-    above what there is are left out.
+    Explicit tasks are set first, then those of whole groups, then `group` draws, then `random` ones, which have the
+    most sets to choose from. Among the sizes of `classes_per_task` (and, for `group`, the groups) that have sets left,
+    each is equally likely; sizes above what there is are left out.
 
     Raises InputError if a draw asks for more tasks than there are sets, an explicit task is not one, or there is no
     task to train on, to validate on, or to judge on.
@@ -110,10 +115,14 @@ class _Sampler:
         place = f"split_tasks.tasks[{position}]"
         if isinstance(draw, ExplicitTask):
             return [self._explicit(draw, f"{place} ({draw.name!r})")]
-        if draw.strategy == "group" and not any(self.classes.groups):
-            raise InputError(f"{place}.strategy: 'group' needs groups of classes, and the data has none; use 'random'")
+        if draw.strategy != "random" and not any(self.classes.groups):
+            raise InputError(
+                f"{place}.strategy: {draw.strategy!r} needs groups of classes, and the data has none; use 'random'"
+            )
         new = {class_id for pool in self.new.values() for class_id in pool}
         known = [class_id for class_id in range(len(self.classes.names)) if class_id not in new]
+        if isinstance(draw, WholeGroups):
+            return self._whole_groups(draw, known)
         pools = {(kind,): self._new_classes(draw, known, pool) for kind, pool in self.new.items()}
         tasks = []
         for kinds, pool in ({KNOWN_KINDS: known} | pools).items():
@@ -125,7 +134,7 @@ class _Sampler:
                     left = [stratum for stratum in strata if stratum.free]
                     task = left[generator.integers(len(left))].draw(self.taken, generator)
                     self.taken.add(task)
-                    tasks.append(Task(task, kind, draw.strategy))
+                    tasks.append(Task(task, kind, draw.strategy, weight=draw.weight))
         return tasks
 
     def _new_classes(self, draw: SampledTasks, known: Sequence[int], pool: Sequence[int]) -> Sequence[int]:
@@ -145,7 +154,15 @@ class _Sampler:
         if task in self.taken:
             raise InputError(f"{place}.classes: an earlier task has the same classes; remove one of the two")
         self.taken.add(task)
-        return Task(task, draw.kind, "explicit", draw.name)
+        return Task(task, draw.kind, "explicit", draw.name, draw.weight)
+
+    def _whole_groups(self, draw: WholeGroups, known: Sequence[int]) -> list[Task]:
+        """A task of every group's known classes, but for those that a task has already."""
+        grouped = [class_id for class_id in known if self.classes.groups[class_id]]
+        wholes = [members for members in self.classes.by_group(grouped).values() if len(members) > 1]
+        wholes = [members for members in wholes if members not in self.taken]
+        self.taken.update(wholes)
+        return [Task(members, "train", "group", weight=draw.weight) for members in wholes]
 
     @staticmethod
     def _check_pool(kind: Kind, held_out_for: Kind | None, place: str) -> None:

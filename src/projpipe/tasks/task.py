@@ -23,13 +23,14 @@ NAME_LENGTH = 48
 class Task:
     """A set of classes, as sorted class ids. `kind` says what it is for, `strategy` how it was made.
 
-    `name` is "" where the task has none of its own.
+    `name` is "" where the task has none of its own. A train task is drawn `weight` times as often as one of weight 1.
     """
 
     classes: tuple[int, ...]
     kind: Kind
     strategy: Strategy
     name: str = ""
+    weight: float = 1.0
 
 
 def class_ids_of(tasks: pd.DataFrame, kind: str | None = None) -> list[list[int]]:
@@ -97,5 +98,6 @@ def task_table(tasks: Sequence[Task], classes: Classes) -> pd.DataFrame:
             "class_ids": pd.Series([list(task.classes) for task in tasks], dtype="object"),
             "kind": pd.Series([task.kind for task in tasks], dtype="str"),
             "strategy": pd.Series([task.strategy for task in tasks], dtype="str"),
+            "weight": pd.Series([task.weight for task in tasks], dtype="float64"),
         }
     )

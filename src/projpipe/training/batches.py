@@ -75,6 +75,7 @@ class TrainingData:
     validation: LabelledImages
     test: LabelledImages
     train_tasks: Sequence[Sequence[int]]
+    train_weights: Sequence[float]
     validation_tasks: Sequence[Sequence[int]]
 
     @property
@@ -100,6 +101,7 @@ def draw_batch(
     seed: tuple[int, ...],
     share: slice = slice(None),
     source_images: int = 0,
+    weights: Sequence[float] = (),
 ) -> Batch:
     """Draw tasks, for each of them classes, for each of these an image and one of its stored views.
 
@@ -108,9 +110,13 @@ def draw_batch(
         seed: fixes the draw; (seed of the run, step) makes a stopped run go on exactly as it would have.
         share: which of the drawn tasks to return, so that workers divide one batch between them.
         source_images: how many images of classes of any training task to draw besides, for the source's own objective.
+        weights: how often each task is drawn, against the others; all equally often where they are alike or left out.
     """
     rng = np.random.default_rng(seed)
-    picked = rng.choice(len(tasks), size=tasks_per_step, replace=len(tasks) < tasks_per_step)
+    if len(set(weights)) > 1:
+        picked = rng.choice(len(tasks), size=tasks_per_step, p=np.asarray(weights) / sum(weights))
+    else:
+        picked = rng.choice(len(tasks), size=tasks_per_step, replace=len(tasks) < tasks_per_step)
     drawn = [tasks[i] for i in picked]
     labels = np.stack([_balanced_labels(rng, len(task), images_per_task) for task in drawn])
     assert data.logits is not None
@@ -151,14 +157,15 @@ class StepBatches(Dataset[Batch]):
         seed: int,
         share: slice,
         source_images: int,
+        weights: Sequence[float] = (),
     ) -> None:
-        self.data, self.tasks, self.schedule = data, tasks, schedule
+        self.data, self.tasks, self.weights, self.schedule = data, tasks, weights, schedule
         self.seed, self.share, self.source_images = seed, share, source_images
 
     def __getitem__(self, step: int) -> Batch:
         per_step, per_task = self.schedule.tasks_per_step, self.schedule.images_per_task
         seed = (self.seed, step)
-        return draw_batch(self.data, self.tasks, per_step, per_task, seed, self.share, self.source_images)
+        return draw_batch(self.data, self.tasks, per_step, per_task, seed, self.share, self.source_images, self.weights)
 
 
 def _balanced_labels(rng: np.random.Generator, classes: int, count: int) -> np.ndarray:

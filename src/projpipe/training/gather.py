@@ -71,6 +71,7 @@ def gather_run_inputs(
         images=images,
         images_sha256=dataset_card.sha256,
         new_class_validation_tasks=class_ids_of(tasks, "validation_new_class"),
+        train_weights=tasks.loc[tasks["kind"] == "train", "weight"].tolist(),
     )
 
 

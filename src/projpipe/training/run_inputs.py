@@ -35,7 +35,8 @@ class RunInputs:
 
     `tensors` holds the source (`weights.*`, `statistics.*`), the teacher's logits (`logits.*`) and `labels` [N], the
     class of every image. `images` are uint8 `[N, H, W, C]`, packed or streamed. `validation_tasks` are of known
-    classes; by `new_class_validation_tasks` learning rates are chosen, and nothing in a run.
+    classes; by `new_class_validation_tasks` learning rates are chosen, and nothing in a run. `train_weights` say how
+    often each train task is drawn; all equally often if empty.
     """
 
     config: TrainProjectorConfig
@@ -48,6 +49,7 @@ class RunInputs:
     images: Images
     images_sha256: str
     new_class_validation_tasks: Sequence[Sequence[int]] = ()
+    train_weights: Sequence[float] = ()
 
     def _tensors(self) -> dict[str, Tensor]:
         logits = self.logits.to_tensors()
@@ -59,6 +61,7 @@ class RunInputs:
         return {
             "spec": self.source.spec.to_json(),
             "train_tasks": [list(map(int, task)) for task in self.train_tasks],
+            "train_weights": list(self.train_weights),
             "validation_tasks": [list(map(int, task)) for task in self.validation_tasks],
             "objective": self.objective.to_json(),
             "images_sha256": self.images_sha256,
@@ -132,6 +135,7 @@ def load_staged(folder: Path) -> tuple[TrainingData, Source]:
         split("validation"),
         split("test"),
         settings["train_tasks"],
+        settings["train_weights"],
         settings["validation_tasks"],
     )
     return data, source
