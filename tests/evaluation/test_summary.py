@@ -74,6 +74,15 @@ def test_coherent_and_random_combinations_are_given_separately_where_there_are_b
     assert means == pytest.approx({"new_combination": 0.2, "coherent": 0.3, "random": 0.1, "new_class": 0.5})
 
 
+def test_coherent_and_random_new_classes_are_given_separately_where_there_are_both() -> None:
+    results = table({("projected", 0): [0.9, 0.5, 0.6], ("universal", 0): [0.6, 0.4, 0.1]})
+    results["kind"] = "new_class"
+    results.loc[results["task_id"] == 1, "strategy"] = "group"
+    found = Summariser(results, ACCURACY, samples=100, seed=0).summary("projected")["differences"]
+    means = {kind: cell["mean"] for kind, cell in found["projected-universal"].items()}
+    assert means == pytest.approx({"new_class": 0.3, "coherent_new_class": 0.1, "random_new_class": 0.4})
+
+
 def test_no_interval_of_a_score_passes_what_a_score_can_be() -> None:
     results = table({("projected", 0): [0.0, 1.0, 0.5], ("static", 0): [1.0, 0.0, 0.5]})
     found = Summariser(results, ACCURACY, samples=100, seed=0).summary("projected")

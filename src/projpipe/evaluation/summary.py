@@ -13,7 +13,9 @@ from projpipe.evaluation.bootstrap import Parts, mean_with_interval, resampled_m
 from projpipe.metric import Metric
 from projpipe.tasks.task import are_coherent
 
-REPORTED_KINDS = ("new_combination", "coherent", "random", "new_class", "train")
+# Where a kind has both coherent tasks and random ones, they are reported separately besides, under these names.
+SORTS = {"new_combination": ("coherent", "random"), "new_class": ("coherent_new_class", "random_new_class")}
+REPORTED_KINDS = ("new_combination", "new_class", "train")
 DIGITS = 6
 PART = ["task_id", "class_id", "share"]  # of a task: one of its classes, and its share of the task's images
 
@@ -83,14 +85,15 @@ class Summariser:
             for method in results["method"].unique()
         }
         for by_kind in self.tables.values():
-            if "coherent" in by_kind and "random" not in by_kind:
-                del by_kind["new_combination"]  # of which it has the coherent ones alone
+            for kind, (coherent, random) in SORTS.items():
+                if coherent in by_kind and random not in by_kind:
+                    del by_kind[kind]  # of which it has the coherent ones alone
 
     def summary(self, reference: str) -> Summary:
         """Mean score by method and kind of task, and the difference of the reference to each other method.
 
         Differences are paired by seed and test image, on the tasks that both methods have; a method with a single
-        seed, such as the teacher, is paired with every seed. New combinations that belong together (coherent) and
+        seed, such as the teacher, is paired with every seed. Tasks whose classes belong together (coherent) and
         random ones are given separately too, where there are both.
         """
         return {
@@ -156,11 +159,12 @@ class Summariser:
 
 def _by_kind(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Rows of every reported kind of task that there is, in order."""
-    kinds = {kind: results[results["kind"] == kind] for kind in REPORTED_KINDS}
-    new = kinds["new_combination"]
-    coherent = are_coherent(new)
-    if coherent.any() and not coherent.all():
-        kinds |= {"coherent": new[coherent], "random": new[~coherent]}
+    kinds: dict[str, pd.DataFrame] = {}
+    for kind in REPORTED_KINDS:
+        kinds[kind] = rows = results[results["kind"] == kind]
+        together = are_coherent(rows)
+        if kind in SORTS and together.any() and not together.all():
+            kinds |= dict(zip(SORTS[kind], (rows[together], rows[~together]), strict=True))
     return {kind: rows for kind, rows in kinds.items() if len(rows)}
 
 

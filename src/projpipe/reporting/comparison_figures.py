@@ -17,6 +17,8 @@ KIND_MARKS = {
     "coherent": ("#009e73", "diamond"),
     "random": ("#e69f00", "square"),
     "new_class": ("#d55e00", "triangle-up"),
+    "coherent_new_class": ("#cc79a7", "triangle-left"),
+    "random_new_class": ("#56b4e9", "triangle-right"),
     "train": ("#7f7f7f", "x"),
 }
 GAP = 55  # pixels between panels, for the title of the lower one

@@ -20,6 +20,8 @@ KIND_NAMES = {
     "coherent": "coherent new combinations",
     "random": "random new combinations",
     "new_class": "new classes",
+    "coherent_new_class": "coherent new classes",
+    "random_new_class": "random new classes",
     "train": "training tasks",
 }
 # for curves of other names; yellow, which is hard to see on white, comes last
