@@ -62,7 +62,7 @@ def test_a_task_of_one_class_is_none_too_few_for_image_modeling() -> None:
 def test_tasks_come_by_what_they_are_for(run_inputs: RunInputs, teacher: VisionTransformer, settings: Any) -> None:
     card = dataset_card(classes="0123456789")
     kinds = ["train", "train", "validation", "validation_new_class", "new_class"]
-    given = tasks([0, 1], [1, 2], [0, 2], [3, 4], [5, 6]).assign(kind=kinds)
+    given = tasks([0, 1], [1, 2], [0, 2], [3, 4], [5, 6]).assign(kind=kinds, weight=[1.0, 2.5, 1.0, 1.0, 1.0])
     gathered = gather_run_inputs(
         images=run_inputs.images,
         index=pd.DataFrame({"image_id": range(500), "class_id": run_inputs.labels.numpy()}),
@@ -77,5 +77,6 @@ def test_tasks_come_by_what_they_are_for(run_inputs: RunInputs, teacher: VisionT
         config=settings(),
     )
     assert gathered.train_tasks == [[0, 1], [1, 2]]
+    assert gathered.train_weights == [1.0, 2.5]
     assert gathered.validation_tasks == [[0, 2]]
     assert gathered.new_class_validation_tasks == [[3, 4]]

@@ -60,6 +60,7 @@ INGREDIENTS: dict[str, Callable[[RunInputs], RunInputs]] = {
     "a statistic": with_statistic,
     "the source's shape": with_shape,
     "train tasks": lambda inputs: replace(inputs, train_tasks=[[0, 1], [2, 3, 4], [1, 5, 7]]),
+    "weights of train tasks": lambda inputs: replace(inputs, train_weights=[1.0, 2.0, 1.0]),
     "validation tasks": lambda inputs: replace(inputs, validation_tasks=[[0, 5]]),
     "mean": lambda inputs: replace(inputs, objective=replace(inputs.objective, mean=[0.31])),
     "std": lambda inputs: replace(inputs, objective=replace(inputs.objective, std=[0.36])),
@@ -129,7 +130,9 @@ def test_the_order_of_tensors_does_not_change_the_name(run_inputs: RunInputs, tm
 
 
 def test_what_was_staged_comes_back(run_inputs: RunInputs, tmp_path: Path) -> None:
+    run_inputs = replace(run_inputs, train_weights=[1.0, 2.0, 1.0])
     data, source = load_staged(tmp_path / run_inputs.stage(tmp_path, "static", {}))
+    assert data.train_weights == [1.0, 2.0, 1.0]
     assert source.spec == run_inputs.source.spec
     for found, given in (
         (source.weights, run_inputs.source.weights),
