@@ -40,6 +40,15 @@ def test_a_task_without_another_of_its_sort_is_told_a_train_task() -> None:
 
 def test_the_mean_is_that_of_the_train_tasks_and_random_ones_look_like_them() -> None:
     mean = torch.stack([embed(task) for task in TRAIN]).mean(0)
-    assert all(torch.equal(told, mean) for told in control_embeddings("mean", embed, TASKS, SORTS, TRAIN, seed=0))
+    for told in control_embeddings("mean", embed, TASKS, SORTS, TRAIN, seed=0):
+        torch.testing.assert_close(told, mean)
     many = torch.stack(control_embeddings("random", embed, TASKS * 500, SORTS * 500, TRAIN, seed=0))
     torch.testing.assert_close(many.mean(0), mean, atol=0.05, rtol=0)
+
+
+def test_the_mean_and_the_deviation_count_train_tasks_by_their_weights() -> None:
+    weights, counted = [1.0, 3.0, 1.0, 2.0], [TRAIN[0], *[TRAIN[1]] * 3, TRAIN[2], *[TRAIN[3]] * 2]
+    (told,) = control_embeddings("mean", embed, TASKS[:1], SORTS[:1], TRAIN, 0, weights)
+    torch.testing.assert_close(told, torch.stack([embed(task) for task in counted]).mean(0))
+    many = torch.stack(control_embeddings("random", embed, TASKS * 500, SORTS * 500, TRAIN, 0, [1.0, 1e6, 1.0, 1.0]))
+    torch.testing.assert_close(many.mean(0), embed(TRAIN[1]), atol=0.1, rtol=0)

@@ -63,3 +63,14 @@ def test_a_student_as_large_as_its_teacher_is_refused(method: str, source: Sourc
     large = settings(student={"embed_dim": 24, "depth": 4, "num_heads": 3, "mlp_ratio": 2.0})
     with pytest.raises(InputError, match="make the student smaller"):
         task_model(method, source, large)
+
+
+@pytest.mark.parametrize(
+    ("factors", "free_weights", "mapped"), [(0.0, True, True), (1.0, True, False), (0.0, False, False)]
+)
+def test_a_map_of_class_features_comes_with_free_weights_where_factors_stay(
+    factors: float, free_weights: bool, mapped: bool, source: Source, settings: Any
+) -> None:
+    config = settings(rate_shares={"factors": factors}, free_weights=free_weights)
+    for method in ("projected", "static"):
+        assert (task_model(method, source, config).projector.class_map is not None) == mapped

@@ -101,7 +101,7 @@ def projector_of(source: Source, config: TrainProjectorConfig) -> Projector:
         "parameters": config.model_dump(mode="json"),
         "teacher_sha256": tensors_sha256(source.weights),
         "dataset_sha256": "0" * 64,
-        "train_tasks_sha256": tasks_sha256([[0, 1, 2], [1, 3]]),
+        "train_tasks_sha256": tasks_sha256([[0, 1, 2], [1, 3]], [1.0, 1.0]),
     }
     return Projector(operator, OBJECTIVE, data={}, provenance=provenance)
 
@@ -150,6 +150,7 @@ def inputs(teacher: VisionTransformer, source: Source) -> dict[str, Any]:
             "class_ids": [[0, 1, 2], [1, 3], [2, 4], [0, 2, 3], [1, 2, 3, 4], [5, 6]],
             "kind": ["train", "train", "validation", "new_combination", "new_combination", "new_class"],
             "strategy": "random",
+            "weight": 1.0,
         }
     )
     test_ids = rng.permutation(np.flatnonzero(split == "test"))  # another order than the index has

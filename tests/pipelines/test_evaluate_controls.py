@@ -8,7 +8,7 @@ import torch
 
 from projpipe.pipelines.evaluate import nodes
 
-TRAIN = pd.DataFrame({"class_ids": [[0, 1, 2], [0, 3]], "kind": "train", "strategy": "random"})
+TRAIN = pd.DataFrame({"class_ids": [[0, 1, 2], [0, 3]], "kind": "train", "strategy": "random", "weight": 1.0})
 STRATEGIES = {(0, 1): "group", (2, 3): "random", (4, 5): "group", (6, 7): "random", (8, 9): "explicit"}
 KNOWN = pd.DataFrame(
     {"class_ids": list(map(list, STRATEGIES)), "kind": "new_combination", "strategy": list(STRATEGIES.values())}

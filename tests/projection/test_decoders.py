@@ -41,7 +41,7 @@ def test_projected_decoders_carry_no_condition_and_are_exported_as_they_are(
     decoder_source: Source, every_term: Conditioning, modeling: ImageModeling, all_images: Tensor, two_tasks: Tensor
 ) -> None:
     student = decoder_source.spec.student(8, 1, 2, 1.0)
-    operator = ProjectionOperator(decoder_source, student, every_term, seed=0)
+    operator = ProjectionOperator(decoder_source, student, every_term, seed=0, class_map=True)
     with torch.no_grad():
         for parameter in operator.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.evaluation.cost import Cost, Costs
 from projpipe.evaluation.metrics import TEACHER_SEED
+from projpipe.evaluation.summary import SORTS
 from projpipe.images.dataset_card import DatasetCard
 from projpipe.metric import ACCURACY, BITS_PER_PIXEL, Metric
 from projpipe.objectives.teacher_card import TeacherCard
@@ -201,11 +203,13 @@ def with_controls(evaluation: dict[str, Any]) -> dict[str, Any]:
     found = copy.deepcopy(evaluation)
     results, differences = found["metrics"]["results"], found["metrics"]["differences"]
     for by_kind in (*results.values(), *differences.values()):
-        by_kind |= {kind: copy.deepcopy(by_kind["new_combination"]) for kind in ("coherent", "random")}
+        for kind, sorts in SORTS.items():
+            if kind in by_kind:
+                by_kind |= {sort: copy.deepcopy(by_kind[kind]) for sort in sorts}
     for control, mean in (("shuffled", 0.4), ("mean", 0.5), ("random", 0.3)):
         cell = {"mean": mean, "ci95": [mean - 0.02, mean + 0.02], "tasks": 12}
         gain = {"mean": 0.94 - mean, "ci95": [0.9 - mean, 0.98 - mean], "by_seed": [0.94 - mean] * 2}
-        kinds = ("new_combination", "coherent", "random", "new_class")
+        kinds = [*SORTS, *chain(*SORTS.values())]
         results[control] = {kind: dict(cell) for kind in kinds}
         differences[f"projected-{control}"] = {kind: dict(gain) for kind in kinds}
     return found

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from projpipe.config import ExplicitTask, SampledTasks, WholeGroups
 from projpipe.errors import InputError
@@ -268,3 +269,25 @@ def test_whole_groups_are_to_train_on_and_have_their_known_classes() -> None:
 def test_an_explicit_task_is_not_made_again_of_its_whole_group() -> None:
     draws = [draw(**FEW), explicit("train", "Korean"), WholeGroups(**WHOLE)]
     assert sets(sample_tasks(LETTERS, (), draws, 0), "train").count(KOREAN) == 1
+
+
+def test_train_tasks_alone_have_weights() -> None:
+    weighted = SampledTasks(strategy="random", classes_per_task=(2, 5), counts=FEW, weight=2.0)
+    named = ExplicitTask(strategy="explicit", kind="train", name="mine", classes=("0", "9"), weight=4.0)
+    found = {(task.kind, task.strategy): task.weight for task in sample_tasks(DIGITS, (), [weighted, named], 0)}
+    assert found == {
+        ("train", "random"): 2.0,
+        ("train", "explicit"): 4.0,
+        ("validation", "random"): 1.0,
+        ("new_combination", "random"): 1.0,
+    }
+    for refused in ({"kind": "new_class"}, {"kind": "validation"}):
+        with pytest.raises(ValidationError, match="weight: 4 is for train tasks, and there is none"):
+            ExplicitTask(**(named.model_dump() | refused))
+    with pytest.raises(ValidationError, match="weight: 2 is for train tasks"):
+        SampledTasks(**(weighted.model_dump() | {"counts": {"validation": 3}}))
+
+
+def test_whole_groups_that_make_no_task_are_refused() -> None:
+    with pytest.raises(InputError, match="no group with two known classes or more that has no task yet; remove this"):
+        sample_tasks(LETTERS, (), [draw(**FEW), WholeGroups(**WHOLE), WholeGroups(**WHOLE)], 0)

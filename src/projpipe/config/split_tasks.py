@@ -137,6 +137,8 @@ class SampledTasks(Config):
         low, high = self.classes_per_task
         if low > high:
             raise ValueError(f"classes_per_task: {low} is above {high}; give [fewest, most]")
+        if not self.counts.train:
+            _refuse_weight(self.weight)
         return self
 
 
@@ -148,6 +150,18 @@ class ExplicitTask(Config):
     name: str
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     weight: Weight = 1.0
+
+    @model_validator(mode="after")
+    def _weight_of_train_tasks(self) -> "ExplicitTask":
+        if self.kind != "train":
+            _refuse_weight(self.weight)
+        return self
+
+
+def _refuse_weight(weight: float) -> None:
+    """Where there is no train task."""
+    if weight != 1.0:
+        raise ValueError(f"weight: {weight:g} is for train tasks, and there is none; leave it out")
 
 
 class WholeGroups(Config):

@@ -34,7 +34,7 @@ class StudentConfig(Config):
 
 
 class ConditioningConfig(Config):
-    """The terms by which a factor depends on the task; at least one is on."""
+    """What of a student depends on its task; at least one is on."""
 
     templates: Annotated[int, Field(ge=0, description="matrices mixed by the task; 0 switches the mixture off")]
     rank: Annotated[int, Field(ge=0, description="rank of the low-rank term; 0 switches it off")]
@@ -119,12 +119,14 @@ class MethodSchedule(Config):
 class RateShares(Config):
     """How fast the parts of a projector learn, as shares of the method's learning rate.
 
-    With `factors: 0` the projection stays where it starts, and offsets alone learn; a learned map of the class features
-    is then added to the rows of classes.
+    With `factors: 0` the static maps from the source's coordinates stay as they start, and all else learns. Where there
+    are `free_weights`, a learned map of the class features is then added to the rows or embeddings of classes.
     """
 
     factors: Annotated[float, Field(ge=0.0, description="of the maps from the source's coordinates")] = 1.0
-    offsets: Annotated[float, Field(gt=0.0, description="of the learned offsets to the student's weights")] = 5.0
+    offsets: Annotated[
+        float, Field(gt=0.0, description="of learned offsets, experts and the map of class features")
+    ] = 5.0
 
 
 class TrainProjectorConfig(Config):

@@ -66,14 +66,14 @@ def run_comparison(
     started = [replace(trial, start=_start_of(trial, first, outcomes, metric)) for trial in second]
     if started:
         outcomes = outcomes + outcomes_of(started)
-    found = {trial.row_and_seed: outcome for trial, outcome in zip(first + started, outcomes, strict=True)}
-    return [found[trial.row_and_seed] for trial in trials]
+    found = {trial.key: outcome for trial, outcome in zip(first + started, outcomes, strict=True)}
+    return [found[trial.key] for trial in trials]
 
 
 def _start_of(trial: Trial, trials: Sequence[Trial], outcomes: Sequence[Outcome], metric: Metric) -> Trial:
     """The trial of its table's best shared row that has the same seed."""
     best = best_shared_row(trial.table, trials, outcomes, metric)
-    return next(one for one in trials if one.row_and_seed == (trial.table, best, trial.seed))
+    return next(one for one in trials if one.key == (trial.table, best, trial.seed))
 
 
 def best_shared_row(table: str, trials: Sequence[Trial], outcomes: Sequence[Outcome], metric: Metric) -> str:

@@ -54,7 +54,7 @@ class Trial:
         return self.config.seeds[0]
 
     @property
-    def row_and_seed(self) -> tuple[str, str, int]:
+    def key(self) -> tuple[str, str, int]:
         """Which of a comparison's trials it is."""
         return self.table, self.row, self.seed
 
@@ -136,7 +136,9 @@ def run_trial(
     if trial.controls:
         sorts = [sort for _, sort in judged]
         for control in CONTROLS:
-            told = control_embeddings(control, model.embed, tasks, sorts, data.train_tasks, trial.seed)
+            told = control_embeddings(
+                control, model.embed, tasks, sorts, data.train_tasks, trial.seed, data.train_weights
+            )
             scores[control] = judge(model, told=told)
     on_validation = [task_mean(scores) for scores in _scores(model, data.validation, sampled, device)]
     return Outcome(
@@ -171,6 +173,7 @@ def _first_batch(model: TaskModel, data: TrainingData, config: TrainProjectorCon
         config.optimisation.images_per_task,
         seed=(0,),
         source_images=SOURCE_IMAGES if model.tunes_source else 0,
+        weights=data.train_weights,
     )
 
 

@@ -37,6 +37,7 @@ def control_embeddings(
     sorts: Sequence[str],
     train_tasks: Sequence[Task],
     seed: int,
+    train_weights: Sequence[float] = (),
 ) -> list[Tensor]:
     """What to tell the projector instead of each task.
 
@@ -46,6 +47,7 @@ def control_embeddings(
             `random`: drawn from a normal distribution with their mean and deviation.
         embed: gives the embedding `[D]` of a task.
         tasks: different sets of classes, and in `sorts` what sort of task each is.
+        train_weights: how often each train task is drawn, against the others; all equally often if empty.
 
     Returns:
         One embedding `[D]` a task, none of them of the task itself.
@@ -53,10 +55,14 @@ def control_embeddings(
     if control == "shuffled":
         return [embed(task) for task in _others(tasks, sorts, train_tasks, seed)]
     known = torch.stack([embed(task) for task in train_tasks])
+    shares = torch.tensor(train_weights or [1.0] * len(known), device=known.device)[:, None]
+    shares = shares / shares.sum()
+    mean = (shares * known).sum(0)
     if control == "mean":
-        return [known.mean(0)] * len(tasks)
+        return [mean] * len(tasks)
+    deviation = ((shares * (known - mean).square()).sum(0) / (1 - shares.square().sum())).sqrt()
     noise = torch.randn(len(tasks), known.shape[1], generator=torch.Generator().manual_seed(seed))
-    return list(known.mean(0) + known.std(0) * noise.to(known.device))
+    return list(mean + deviation * noise.to(known.device))
 
 
 def _others(tasks: Sequence[Task], sorts: Sequence[str], train_tasks: Sequence[Task], seed: int) -> list[Task]:

@@ -15,12 +15,8 @@ from projpipe.tasks.task import KINDS, Kind, Task, classes_in
 # Tasks to judge on are drawn before those to train on, so that asking for more train tasks leaves them as they are.
 KNOWN_KINDS: tuple[Kind, ...] = ("new_combination", "validation", "train")
 NEW_KINDS: dict[Kind, str] = {"new_class": "held_out_classes", "validation_new_class": "validation_classes"}
-DRAWN_FIRST = (
-    "explicit",
-    "whole_groups",
-    "group",
-    "random",
-)  # strategies, those first that have the fewest sets to choose from
+# Strategies, those first that have the fewest sets to choose from.
+DRAWN_FIRST = ("explicit", "whole_groups", "group", "random")
 PURPOSES = {"train": ("train",), "validate": ("validation",), "judge": ("new_combination", "new_class")}
 
 
@@ -122,7 +118,7 @@ class _Sampler:
         new = {class_id for pool in self.new.values() for class_id in pool}
         known = [class_id for class_id in range(len(self.classes.names)) if class_id not in new]
         if isinstance(draw, WholeGroups):
-            return self._whole_groups(draw, known)
+            return self._whole_groups(draw, known, place)
         pools = {(kind,): self._new_classes(draw, known, pool) for kind, pool in self.new.items()}
         tasks = []
         for kinds, pool in ({KNOWN_KINDS: known} | pools).items():
@@ -134,7 +130,7 @@ class _Sampler:
                     left = [stratum for stratum in strata if stratum.free]
                     task = left[generator.integers(len(left))].draw(self.taken, generator)
                     self.taken.add(task)
-                    tasks.append(Task(task, kind, draw.strategy, weight=draw.weight))
+                    tasks.append(Task(task, kind, draw.strategy, weight=draw.weight if kind == "train" else 1.0))
         return tasks
 
     def _new_classes(self, draw: SampledTasks, known: Sequence[int], pool: Sequence[int]) -> Sequence[int]:
@@ -156,11 +152,15 @@ class _Sampler:
         self.taken.add(task)
         return Task(task, draw.kind, "explicit", draw.name, draw.weight)
 
-    def _whole_groups(self, draw: WholeGroups, known: Sequence[int]) -> list[Task]:
+    def _whole_groups(self, draw: WholeGroups, known: Sequence[int], place: str) -> list[Task]:
         """A task of every group's known classes, but for those that a task has already."""
         grouped = [class_id for class_id in known if self.classes.groups[class_id]]
         wholes = [members for members in self.classes.by_group(grouped).values() if len(members) > 1]
         wholes = [members for members in wholes if members not in self.taken]
+        if not wholes:
+            raise InputError(
+                f"{place}: there is no group with two known classes or more that has no task yet; remove this draw"
+            )
         self.taken.update(wholes)
         return [Task(members, "train", "group", weight=draw.weight) for members in wholes]
 

@@ -39,6 +39,12 @@ def class_ids_of(tasks: pd.DataFrame, kind: str | None = None) -> list[list[int]
     return [list(map(int, ids)) for ids in asked["class_ids"]]
 
 
+def train_weights_of(tasks: pd.DataFrame) -> list[float]:
+    """How often every train task of the table is drawn, against the others."""
+    weights: list[float] = tasks.loc[tasks["kind"] == "train", "weight"].tolist()
+    return weights
+
+
 def classes_in(tasks: Iterable[Sequence[int]]) -> set[int]:
     """The ids of all classes that any of the tasks has."""
     return {class_id for task in tasks for class_id in task}

@@ -110,7 +110,8 @@ def draw_batch(
         seed: fixes the draw; (seed of the run, step) makes a stopped run go on exactly as it would have.
         share: which of the drawn tasks to return, so that workers divide one batch between them.
         source_images: how many images of classes of any training task to draw besides, for the source's own objective.
-        weights: how often each task is drawn, against the others; all equally often where they are alike or left out.
+        weights: how often each task is drawn, against the others; where they differ, a task may be drawn twice. Where
+            they are alike or left out, all are drawn equally often.
     """
     rng = np.random.default_rng(seed)
     if len(set(weights)) > 1:

@@ -15,7 +15,7 @@ from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.projection.source import Source
 from projpipe.tasks.classes import class_of_image
-from projpipe.tasks.task import class_ids_of
+from projpipe.tasks.task import class_ids_of, train_weights_of
 from projpipe.training.run_inputs import RunInputs
 from projpipe.transformer.spec import TransformerSpec
 
@@ -71,7 +71,7 @@ def gather_run_inputs(
         images=images,
         images_sha256=dataset_card.sha256,
         new_class_validation_tasks=class_ids_of(tasks, "validation_new_class"),
-        train_weights=tasks.loc[tasks["kind"] == "train", "weight"].tolist(),
+        train_weights=train_weights_of(tasks),
     )
 
 

@@ -37,9 +37,10 @@ def command() -> str:
     return f"{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}"  # at times Kedro calls itself `python -m kedro`
 
 
-def tasks_sha256(tasks: Sequence[Sequence[int]]) -> str:
-    """A checksum of the class ids of tasks, in their order."""
-    return hashlib.sha256(json.dumps([list(map(int, task)) for task in tasks]).encode()).hexdigest()
+def tasks_sha256(tasks: Sequence[Sequence[int]], weights: Sequence[float]) -> str:
+    """A checksum of the class ids of tasks, in their order, and of their weights where these differ."""
+    ids: list[object] = [list(map(int, task)) for task in tasks]
+    return hashlib.sha256(json.dumps([*ids, *weights] if len(set(weights)) > 1 else ids).encode()).hexdigest()
 
 
 def tensors_sha256(tensors: dict[str, Tensor]) -> str:

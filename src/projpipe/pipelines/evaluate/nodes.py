@@ -34,7 +34,7 @@ from projpipe.reporting.examples import ExampleRow, examples_figure
 from projpipe.reporting.report import render_report
 from projpipe.reporting.style import title_of
 from projpipe.tasks.classes import class_names, class_of_image
-from projpipe.tasks.task import are_coherent, class_ids_of, sorts_of
+from projpipe.tasks.task import are_coherent, class_ids_of, sorts_of, train_weights_of
 from projpipe.training.provenance import tasks_sha256, tensors_sha256
 from projpipe.transformer.spec import TransformerSpec
 
@@ -81,7 +81,7 @@ def _check_same_run(
         changed = "another teacher than extract_teacher has left"
     elif made["dataset_sha256"] != dataset_card.sha256:
         changed = "other images, or another split of them, than split_tasks has left"
-    elif made.get("train_tasks_sha256") != tasks_sha256(class_ids_of(tasks, "train")):
+    elif made.get("train_tasks_sha256") != tasks_sha256(class_ids_of(tasks, "train"), train_weights_of(tasks)):
         changed = "other tasks than split_tasks has left"
     else:
         return
@@ -126,7 +126,9 @@ def _told_otherwise(
 ) -> Specialise:
     """A function that makes the projector's models for the judged tasks with another embedding than their own."""
     judged_on, train_tasks = class_ids_of(judged), class_ids_of(tasks, "train")
-    embeddings = control_embeddings(control, projected.embed, judged_on, sorts_of(judged), train_tasks, seed)
+    embeddings = control_embeddings(
+        control, projected.embed, judged_on, sorts_of(judged), train_tasks, seed, train_weights_of(tasks)
+    )
     told = dict(zip(map(tuple, judged_on), embeddings, strict=True))
     return lambda task: projected.specialise(task, told[tuple(task)])
 

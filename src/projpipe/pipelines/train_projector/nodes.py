@@ -1,7 +1,8 @@
 """Nodes that train the projector and the two models it is compared with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from torch import Tensor
@@ -58,8 +59,7 @@ def assemble_projector(
 ) -> Projector:
     """Make the projector folder from the seed that was best on the validation tasks."""
     metric = run_inputs.objective.metric
-    kept = history[history["kept"]].reset_index(drop=True)
-    best = kept.loc[metric.best(kept.index, lambda row: kept.loc[row, "validation_score"])]
+    best = metric.best(history[history["kept"]].to_dict("records"), lambda row: row["validation_score"])
     seed = int(best["seed"])
     schedule = run_inputs.config.schedules.get(PROJECTED.name, MethodSchedule())
     operator = restore(PROJECTED.name, models, seed, run_inputs.source, config).projector
@@ -73,7 +73,7 @@ def assemble_projector(
             "teacher": _picked(teacher_card, OF_TEACHER),
             "teacher_sha256": tensors_sha256(run_inputs.source.weights),
             "dataset_sha256": dataset_card.sha256,
-            "train_tasks_sha256": tasks_sha256(run_inputs.train_tasks),
+            "train_tasks_sha256": tasks_sha256(run_inputs.train_tasks, run_inputs.train_weights),
             "parameters": config.model_dump(mode="json"),
             "learning_rate": run_inputs.config.known_rates[PROJECTED.name],
             "schedule": schedule.model_dump(exclude_none=True),
@@ -91,7 +91,7 @@ def _picked(card: DatasetCard | TeacherCard, keys: Sequence[str]) -> dict[str, o
     return {key: described[key] for key in keys}
 
 
-def _tuned_source(history: pd.DataFrame, best: pd.Series) -> dict[str, object]:
+def _tuned_source(history: pd.DataFrame, best: Mapping[Hashable, Any]) -> dict[str, object]:
     """The score of a source that was tuned, on validation images: at the start and as it is kept; nothing of others."""
     scores = {"before": history.sort_values("step").iloc[0]["source_score"], "after": best["source_score"]}
     known = {when: round(float(score), 6) for when, score in scores.items() if pd.notna(score)}
