@@ -1,4 +1,4 @@
-"""The method of the project: the source's weights, projected by factors that depend on the task."""
+"""The method of the project: the source's weights, projected to a student's by an operator that looks at the task."""
 
 from projpipe.methods.method import Ingredients, Method, Style
 from projpipe.projection.factors import Conditioning
@@ -11,7 +11,7 @@ def build(given: Ingredients) -> ProjectionOperator:
 
 
 def operator(given: Ingredients, terms: Conditioning) -> ProjectionOperator:
-    """A projection operator whose factors depend on the task through these terms."""
+    """A projection operator that depends on the task through these terms."""
     config = given.config
     return ProjectionOperator(
         given.source,
@@ -40,8 +40,8 @@ PROJECTED = Method(
         "image_modeling": (
             "The method: the teacher&rsquo;s weights are mapped to a small model&rsquo;s weights by a trained "
             "operator that looks at the task. The small model is told nothing: the task is in its weights, through "
-            "the teacher&rsquo;s embeddings of the task&rsquo;s classes, whose mean is projected, and through the "
-            "factors of the projection, which depend on the task."
+            "the teacher&rsquo;s embeddings of the task&rsquo;s classes, whose mean is projected, and through what "
+            "of the projection depends on the task."
         ),
     },
 )
