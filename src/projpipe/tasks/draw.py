@@ -155,8 +155,8 @@ class _Sampler:
     def _whole_groups(self, draw: WholeGroups, known: Sequence[int], place: str) -> list[Task]:
         """A task of every group's known classes, but for those that a task has already."""
         grouped = [class_id for class_id in known if self.classes.groups[class_id]]
-        wholes = [members for members in self.classes.by_group(grouped).values() if len(members) > 1]
-        wholes = [members for members in wholes if members not in self.taken]
+        groups = self.classes.by_group(grouped).values()
+        wholes = [members for members in groups if len(members) > 1 and members not in self.taken]
         if not wholes:
             raise InputError(
                 f"{place}: there is no group with two known classes or more that has no task yet; remove this draw"
