@@ -17,6 +17,7 @@ import torch
 
 from makers import train_in_process
 from projpipe.errors import InputError
+from projpipe.stops import STOPPED
 from projpipe.tensors import starting_with
 from projpipe.training import ray_train
 from projpipe.training.checkpoint import TENSORS, write_checkpoint
@@ -27,12 +28,14 @@ DRIVER = """
 import json, sys
 from pathlib import Path
 from projpipe.config import TrainProjectorConfig
+from projpipe.stops import ending_in_order
 from projpipe.training.cluster import connect
 from projpipe.training.ray_train import fit_run
 folder = Path(sys.argv[1])
 config = TrainProjectorConfig(**json.loads(sys.argv[2]))
-connect(config.ray)
-fit_run("projected", folder.name, folder, config)
+with ending_in_order():
+    connect(config.ray)
+    fit_run("projected", folder.name, folder, config)
 """
 
 
@@ -120,7 +123,7 @@ def driver(
     folder = tmp_path / inputs.stage(tmp_path, "projected", deciding(config, config.learning_rates["projected"]))
     command = [sys.executable, "-c", DRIVER, str(folder), config.model_dump_json()]
     elsewhere = {**os.environ, "RAY_ADDRESS": "127.0.0.1:1"}  # `address: null` starts a cluster all the same
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, env=elsewhere)
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, env=elsewhere)
     try:
         wait_for_progress(process, folder, 5)
         yield process, inputs, folder
@@ -173,6 +176,22 @@ def test_a_run_goes_on_where_its_worker_and_then_its_driver_were_killed(
     assert steps[-1] == 400
     history = json.loads((folder / ray_train.HISTORY).read_text())
     assert [row["step"] for row in history] == list(range(0, 401, 10))  # every one once
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_end_says_so_in_one_line_and_leaves_no_process(
+    number: signal.Signals, driver: tuple[subprocess.Popen[bytes], RunInputs, Path]
+) -> None:
+    process, _, _ = driver
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert said.decode().endswith(f"{STOPPED}\n")
+    assert b"SIGTERM" not in said
+    assert b"Traceback" not in said
+    assert children
+    assert not psutil.wait_procs(children, timeout=10)[1]
 
 
 def test_more_workers_than_the_cluster_holds_are_refused_at_once(

@@ -1,11 +1,7 @@
 """The command `projpipe` and how it refuses bad input."""
 
 import io
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
 import click
 
@@ -15,6 +11,7 @@ from projpipe.commands.inspect import inspect
 from projpipe.commands.predict import predict
 from projpipe.commands.sample import sample
 from projpipe.errors import InputError
+from projpipe.stops import ending_in_order
 
 
 class Refusal(click.ClickException):
@@ -32,31 +29,10 @@ class Commands(click.Group):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         try:
-            with tidy_when_told_to_end():
+            with ending_in_order():
                 return super().invoke(ctx)
         except InputError as error:
             raise Refusal(str(error)) from error
-
-
-@contextmanager
-def tidy_when_told_to_end() -> Iterator[None]:
-    """End by an exception where a signal would end the program at once, so that what is half-written is removed.
-
-    A signal that is not to end it, as `nohup` asks for, still does not.
-    """
-    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    ends = [end for end in known if signal.getsignal(end) == signal.SIG_DFL]
-    for end in ends:
-        signal.signal(end, _leave)
-    try:
-        yield
-    finally:
-        for end in ends:
-            signal.signal(end, signal.SIG_DFL)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

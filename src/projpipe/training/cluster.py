@@ -14,6 +14,7 @@ import torch
 
 from projpipe.config import RayConfig
 from projpipe.errors import InputError
+from projpipe.stops import keeping_signals
 
 SECONDS_TO_ANSWER = 3
 
@@ -42,13 +43,14 @@ def connect(config: RayConfig) -> RayConfig:
         find_cluster(config.address)
         where: dict[str, Any] = {"_node_ip_address": "127.0.0.1"} if config.address is None else {}
         try:
-            ray.init(
-                config.address or "local",  # else that of $RAY_ADDRESS, or of the last `ray start`
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.WARNING,
-                **where,
-            )
+            with keeping_signals():
+                ray.init(
+                    config.address or "local",  # else that of $RAY_ADDRESS, or of the last `ray start`
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.WARNING,
+                    **where,
+                )
         except (ConnectionError, ValueError) as error:
             raise _no_cluster(config.address, error) from error
     return allocate_workers(config, ray.cluster_resources())

@@ -6,7 +6,9 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -134,7 +136,7 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
     (folder / REFUSED).unlink(missing_ok=True)  # of an earlier run
     with followed_progress(f"train {method}", len(seeds) * steps, "starting workers", look):
         try:
-            result = trainer.fit()
+            result = _in_a_thread(trainer.fit)
         except WorkerGroupError as error:
             if (folder / REFUSED).exists():
                 raise InputError((folder / REFUSED).read_text()) from error
@@ -147,6 +149,20 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
         temporary.write_text(json.dumps(state["history"]))
     with write_atomically(folder / RESULT) as temporary:
         save_file(starting_with(FINISHED, tensors), temporary)
+
+
+def _in_a_thread(work: Callable[[], Any]) -> Any:
+    """What `work` returns or raises. In the main thread, Ray Train would wait for its workers when told to end."""
+    done: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return done.result()
 
 
 def _worker(settings: dict[str, Any]) -> None:
