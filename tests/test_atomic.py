@@ -1,11 +1,14 @@
 """What is written is there whole, or everything is as it was."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from projpipe.atomic import write_atomically
+from projpipe import atomic
+from projpipe.atomic import tidy_up, write_atomically
 
 
 def write_folder(path: Path, names: list[str]) -> None:
@@ -51,8 +54,16 @@ def test_missing_parents_are_made(tmp_path: Path) -> None:
     assert files(tmp_path) == ["one/other/file"]
 
 
+@pytest.fixture(params=["exchanged", "one after the other"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How a folder is replaced: in one step, or where the file system has none, in two."""
+    if request.param != "exchanged":
+        monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
+    return request.param
+
+
 @pytest.mark.parametrize("name", ["folder", "replaced", "mode"])  # the last two are words that atomic.py uses itself
-def test_a_folder_is_replaced_whole(name: str, tmp_path: Path) -> None:
+def test_a_folder_is_replaced_whole(name: str, way: str, tmp_path: Path) -> None:
     write_folder(tmp_path / name, ["old", "both"])
     with write_atomically(tmp_path / name) as temporary:
         write_folder(temporary, ["both", "new"])
@@ -84,7 +95,7 @@ def test_nothing_is_left_where_there_was_nothing_if_the_body_fails(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_stays_as_it_was_if_the_body_writes_nothing(tmp_path: Path) -> None:
+def test_a_folder_stays_as_it_was_if_the_body_writes_nothing(way: str, tmp_path: Path) -> None:
     write_folder(tmp_path / "folder", ["old"])
     with pytest.raises(FileNotFoundError), write_atomically(tmp_path / "folder"):
         pass
@@ -103,3 +114,55 @@ def test_files_get_the_mode_that_new_files_have(kind: str, tmp_path: Path) -> No
         file.chmod(0o600)  # as safetensors leaves it
     written = tmp_path / kind / "inside" if kind == "folder" else tmp_path / kind
     assert written.stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from projpipe import atomic
+if sys.argv[2] != "exchanged":
+    atomic._exchange = lambda *_: False
+steps, at = 0, int(sys.argv[3])
+def count(event, arguments):
+    global steps
+    if event in ("os.rename", "os.remove", "os.rmdir", "open", "ctypes.call_function") and armed:
+        steps += 1
+        if steps == at:
+            os._exit(9)
+armed = False
+sys.addaudithook(count)
+with atomic.write_atomically(Path(sys.argv[1]) / "folder") as temporary:
+    temporary.mkdir()
+    (temporary / "new").write_text("new")
+    armed = True
+armed = False
+print("whole")
+"""
+
+
+def test_a_program_killed_at_any_step_leaves_the_old_folder_or_the_new_one(way: str, tmp_path: Path) -> None:
+    ended = ""
+    found = set()
+    for step in range(1, 100):
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        write_folder(folder / "folder", ["old"])
+        command = [sys.executable, "-c", KILLED, str(folder), way, str(step)]
+        ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
+        if way == "exchanged":
+            assert (folder / "folder").exists()
+        tidy_up(tmp_path)
+        left = files(folder)
+        assert left in (["folder/old"], ["folder/new"])
+        found.add(left[0])
+        if ended:
+            break
+    assert ended == "whole\n"
+    assert found == {"folder/old", "folder/new"}
+
+
+def test_tidying_up_leaves_all_that_is_whole(tmp_path: Path) -> None:
+    write_folder(tmp_path / "folder", ["file"])
+    (tmp_path / ".hidden").touch()
+    tidy_up(tmp_path)
+    assert files(tmp_path) == [".hidden", "folder/file"]

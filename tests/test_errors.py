@@ -1,8 +1,11 @@
 """A name that does not exist is answered with those it may stand for."""
 
+import os
+from pathlib import Path
+
 import pytest
 
-from projpipe.errors import InputError, causes, did_you_mean
+from projpipe.errors import InputError, causes, did_you_mean, disk_problem
 
 FRUIT = ["apple", "apples", "pear", "plum"]
 
@@ -26,3 +29,23 @@ def test_the_causes_of_an_error_are_told_from_the_last_to_the_first() -> None:
     last, second, first = RuntimeError("last"), InputError("second"), OSError("first")
     last.__cause__, second.__cause__ = second, first
     assert list(causes(last)) == [last, second, first]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+def test_a_full_disk_is_named_whoever_passes_it_on(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as full, open("/dev/full", "w") as file:
+        file.write("text")
+    said = disk_problem(full.value, tmp_path / "data")
+    assert said is not None
+    assert said.startswith(f"{tmp_path}/data: the disk /")
+    assert said.endswith(" MB are free); make room, and run the same command again")
+    assert disk_problem(RuntimeError(f"in a worker: {full.value}"), tmp_path / "data") == said
+
+
+def test_a_folder_that_cannot_be_written_is_named_and_other_errors_are_none_of_the_disk(tmp_path: Path) -> None:
+    forbidden = PermissionError(13, os.strerror(13), "data/file")
+    assert disk_problem(forbidden, tmp_path) == (
+        "data/file: cannot be written (Permission denied); allow it, or use another folder"
+    )
+    for error in (PermissionError(13, os.strerror(13)), FileNotFoundError(2, "no", "file"), ValueError("other")):
+        assert disk_problem(error, tmp_path) is None

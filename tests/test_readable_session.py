@@ -1,5 +1,6 @@
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,22 +8,48 @@ from pathlib import Path
 import click
 import pytest
 
+from projpipe.lock import locked
 from projpipe.readable_session import ReadableSession
 
 
-def refused(project: Path, *pipelines: str, env: str = "smoke", **parameters: object) -> str:
-    with (
-        pytest.raises(click.ClickException) as error,
-        ReadableSession.create(project, env=env, runtime_params=parameters) as session,
-    ):
+def run(project: Path, *pipelines: str, env: str = "smoke", **parameters: object) -> None:
+    with ReadableSession.create(project, env=env, runtime_params=parameters) as session:
         session.run(pipeline_names=list(pipelines))
-    assert not (project / "data").exists()
+
+
+def refused(project: Path, *pipelines: str, env: str = "smoke", **parameters: object) -> str:
+    """What is said of a run that has not begun."""
+    with pytest.raises(click.ClickException) as error:
+        run(project, *pipelines, env=env, **parameters)
+    assert not (project / "data/smoke/03_primary").exists()
     return error.value.message
 
 
 def test_an_unknown_pipeline_gets_the_nearest_name(project: Path) -> None:
     assert refused(project, "train_projectr") == (
         "--pipelines: 'train_projectr' is not a pipeline; did you mean 'train_projector'?"
+    )
+
+
+def test_a_second_run_on_the_same_data_is_refused_and_the_first_is_named(project: Path) -> None:
+    with locked(project / "data/smoke"):
+        found = refused(project, "split_tasks")
+    assert found.startswith(f"{project}/data/smoke: is in use by another run (process {os.getpid()}: ")
+    assert found.endswith("); wait until that has ended, or stop it")
+
+
+def test_what_a_killed_run_left_half_written_is_gone_after_the_next(project: Path) -> None:
+    left = project / "data/smoke/03_primary/.images.unfinished-12345678"
+    (left / "images").mkdir(parents=True)
+    run(project, "split_tasks")
+    assert not left.exists()
+    assert (left.parent / "images").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(project: Path) -> None:
+    (project / "data").symlink_to("/sys")
+    assert re.fullmatch(
+        r".*/data/smoke: cannot be written \(.+\); allow it, or use another folder", refused(project, "split_tasks")
     )
 
 
@@ -44,6 +71,11 @@ def test_the_nearest_name_is_one_of_those_at_the_place(project: Path) -> None:
 
 def test_an_unknown_environment_gets_the_nearest_name(project: Path) -> None:
     assert refused(project, "split_tasks", env="smok") == ("--env: 'smok' is not an environment; did you mean 'smoke'?")
+
+
+def test_a_run_that_is_refused_makes_no_folder(project: Path) -> None:
+    refused(project, "split_tasks", split_tasks={"seed": -1})
+    assert not (project / "data").exists()
 
 
 def test_every_wrong_parameter_is_named_on_a_line_of_its_own(project: Path) -> None:

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+UNFINISHED, REPLACED = ".unfinished-", ".replaced"
+_AT_FDCWD, _EXCHANGE = -100, 2  # of renameat2(2); macOS's renamex_np takes the same 2
+
 
 @contextmanager
-def write_atomically(path: Path, replace: bool = True) -> Iterator[Path]:
+def write_atomically(path: Path, replace: bool = True, durable: bool = True) -> Iterator[Path]:
     """Give a temporary path beside `path`; what the body writes there, a file or a folder, then takes its place.
 
     Without `replace` nothing may be there by then. If the body fails, `path` stays as it was and nothing is left
     behind. Missing parent folders are made. Files get the mode that new files have here, whatever a library gave them
-    (safetensors keeps others from reading).
+    (safetensors keeps others from reading). What is `durable` has reached the disk when it takes its place.
     """
     path = Path(path)
     made = [parent for parent in path.parents if not parent.exists()]  # the deepest first
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _replacing(path, replace) as written:
+        with _replacing(path, replace, durable) as written:
             yield written
     except BaseException:
         for parent in made:
@@ -31,24 +37,74 @@ def write_atomically(path: Path, replace: bool = True) -> Iterator[Path]:
         raise
 
 
+def tidy_up(folder: Path, name: str = "*") -> None:
+    """Remove what killed programs left half-written of paths called `name`, anywhere in a folder.
+
+    What was just being replaced is put back. No other program may be writing there.
+    """
+    for aside in folder.rglob(f".{name}{REPLACED}"):
+        path = aside.with_name(aside.name.removeprefix(".").removesuffix(REPLACED))
+        if path.exists():
+            shutil.rmtree(aside)
+        else:
+            aside.rename(path)
+    for scratch in folder.rglob(f".{name}{UNFINISHED}*"):
+        shutil.rmtree(scratch)
+
+
 @contextmanager
-def _replacing(path: Path, replace: bool) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
-        written = Path(scratch) / path.name
+def _replacing(path: Path, replace: bool, durable: bool) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}{UNFINISHED}", dir=path.parent) as scratch:
+        written, probe = Path(scratch) / path.name, Path(scratch) / f"{path.name}.mode"
         yield written
-        probe, replaced = Path(scratch) / f"{path.name}.mode", Path(scratch) / f"{path.name}.replaced"
         probe.touch()
         for file in (written, *written.rglob("*")):
             if file.is_file():
                 file.chmod(probe.stat().st_mode)
+            if durable:
+                _flush(file)
         if not replace and path.exists():
             raise FileExistsError(errno.EEXIST, "another program has made it meanwhile", str(path))
-        try:
-            if path.is_dir():
-                # A folder cannot be replaced in one step: the old one goes aside, and with the scratch.
-                os.replace(path, replaced)
+        if path.is_dir():
+            _replace_folder(written, path)
+        else:
             os.replace(written, path)
-        except BaseException:
-            if replaced.exists() and not path.exists():
-                os.replace(replaced, path)
-            raise
+        if durable:
+            _flush(path.parent)
+
+
+def _replace_folder(written: Path, path: Path) -> None:
+    """Put one folder in the place of another, which is left in its place or removed."""
+    if _exchange(written, path):
+        return
+    aside = path.with_name(f".{path.name}{REPLACED}")
+    os.replace(path, aside)
+    try:
+        os.replace(written, path)
+    except BaseException:
+        os.replace(aside, path)
+        raise
+    shutil.rmtree(aside)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two paths in one step; False where the system, or the file system, has no such step."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "darwin":
+        failed = libc.renamex_np(os.fsencode(one), os.fsencode(other), _EXCHANGE)
+    elif hasattr(libc, "renameat2"):
+        failed = libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE)
+    else:
+        return False
+    if failed and (number := ctypes.get_errno()) not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        raise OSError(number, os.strerror(number), str(one), None, str(other))
+    return not failed
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,7 +1,11 @@
 """What projpipe raises for input that a person can fix, and how it says so."""
 
 import difflib
+import errno
+import os
+import shutil
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -28,3 +32,19 @@ def causes(error: BaseException) -> Iterator[BaseException]:
     while cause is not None:
         yield cause
         cause = cause.__cause__
+
+
+def disk_problem(error: BaseException, folder: Path) -> str | None:
+    """What is wrong with the disk that a folder is on, where that is what an error says; else None.
+
+    Libraries wrap the system's error, and other processes pass it on as text.
+    """
+    said = str(error)
+    if any(os.strerror(number) in said for number in (errno.ENOSPC, errno.EDQUOT)):
+        disk = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.is_mount())
+        free = shutil.disk_usage(disk).free / 2**20
+        return f"{folder}: the disk {disk} is full ({free:.0f} MB are free); make room, and run the same command again"
+    forbidden = isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+    if forbidden and error.filename is not None:
+        return f"{error.filename}: cannot be written ({error.strerror}); allow it, or use another folder"
+    return None

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -12,9 +13,11 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.validation.exceptions import DataValidationError
 
+from projpipe.atomic import tidy_up
 from projpipe.config import RayConfig
 from projpipe.datasets import DamagedFileError
 from projpipe.errors import InputError, causes
+from projpipe.lock import locked
 from projpipe.pipeline_registry import ORDER
 
 logger = logging.getLogger(__name__)
@@ -57,18 +60,22 @@ class ProgressHooks:
 
 
 class InputHooks:
-    """Checks inputs before the first node runs, and says which command makes what is missing or damaged."""
+    """Checks inputs before the first node runs, and says which command makes what is missing or damaged.
+
+    While a pipeline runs, the environment's folder of data is its own.
+    """
 
     def __init__(self) -> None:
         self._loading = ""
+        self._lock = ExitStack()
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Refuse to run a pipeline whose inputs are not there, or to train a teacher for what could not follow.
 
         Raises:
-            InputError: names the data sets that are missing and the command that makes them, or the parameter that
-                does not fit.
+            InputError: names the data sets that are missing and the command that makes them, the parameter that does
+                not fit, or the run that is at work on the same data.
         """
         made = pipeline.all_outputs()
         if "params:train_projector" in pipeline.inputs():
@@ -88,6 +95,14 @@ class InputHooks:
             if "tasks" in made:
                 _check_tasks(catalog)
             _check_machine(catalog.load("params:train_projector").ray)
+        folder = catalog["dataset_card"].filepath.parents[1]
+        self._lock.enter_context(locked(folder))
+        tidy_up(folder)
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Let others have the data."""
+        self._lock.close()
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
@@ -103,6 +118,7 @@ class InputHooks:
         Raises:
             InputError: names the file, what is wrong with it, and the command.
         """
+        self._lock.close()
         for cause in causes(error):
             if isinstance(cause, DamagedFileError):
                 wrong = str(cause)

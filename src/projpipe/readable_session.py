@@ -14,7 +14,7 @@ from yaml import YAMLError
 from projpipe import config
 from projpipe.config.base import describe_problem, own_problems
 from projpipe.config_loader import EnvironmentConfigLoader
-from projpipe.errors import InputError, causes, did_you_mean
+from projpipe.errors import InputError, causes, did_you_mean, disk_problem
 from projpipe.pipeline_registry import ORDER
 from projpipe.stops import end_with_parent, ending_in_order
 
@@ -56,6 +56,8 @@ class ReadableSession(KedroSession):
             for cause in causes(error):
                 if isinstance(cause, FIXABLE):
                     raise click.ClickException(str(cause)) from error
+                if said := disk_problem(cause, self._project_path / "data"):
+                    raise click.ClickException(said) from error
             raise
 
     def _environment(self) -> EnvironmentConfigLoader:

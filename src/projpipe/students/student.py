@@ -96,7 +96,7 @@ class Student:
         }
         card = model_card(self.spec, self.classes, self.objective, self.provenance)
         files |= {MANIFEST: manifest_bytes(KIND, described, files), CARD: card.encode()}
-        with write_atomically(Path(folder)) as temporary:
+        with write_atomically(Path(folder), durable=False) as temporary:  # a lost one is made again in milliseconds
             temporary.mkdir()
             for name, content in files.items():
                 (temporary / name).write_bytes(content)
