@@ -31,9 +31,7 @@ def test_a_folder_in_use_is_refused_and_free_after_its_user_was_killed(tmp_path:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(
-            InputError, match=rf"smoke: is in use by another run \(process {other.pid}: .*smoke\)"
-        ):
+        with pytest.raises(InputError, match=rf"smoke: is in use by another run \(process {other.pid}: .*smoke\)"):
             take(folder)
         other.send_signal(signal.SIGKILL)
         other.wait()

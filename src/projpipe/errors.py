@@ -44,7 +44,6 @@ def disk_problem(error: BaseException, folder: Path) -> str | None:
         disk = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.is_mount())
         free = shutil.disk_usage(disk).free / 2**20
         return f"{folder}: the disk {disk} is full ({free:.0f} MB are free); make room, and run the same command again"
-    forbidden = isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
-    if forbidden and error.filename is not None:
+    if isinstance(error, OSError) and error.filename and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return f"{error.filename}: cannot be written ({error.strerror}); allow it, or use another folder"
     return None

@@ -194,6 +194,21 @@ def test_a_run_that_is_told_to_end_says_so_in_one_line_and_leaves_no_process(
     assert not psutil.wait_procs(children, timeout=10)[1]
 
 
+@pytest.mark.parametrize("name", ["raylet", "gcs_server"])
+def test_a_run_whose_cluster_was_killed_ends_with_one_line(
+    name: str, driver: tuple[subprocess.Popen[bytes], RunInputs, Path]
+) -> None:
+    process, _, _ = driver
+    children = psutil.Process(process.pid).children(recursive=True)
+    next(child for child in children if child.name() == name).kill()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert said.decode().splitlines()[-1] == (
+        f"Ray has ended: its {name} was killed, or memory was short; run the same command again, and it goes on"
+    )
+    assert not psutil.wait_procs(children, timeout=10)[1]
+
+
 def test_more_workers_than_the_cluster_holds_are_refused_at_once(
     run_inputs: RunInputs, tmp_path: Path, settings
 ) -> None:

@@ -7,6 +7,8 @@ import os
 import secrets
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,6 +19,9 @@ from projpipe.errors import InputError
 from projpipe.stops import keeping_signals
 
 SECONDS_TO_ANSWER = 3
+SECONDS_BETWEEN_LOOKS = 0.05
+GOES_ON = "run the same command again, and it goes on"
+LOST = f"a worker of Ray was lost: it was killed, or memory was short; {GOES_ON}"
 
 
 def connect(config: RayConfig) -> RayConfig:
@@ -51,8 +56,13 @@ def connect(config: RayConfig) -> RayConfig:
                     logging_level=logging.WARNING,
                     **where,
                 )
-        except (ConnectionError, ValueError) as error:
-            raise _no_cluster(config.address, error) from error
+        except Exception as error:
+            if config.address is not None:
+                raise _no_cluster(config.address, error) from error
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"Ray did not start on this machine ({reason}); {GOES_ON}") from error
+        if config.address is None:
+            _end_when_ray_does()
     return allocate_workers(config, ray.cluster_resources())
 
 
@@ -71,6 +81,25 @@ def _ask_for_a_token() -> None:
         )
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def _end_when_ray_does() -> None:
+    """Have this process end, with one line, where one of its cluster does: Ray would say nothing, or a lot."""
+    import ray
+    from ray._private import worker
+
+    node: Any = worker._global_node
+
+    def watch() -> None:
+        while ray.is_initialized():
+            ended = [kind for kind, _ in node.dead_processes()]
+            if ended and ray.is_initialized():  # else they were ended in order
+                sys.stderr.write(f"Ray has ended: its {ended[0]} was killed, or memory was short; {GOES_ON}\n")
+                sys.stderr.flush()
+                os._exit(1)
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def find_cluster(address: str | None) -> None:
@@ -138,3 +167,5 @@ def result_of(reference: Any) -> Any:
         if isinstance(error.cause, InputError):
             raise error.cause from None
         raise
+    except ray.exceptions.WorkerCrashedError as error:
+        raise InputError(LOST) from error

@@ -27,7 +27,7 @@ from projpipe.methods.task_model import TaskModel
 from projpipe.record import from_json, to_json
 from projpipe.tensors import starting_with
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
-from projpipe.training.cluster import connect
+from projpipe.training.cluster import LOST, connect
 from projpipe.training.history import HistoryRow
 from projpipe.training.progress import followed_progress, last_progress, note_progress
 from projpipe.training.run_inputs import RunInputs, deciding, load_staged
@@ -106,7 +106,6 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
     """Run Ray Train under the run's name, which resumes what a killed run left, and store the result."""
     import ray.train
     from ray.train.torch import TorchConfig, TorchTrainer
-    from ray.train.v2.api.exceptions import WorkerGroupError
 
     workers = config.ray
     trainer = TorchTrainer(
@@ -135,12 +134,7 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
 
     (folder / REFUSED).unlink(missing_ok=True)  # of an earlier run
     with followed_progress(f"train {method}", len(seeds) * steps, "starting workers", look):
-        try:
-            result = _in_a_thread(trainer.fit)
-        except WorkerGroupError as error:
-            if (folder / REFUSED).exists():
-                raise InputError((folder / REFUSED).read_text()) from error
-            raise
+        result = _fit(trainer, workers.max_failures, folder)
     assert result.checkpoint is not None  # a run that ends has saved its models
     with result.checkpoint.as_directory() as checkpoint:
         state, tensors = read_checkpoint(Path(checkpoint), name)
@@ -149,6 +143,27 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
         temporary.write_text(json.dumps(state["history"]))
     with write_atomically(folder / RESULT) as temporary:
         save_file(starting_with(FINISHED, tensors), temporary)
+
+
+def _fit(trainer: Any, tries: int, folder: Path) -> Any:
+    """The result of a trainer; started again where a worker was lost before it began, of which Ray takes no account."""
+    from ray.exceptions import RayActorError
+    from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
+
+    try:
+        return _in_a_thread(trainer.fit)
+    except WorkerGroupError as error:
+        if (folder / REFUSED).exists():
+            raise InputError((folder / REFUSED).read_text()) from error
+        if all(isinstance(failure, RayActorError) for failure in error.worker_failures.values()):
+            raise InputError(LOST) from error
+        raise
+    except ControllerError as error:
+        if not isinstance(error.controller_failure, RayActorError):
+            raise
+        if not tries:
+            raise InputError(LOST) from error
+        return _fit(trainer, tries - 1, folder)
 
 
 def _in_a_thread(work: Callable[[], Any]) -> Any:
