@@ -48,10 +48,16 @@ def record(environment: str) -> dict[str, Any]:
     for arguments in RUNS[environment]:
         subprocess.run([KEDRO, "run", "--env", name, *arguments], cwd=ROOT, check=True)
     outputs = {path.relative_to(folder).as_posix(): path for path in sorted(folder.glob("0[2-8]_*/**/*"))}
-    files = {_path(name): _digest(path) for name, path in outputs.items() if path.is_file()}
     curves = {_path(name): rows for name, path in outputs.items() if (rows := _curves(path))}
     teacher = [json.loads(path.read_text())["history"] for path in sorted(folder.glob("runs/teacher-*/state.json"))]
-    return {"files": {n: d for n, d in files.items() if d}, "curves": curves | {"teacher": teacher}}
+    return {"files": outputs_of(folder), "curves": curves | {"teacher": teacher}}
+
+
+def outputs_of(folder: Path) -> dict[str, str]:
+    """SHA-256 of every output in an environment's folder of data that holds no wall-clock figure."""
+    paths = (path for path in sorted(folder.glob("0[2-8]_*/**/*")) if path.is_file())
+    digests = {_path(path.relative_to(folder).as_posix()): _digest(path) for path in paths}
+    return {name: digest for name, digest in digests.items() if digest is not None}
 
 
 def _path(name: str) -> str:
