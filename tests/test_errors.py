@@ -2,7 +2,7 @@
 
 import pytest
 
-from projpipe.errors import InputError, causes, did_you_mean
+from projpipe.errors import LONGEST, InputError, causes, did_you_mean, printable
 
 FRUIT = ["apple", "apples", "pear", "plum"]
 
@@ -26,3 +26,23 @@ def test_the_causes_of_an_error_are_told_from_the_last_to_the_first() -> None:
     last, second, first = RuntimeError("last"), InputError("second"), OSError("first")
     last.__cause__, second.__cause__ = second, first
     assert list(causes(last)) == [last, second, first]
+
+
+def test_a_message_is_one_short_line_that_ends_with_its_mend_whatever_it_quotes() -> None:
+    message = str(InputError(f"here: {'x' * 10**6!r} is wrong:\n  \x1b[31mred\x9b\u202e; mend it"))
+    assert len(message) == LONGEST
+    assert message.startswith("here: 'xxx")
+    assert message.endswith(r"xx' is wrong: \x1b[31mred\x9b\u202e; mend it")
+
+
+def test_a_message_of_usual_length_stays_as_it_is() -> None:
+    message = "split_tasks.source.root: there is no folder /größe  1/名; give one"
+    assert str(InputError(message)) == message
+
+
+def test_a_name_of_a_megabyte_has_a_nearest_one_at_once() -> None:
+    assert did_you_mean("x" * 10**6, ["xx", "y"], "there is y") == "there is y"
+
+
+def test_what_would_change_a_terminal_is_written_out() -> None:
+    assert printable("a\x1b]0;b\a\r\udcff名") == r"a\x1b]0;b\x07\r\udcff名"

@@ -11,7 +11,7 @@ import numpy as np
 from torch.utils.data import get_worker_info
 
 from projpipe.errors import InputError
-from projpipe.images.decode import AT_ONCE, MAX_THREADS, decode, in_threads
+from projpipe.images.decode import AT_ONCE, MAX_THREADS, decode, in_threads, read_file
 
 
 class StreamedImages:
@@ -96,7 +96,7 @@ class StreamedImages:
 
     def _content(self, name: bytes) -> bytes:
         try:
-            return (self.root / os.fsdecode(name)).read_bytes()
+            return read_file(self.root / os.fsdecode(name))
         except OSError as error:
             raise self._unreadable(name, error) from error
 
