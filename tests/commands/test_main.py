@@ -5,9 +5,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from projpipe.atomic import write_atomically
-from projpipe.commands.main import tidy_when_told_to_end
+from projpipe.commands.main import main, tidy_when_told_to_end
+from projpipe.errors import LONGEST
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -36,3 +38,14 @@ def test_a_signal_that_nohup_keeps_away_stays_away() -> None:
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("arguments", [["predict", "m", "i", "--top"], ["predict", "m", "i", "--json"], []])
+def test_what_click_refuses_is_one_short_line(arguments: list[str]) -> None:
+    long = "\x1b[31m" + "x" * 10**5
+    result = CliRunner().invoke(main, [*arguments[:-1], f"{arguments[-1]}={long}"] if arguments else [long])
+    assert result.exit_code == 2
+    usage, _, error = result.stderr.partition("Error: ")
+    assert len(usage.splitlines()) <= 3
+    assert len(error.rstrip("\n")) <= LONGEST
+    assert error.rstrip("\n").isprintable()

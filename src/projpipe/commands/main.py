@@ -14,7 +14,7 @@ from projpipe.commands.generate import generate
 from projpipe.commands.inspect import inspect
 from projpipe.commands.predict import predict
 from projpipe.commands.sample import sample
-from projpipe.errors import InputError
+from projpipe.errors import InputError, one_line
 
 
 class Refusal(click.ClickException):
@@ -24,7 +24,7 @@ class Refusal(click.ClickException):
 
 
 class Commands(click.Group):
-    """Commands whose `InputError` ends the program with its message and exit code 2."""
+    """Commands whose messages are short; an `InputError` ends the program with its message and exit code 2."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; what a terminal cannot show is written in ASCII."""
@@ -36,6 +36,8 @@ class Commands(click.Group):
                 return super().invoke(ctx)
         except InputError as error:
             raise Refusal(str(error)) from error
+        except click.UsageError as error:
+            raise click.UsageError(one_line(error.format_message()), error.ctx) from error
 
 
 @contextmanager
