@@ -55,6 +55,13 @@ def test_what_is_not_an_environment_is_refused_with_the_nearest_or_all(env: str,
         configuration(env)
 
 
+@pytest.mark.parametrize("name", ["photos[1]", "photos?", "photos*"])
+def test_a_folder_that_looks_like_a_pattern_is_refused_as_kedro_finds_nothing_in_it(name: str, tmp_path: Path) -> None:
+    shutil.copytree(CONF, tmp_path / name / "conf")
+    with pytest.raises(InputError, match=r"photos.*/conf: Kedro finds no configuration in .*; rename it$"):
+        configuration("smoke", tmp_path / name / "conf")
+
+
 def test_parameters_in_a_file_of_another_name_are_refused(tmp_path: Path) -> None:
     shutil.copytree(CONF, tmp_path / "conf")
     (tmp_path / "conf/smoke/parameters_evaluate.yml").write_text("evaluate: {}")

@@ -139,8 +139,11 @@ def test_damaged_images_are_named(form: str, share: float, tmp_path: Path, strea
 
 def test_a_folder_of_streamed_images_that_is_gone_is_named(tmp_path: Path) -> None:
     dataset = datasets.ImagesDataset(filepath=str(tmp_path / "images"))
-    dataset.save(StreamedImages(tmp_path / "gone", ["a.png"], 4, grey=True))
-    with pytest.raises(DamagedFileError, match=r"lists images of .*gone, where there is no folder; put it back"):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/a.png").write_bytes(b"any")
+    dataset.save(StreamedImages(tmp_path / "here", ["a.png"], 4, grey=True))
+    (tmp_path / "here").rename(tmp_path / "gone")
+    with pytest.raises(DamagedFileError, match=r"lists images of .*here, where there is no folder; put it back"):
         dataset.load()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from projpipe.errors import InputError, causes, did_you_mean, disk_problem
+from projpipe.errors import LONGEST, InputError, causes, did_you_mean, disk_problem, printable
 
 FRUIT = ["apple", "apples", "pear", "plum"]
 
@@ -49,3 +49,23 @@ def test_a_folder_that_cannot_be_written_is_named_and_other_errors_are_none_of_t
     )
     for error in (PermissionError(13, os.strerror(13)), FileNotFoundError(2, "no", "file"), ValueError("other")):
         assert disk_problem(error, tmp_path) is None
+
+
+def test_a_message_is_one_short_line_that_ends_with_its_mend_whatever_it_quotes() -> None:
+    message = str(InputError(f"here: {'x' * 10**6!r} is wrong:\n  \x1b[31mred\x9b\u202e; mend it"))
+    assert len(message) == LONGEST
+    assert message.startswith("here: 'xxx")
+    assert message.endswith(r"xx' is wrong: \x1b[31mred\x9b\u202e; mend it")
+
+
+def test_a_message_of_usual_length_stays_as_it_is() -> None:
+    message = "split_tasks.source.root: there is no folder /größe  1/名; give one"
+    assert str(InputError(message)) == message
+
+
+def test_a_name_of_a_megabyte_has_a_nearest_one_at_once() -> None:
+    assert did_you_mean("x" * 10**6, ["xx", "y"], "there is y") == "there is y"
+
+
+def test_what_would_change_a_terminal_is_written_out() -> None:
+    assert printable("a\x1b]0;b\a\r\udcff名") == r"a\x1b]0;b\x07\r\udcff名"

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,37 @@ def test_a_table_that_was_changed_is_named_with_what_it_breaks(project: Path) ->
     pd.read_parquet(file).assign(split="tset").to_parquet(file, index=False)
     with pytest.raises(InputError, match=r"index\.parquet breaks its schema .*'split'.*; delete it and make it again"):
         run(project, "extract_teacher")
+
+
+def overwrite_half(primary: Path) -> None:
+    images = primary / "images/images.npy"
+    content = images.read_bytes()
+    images.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
+
+
+def swap_splits(primary: Path) -> None:
+    import pandas as pd
+
+    index = pd.read_parquet(primary / "index.parquet")
+    swapped = index["split"].replace({"train": "test", "test": "train"})
+    index.assign(split=swapped).to_parquet(primary / "index.parquet", index=False)
+
+
+@pytest.mark.parametrize("change", [overwrite_half, swap_splits])
+def test_images_that_are_not_those_of_their_card_are_refused_before_any_node_runs(
+    project: Path, change: Callable[[Path], None]
+) -> None:
+    run(project, "split_tasks")
+    change(project / "data/smoke/03_primary")
+    with pytest.raises(InputError) as error:
+        run(project, "extract_teacher")
+    assert str(error.value) == (
+        "images or index: were changed since their card, dataset.json, was written: its sha256 differs; make them "
+        "again with `kedro run --env smoke --pipelines split_tasks`"
+    )
+    assert not (project / "data/smoke/05_model_input").exists()
+    run(project, "split_tasks")
+    run(project, "extract_teacher", to_outputs=["objective"])
 
 
 def test_the_terminal_shows_which_nodes_run_and_no_noise(project: Path) -> None:

@@ -12,15 +12,19 @@ from projpipe.lock import locked
 from projpipe.readable_session import ReadableSession
 
 
-def run(project: Path, *pipelines: str, env: str = "smoke", **parameters: object) -> None:
+def run(project: Path, *pipelines: str, env: str = "smoke", parameters: object = None, **part: object) -> None:
     with ReadableSession.create(project, env=env, runtime_params=parameters) as session:
-        session.run(pipeline_names=list(pipelines))
+        session.run(pipeline_names=list(pipelines), **part)
 
 
 def refused(project: Path, *pipelines: str, env: str = "smoke", **parameters: object) -> str:
+    return part_refused(project, *pipelines, env=env, parameters=parameters)
+
+
+def part_refused(project: Path, *pipelines: str, env: str = "smoke", parameters: object = None, **part: object) -> str:
     """What is said of a run that has not begun."""
     with pytest.raises(click.ClickException) as error:
-        run(project, *pipelines, env=env, **parameters)
+        run(project, *pipelines, env=env, parameters=parameters, **part)
     assert not (project / "data/smoke/03_primary").exists()
     return error.value.message
 
@@ -67,6 +71,52 @@ def test_the_nearest_name_is_one_of_those_at_the_place(project: Path) -> None:
         "--params: train_projector.ray.num_worker: there is no such parameter; did you mean 'num_workers'?",
         "--params: train_projector.sead: there is no such parameter; did you mean 'seeds'?",
     ]
+
+
+def test_a_misspelt_name_is_refused_in_sections_that_the_run_does_not_read(project: Path) -> None:
+    wrong = {"train_projector": {"ray": {"num_worker": 2}, "seeds": []}, "evaluate": {"seed": -1}}
+    assert refused(project, "split_tasks", **wrong).splitlines() == [
+        "--params: train_projector.seeds: Tuple should have at least 1 item after validation, not 0 (given: [])",
+        "--params: train_projector.ray.num_worker: there is no such parameter; did you mean 'num_workers'?",
+    ]
+
+
+NODE = "split_tasks.read_images_node"
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"node_names": ["read_images_node"]}, f"--nodes: 'read_images_node' is no node of .*; did you mean '{NODE}'?"),
+        ({"from_nodes": ["x"]}, f"--from-nodes: 'x' is no node of the pipelines that are run; there are {NODE}, split"),
+        (
+            {"to_nodes": [NODE, "split_tasks.split_image_node"]},
+            "--to-nodes: .*; did you mean 'split_tasks.split_images_",
+        ),
+        ({"tags": ["split_task"]}, "--tags: 'split_task' is no tag .*; did you mean 'split_tasks'?"),
+        ({"from_inputs": ["raw_image"]}, "--from-inputs: 'raw_image' is no data set .*; did you mean 'raw_images'?"),
+        ({"to_outputs": ["task"]}, "--to-outputs: 'task' is no data set of .*; did you mean 'tasks'?"),
+        ({"namespaces": ["split_task"]}, "--namespaces: 'split_task' is no namespace .*; did you mean 'split_tasks'?"),
+        (
+            {"load_versions": {"images": "2020"}},
+            "--load-versions: data sets of this project have no versions; leave it",
+        ),
+        ({"to_outputs": ["raw_images"], "from_inputs": ["images"]}, "--from-inputs, --to-outputs: no node is all that"),
+    ],
+    ids=str,
+)
+def test_a_part_of_pipelines_that_there_is_not_is_refused_with_the_nearest(
+    project: Path, part: dict[str, object], message: str
+) -> None:
+    found = part_refused(project, "split_tasks", **part)
+    assert re.match(message, found)
+    assert "\n" not in found
+
+
+def test_a_value_of_a_megabyte_is_cut(project: Path) -> None:
+    found = refused(project, "split_tasks", split_tasks={"seed": "x" * 10**6, "source": {"name": "y" * 10**6}})
+    assert [len(line) < 900 for line in found.splitlines()] == [True, True]
+    assert found.startswith("--params: split_tasks.seed: Input should be a valid integer")
 
 
 def test_an_unknown_environment_gets_the_nearest_name(project: Path) -> None:

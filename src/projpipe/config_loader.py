@@ -19,7 +19,8 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
     So a copy of an environment never writes over the data of the one that it was copied from.
 
     Raises:
-        InputError: there is no such environment, or it is the one that all share; or parameters stand in a file of
+        InputError: the path holds what looks like a pattern; there is no such environment, or it is the one that all
+            share; or parameters stand in a file of
             another name than `parameters.yml`.
     """
 
@@ -30,6 +31,10 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
         runtime_params: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        if any(sign in str(conf_source) for sign in "?*["):
+            raise InputError(
+                f"{conf_source}: Kedro finds no configuration in a folder with ?, * or [ in its path; rename it"
+            )
         super().__init__(conf_source, env, runtime_params, **kwargs)
         self.environment = self.env or self.default_run_env
         files = sorted(Path(conf_source).glob("*/parameters*"))

@@ -3,17 +3,34 @@
 import difflib
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+LONGEST, KEPT_END = 800, 300  # characters of a message, and of its end, where the mend stands
+
 
 class InputError(ValueError):
-    """Bad input: the message names the value, the place it came from, and how to fix it."""
+    """Bad input: the message names the value, the place it came from, and how to fix it, in `one_line`."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 class DivergenceError(InputError):
     """A loss that is no number any more: the learning rate is too high for what is trained."""
+
+
+def one_line(message: str) -> str:
+    """A message that may quote anything, as one short line that a terminal shows as it is; cut in its middle."""
+    line = printable(re.sub(r"\s*\n\s*", " ", message.strip()))
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - KEPT_END - 3]} … {line[-KEPT_END:]}"
+
+
+def printable(text: str) -> str:
+    """Free text without the characters that would move the cursor or change the terminal's colours."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def did_you_mean(wrong: object, known: Iterable[str], otherwise: str, count: int = 1, cutoff: float = 0.6) -> str:
@@ -22,7 +39,7 @@ def did_you_mean(wrong: object, known: Iterable[str], otherwise: str, count: int
     Args:
         cutoff: how much alike, from 0 (not at all) to 1, as of `difflib.get_close_matches`.
     """
-    near = difflib.get_close_matches(str(wrong), list(known), n=count, cutoff=cutoff)
+    near = difflib.get_close_matches(str(wrong)[:LONGEST], list(known), n=count, cutoff=cutoff)
     return f"did you mean {' or '.join(map(repr, near))}?" if near else otherwise
 
 

@@ -90,6 +90,7 @@ class InputHooks:
                 f"{', '.join(sorted(missing))}: not there yet; make {'it' if len(missing) == 1 else 'them'} with "
                 f"`{_command(missing, catalog, run_params['env'])}`"
             )
+        self._check_images(run_params, pipeline, catalog)
         if {"teacher", "run_inputs"} <= made:
             _check_sizes(catalog, sweep="sweep_inputs" in made)
             if "tasks" in made:
@@ -103,6 +104,26 @@ class InputHooks:
     def after_pipeline_run(self) -> None:
         """Let others have the data."""
         self._lock.close()
+
+    def _check_images(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Compare the images that a pipeline reads with the hash that was recorded when they were written."""
+        names = ("images", "index", "dataset_card")
+        if not {"images", "index"} & pipeline.inputs() or not all(map(catalog.exists, names)):
+            return
+        from projpipe.images.index import check_images
+
+        read = {}
+        try:
+            for self._loading in names:
+                read[self._loading] = catalog.load(self._loading)
+        except Exception as error:
+            self.on_pipeline_error(error, run_params, pipeline, catalog)
+            raise
+        try:
+            check_images(read["images"], read["index"], read["dataset_card"])
+        except InputError as error:
+            command = _command({"images"}, catalog, run_params["env"])
+            raise InputError(f"{error}; make them again with `{command}`") from error
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,25 @@ def test_a_table_of_tasks_makes_a_folder_each_and_a_list(
         loaded = timm.create_model(f"local-dir:{out / row['folder']}", pretrained=True).eval()
         expected = projector.generate(parse_names(row["classes"], "models.csv"))
         assert torch.allclose(loaded(images), expected(images), atol=1e-6)
+
+
+def test_the_list_has_no_cell_that_a_spreadsheet_runs_and_is_read_back_as_a_table_of_tasks(
+    projector: Projector, tmp_path: Path, projpipe: Command
+) -> None:
+    named = replace(projector, data={**projector.data, "classes": ["=1+1", "-2", *projector.data["classes"][2:]]})
+    named.save(tmp_path / "projector")
+    table, out = tmp_path / "tasks.csv", tmp_path / "models"
+    table.write_text('name,classes\n=cmd,"=1+1,Coat"\n@sum,"-2,Coat"\n')
+    result = projpipe("generate", tmp_path / "projector", "--tasks", table, "--out", out)
+    assert result.exit_code == 0, result.output
+    with (out / "models.csv").open(encoding="utf-8", newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert [cell for cell in cells if cell[0] in "=+-@"] == []
+    assert sorted(path.name for path in out.iterdir()) == ["=cmd", "@sum", "models.csv"]
+    again = projpipe("generate", tmp_path / "projector", "--tasks", out / "models.csv", "--out", tmp_path / "again")
+    assert again.exit_code == 0, again.output
+    assert files_below(tmp_path / "again") == files_below(out)
+    assert projpipe("generate", tmp_path / "projector", "--tasks", table, "--out", out, "--force").exit_code == 0
 
 
 def test_the_same_command_gives_the_same_bytes(folder: Path, projpipe: Command) -> None:

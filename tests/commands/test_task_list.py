@@ -1,5 +1,7 @@
 """Tasks as people write them."""
 
+import os
+import tracemalloc
 from functools import partial
 from pathlib import Path
 
@@ -8,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projpipe.commands.task_list import NamedTask, format_names, parse_names, read_tasks
-from projpipe.errors import InputError
+from projpipe.commands.output import quote_cell, unquote_cell
+from projpipe.commands.task_list import NamedTask, format_names, parse_names, read_names, read_tasks
+from projpipe.errors import LONGEST, InputError
 from projpipe.objectives import Classification
 from projpipe.projection.projector_folder import Projector
 
@@ -124,3 +127,71 @@ def test_names_that_differ_in_signs_and_marks_get_folders_of_their_own(tmp_path:
 def test_what_is_no_list_of_names_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"--classes: .* is no list of names .*; put commas between them"):
         parse_names(text, "--classes")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (",".join(f"column{n}" for n in range(100_000)) + "\n", "lacks the column 'classes'; it has column0, "),
+        ("name,classes\n" + "x" * 100_000 + ',"b,c"\n', "task 1: name 'xxx.* makes no folder"),
+        ("name,classes\n" + "x" * 10**6 + ',"b,c"\n', "is no CSV file in UTF-8 .field larger than field limit"),
+        ('name,classes\na,"b,' + "d" * 100_000 + '"\n', "'ddd"),
+    ],
+    ids=["columns", "name", "megabyte", "class"],
+)
+def test_what_is_too_long_is_one_short_line(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "tasks.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        read_tasks(path, knows("b", "c"))
+    assert len(str(error.value)) <= LONGEST
+
+
+def test_a_parquet_file_whose_text_is_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.parquet"
+    pd.DataFrame({"name": ["QQQQ"], "classes": [["b", "c"]]}).to_parquet(path, compression=None)
+    path.write_bytes(path.read_bytes().replace(b"QQQQ", b"\xff\xfe\xfd\xfc"))
+    with pytest.raises(InputError, match="is no Parquet file .*can't decode byte 0xff"):
+        read_tasks(path, knows("b", "c"))
+
+
+def test_of_a_parquet_file_no_more_is_unpacked_than_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.parquet"
+    pd.DataFrame({"name": ["x" * 10**5] * 2000, "classes": "b,c"}).to_parquet(path)
+    assert path.stat().st_size < 10**6  # and 200 MB
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="task 1: name 'xxx"):
+            read_tasks(path, knows("b", "c"))
+        assert tracemalloc.get_traced_memory()[1] < 6 * 10**7
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["tasks.csv", "tasks.parquet"])
+def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="it is no regular file"):
+        read_tasks(tmp_path / name, knows("b", "c"))
+    with pytest.raises(InputError, match="--classes-file: .* is no text in UTF-8 .it is no regular file"):
+        read_names(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["tasks[1]?.csv", "tasks[1]?.parquet"])
+def test_a_file_may_have_a_name_that_looks_like_a_pattern(name: str, tmp_path: Path) -> None:
+    table = pd.DataFrame({"name": ["a"], "classes": ["b,c"]})
+    table.to_csv(tmp_path / name) if name.endswith("csv") else table.to_parquet(tmp_path / name)
+    assert read_tasks(tmp_path / name, knows("b", "c")) == [NamedTask("a", "a", ["b", "c"])]
+
+
+@given(st.text())
+def test_a_cell_is_read_back_as_it_was_and_begins_with_nothing_that_a_spreadsheet_runs(text: str) -> None:
+    cell = quote_cell(text)
+    assert unquote_cell(cell) == text
+    assert cell[:1] not in {*"=+-@\t\r"}
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@x", "'=x", "''-x", "'x", "x"])
+def test_a_name_that_a_spreadsheet_would_run_is_quoted_and_read_back(name: str) -> None:
+    assert unquote_cell(quote_cell(name)) == name
+    assert (quote_cell(name) == name) == (name in ("'x", "x"))

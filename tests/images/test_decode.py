@@ -1,12 +1,17 @@
 import io
 import logging
+import os
+import tracemalloc
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from projpipe.images.decode import decode
+from projpipe.images import decode as decoding
+from projpipe.images.decode import decode, in_threads, of_pillow, read_file
 from projpipe.images.packing import pack
 
 Encode = Callable[..., bytes]
@@ -104,3 +109,89 @@ def test_packing_skips_and_names_what_cannot_be_decoded(
     assert raw.images[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5]
     assert raw.class_ids.tolist() == [0, 1, 0, 1, 0, 1]
     assert raw.classes == ("even", "odd")
+
+
+MODES = ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I;16", "I", "F"]
+
+
+@pytest.mark.parametrize("grey", [True, False])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_large_picture_is_converted_in_strips_to_the_same_pixels(
+    mode: str, grey: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (50, 40, 4), np.uint8)
+    if mode[0] in "IF":
+        kind = {"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]
+        picture = Image.fromarray((noise[..., 0] / (255.0 if mode == "F" else 1 / 257)).astype(kind))
+    elif mode == "PA":
+        picture = Image.fromarray(noise[..., :2].copy(), "LA").convert("PA")
+    else:
+        picture = Image.fromarray(noise).convert(mode)
+    whole = decoding._to_bytes(picture, grey)
+    monkeypatch.setattr(decoding, "STRIP", 150)
+    strips = decoding._to_bytes(picture, grey)
+    assert strips.mode == whole.mode == ("L" if grey else "RGB")
+    assert strips.tobytes() == whole.tobytes()
+
+
+def test_deep_greys_take_hardly_more_memory_than_they_have_pixels() -> None:
+    content = saved(Image.fromarray(np.zeros((3000, 3000), np.uint16)))
+    tracemalloc.start()
+    try:
+        decode(content, (8, 8), grey=True)
+        assert tracemalloc.get_traced_memory()[1] < 60 * 10**6
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_limit_is_on_pixels_times_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "MOST_BYTES", 1000)
+    assert decode(saved(Image.new("L", (20, 20))), (8, 8), grey=True).shape == (8, 8, 1)
+    with pytest.raises(ValueError, match="20 x 20 pixels of RGB take 3,200 bytes, more than 1,000"):
+        decode(saved(Image.new("RGB", (20, 20))), (8, 8), grey=True)
+    with pytest.raises(ValueError, match="20 x 20 pixels of I;16 take 1,600 bytes"):
+        decode(saved(Image.new("I;16", (20, 20))), (8, 8), grey=True)
+
+
+def test_numbers_that_are_none_are_black() -> None:
+    values = np.array([[np.nan, np.inf], [-np.inf, 0.5]], np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert decode(saved(Image.fromarray(values), "TIFF"), (2, 2), grey=True)[..., 0].tolist() == [
+            [0, 255],
+            [0, 128],
+        ]
+
+
+def test_what_pillow_thinks_of_a_picture_is_not_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    palette = Image.new("P", (4, 4))
+    palette.info["transparency"] = b"\x00\x80"
+    content = saved(palette, "PNG", transparency=b"\x00\x80")
+    exif = saved(Image.new("RGB", (4, 4)), "JPEG", exif=b"Exif\x00\x00II*\x00\x08\x00\x00\x00\xff\xff\x12\x01\x03\x00")
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        with of_pillow():
+            decode(content, (4, 4), grey=False)
+            decode(exif, (4, 4), grey=False)
+        in_threads(lambda one: decode(one, (4, 4), False), [content, exif])
+    assert shown == []
+    logging.getLogger("PIL.TiffImagePlugin").error("more samples than can be decoded")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_only_regular_files_of_some_size_are_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(OSError, match="it is no regular file"):
+        read_file(tmp_path / "pipe.png")  # would wait for ever
+    assert not decoding.has_header(tmp_path / "pipe.png")
+    (tmp_path / "large.png").write_bytes(bytes(11))
+    monkeypatch.setattr(decoding, "MOST_BYTES", 10)
+    with pytest.raises(OSError, match="its 11 bytes are more than 10"):
+        read_file(tmp_path / "large.png")
+
+
+def test_names_of_files_reach_no_terminal_as_they_are(encode: Encode, caplog: pytest.LogCaptureFixture) -> None:
+    files = {"\x1b]0;title\a.png": b"", **{f"{n}.png": encode(np.full((4, 4), n, np.uint8)) for n in range(3)}}
+    raw = pack(list(files), files.__getitem__, len(files) * [("", "a")], 4, grey=True)
+    assert raw.unreadable == ("\x1b]0;title\a.png",)
+    assert r"cannot be read: \x1b]0;title\x07.png" in caplog.text

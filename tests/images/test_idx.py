@@ -1,5 +1,7 @@
 import gzip
+import os
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +34,7 @@ def test_an_array_written_as_idx_is_read_back(
     ("content", "message"),
     [
         (as_idx(VALUES)[:-1], "23 bytes of values where its header promises 24 \\(2 x 3 x 4\\)"),
-        (as_idx(VALUES) + b"?", "25 bytes of values"),
+        (as_idx(VALUES) + b"?", "holds more bytes of values where its header promises 24"),
         (as_idx(VALUES)[:9], "ends within its header of 16 bytes"),
         (as_idx(VALUES[0]), "starts with 00 00 08 02, not with 00 00 08 03"),
         (b"\x00\x00\x0d\x03" + as_idx(VALUES)[4:], "starts with 00 00 0d 03"),
@@ -49,3 +51,24 @@ def test_a_broken_file_is_named_with_what_is_wrong(tmp_path: Path, content: byte
         read_idx(path, 3)
     assert str(path) in str(raised.value)
     assert "download it again" in str(raised.value)
+
+
+def test_no_more_is_unpacked_than_the_header_promises(tmp_path: Path) -> None:
+    path = tmp_path / "bomb-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(as_idx(VALUES) + bytes(200 * 10**6), 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="holds more bytes of values where its header promises 24"):
+            read_idx(path, 3)
+        assert tracemalloc.get_traced_memory()[1] < 10**7
+    finally:
+        tracemalloc.stop()
+    path.write_bytes(gzip.compress(bytes((0, 0, 8, 3)) + struct.pack(">3I", 2**16, 2**16, 2**16)))
+    with pytest.raises(InputError, match=r"its header promises 281,474,976,710,656 .* bytes of values, more than"):
+        read_idx(path, 3)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe-idx3-ubyte")
+    with pytest.raises(InputError, match="it is no regular file"):
+        read_idx(tmp_path / "pipe-idx3-ubyte", 3)

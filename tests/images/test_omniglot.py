@@ -1,3 +1,4 @@
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -116,3 +117,44 @@ def test_one_path_or_several_may_be_given() -> None:
     assert OmniglotSource(name="omniglot").path is None
     with pytest.raises(ValidationError, match="at least 1 item"):
         OmniglotSource(name="omniglot", path=[])
+
+
+def test_broken_members_of_a_zip_are_left_out_and_named_on_one_line(
+    archive: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = bytearray(archive.read_bytes())
+    with zipfile.ZipFile(archive) as whole:
+        broken = whole.getinfo("images_background/Greek/character01/00.png")
+        content[broken.header_offset + 80 : broken.header_offset + 90] = bytes(10)
+    archive.write_bytes(content)
+    raw = read_omniglot([archive], 28, tmp_path)
+    assert raw.unreadable == ("Greek/character01/00.png",)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Skipped 1 of 16 images that cannot be read: Greek/character01/00.png"
+    ]
+
+
+def test_a_zip_bomb_is_refused_by_the_size_that_it_declares(archive: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr("images_background/Greek/character01/bomb.png", bytes(2**24 + 1))
+    with pytest.raises(
+        InputError, match=r"bomb\.png of .*\.zip would be 16,777,217 bytes, which no drawing is; download"
+    ):
+        read_omniglot([archive], 28, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a zip of another version", "a zip with a name that is no text"])
+def test_what_is_no_zip_that_can_be_read_is_refused(kind: str, archive: Path, tmp_path: Path) -> None:
+    content = archive.read_bytes()
+    archive.unlink()
+    if kind == "a pipe":
+        os.mkfifo(archive)
+    elif kind == "a zip of another version":
+        entry = content.index(b"PK\x01\x02")
+        archive.write_bytes(content[: entry + 6] + b"\xff\x00" + content[entry + 8 :])
+    else:
+        entry = content.index(b"PK\x01\x02")
+        flagged = content[: entry + 8] + b"\x00\x08" + content[entry + 10 : entry + 46]
+        archive.write_bytes(flagged + b"\xff" + content[entry + 47 :])
+    with pytest.raises(InputError, match="is not a whole zip file .* download it again"):
+        read_omniglot([archive], 28, tmp_path)

@@ -1,5 +1,6 @@
 """Pictures are found where a person says they are, and brought to the size that is asked for."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -42,3 +43,10 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "one.png").write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"one\.png: is no image of a known format; leave it out or replace it"):
         read_picture(tmp_path / "one.png", (4, 4), grey=True)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (found,) = find_pictures([str(tmp_path)])
+    with pytest.raises(InputError, match=r"pipe\.png: is no image that can be read \(it is no regular file\)"):
+        read_picture(found, (4, 4), grey=True)

@@ -1,6 +1,8 @@
 """Streamed images are the packed ones, read when they are asked for."""
 
+import json
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +15,9 @@ from PIL import Image
 from makers import read_folder
 from projpipe.config import SplitFractions
 from projpipe.errors import InputError
-from projpipe.images.index import build_index, describe
+from projpipe.images.index import build_index, check_images, describe
 from projpipe.images.raw import RawImages
+from projpipe.images.stored import read_images, write_images
 from projpipe.images.streamed import StreamedImages
 
 FRACTIONS = SplitFractions(validation=0.2, test=0.2)
@@ -120,3 +123,67 @@ def test_a_file_that_cannot_be_read_any_more_is_named(
     damage(root / images.names[4])
     with pytest.raises(InputError, match=r"root/a/8\.jpg: cannot be read \(.*\); put it back, or remove it"):
         images[rows]
+
+
+Listed = tuple[Path, Callable[[], None]]
+
+
+@pytest.fixture
+def listed(root: Path, tmp_path: Path) -> Listed:
+    """The list of the files, and what checks them as a run does that starts."""
+    raw = read_folder(root, 16, grey=False, storage="streamed")
+    index = build_index(raw, FRACTIONS, 0)
+    card = describe("folder", raw, index, [])
+    path = write_images(raw.images, tmp_path)
+    return path, lambda: check_images(read_images(path), index, card)
+
+
+def test_files_that_are_as_they_were_listed_are_accepted_and_few_are_read(
+    root: Path, listed: Listed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, check = listed
+    check()
+    os.utime(root / "a/4.jpg", (1, 1))  # another time, the same bytes
+    read: list[Path] = []
+    monkeypatch.setattr("projpipe.images.streamed.SAMPLE", 2)
+    monkeypatch.setattr("projpipe.images.streamed.read_file", lambda file: read.append(file) or file.read_bytes())
+    check()
+    assert sorted(file.relative_to(root).as_posix() for file in read) == ["a/0.jpg", "a/4.jpg", "b/1.jpg"]
+    described = json.loads(path.read_text())
+    del described["recorded"]  # a list of an older version
+    path.write_text(json.dumps(described))
+    check()
+
+
+def same_size(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def same_size_and_time(path: Path) -> None:
+    before = path.stat()
+    same_size(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("change", [cut_off, Path.unlink, same_size, same_size_and_time])
+def test_a_file_that_was_changed_since_it_was_listed_is_named(
+    root: Path, listed: Listed, change: Callable[[Path], None]
+) -> None:
+    change(root / "a/8.jpg")
+    with pytest.raises(
+        InputError, match=r"root/a/8\.jpg: cannot be read \((it was changed|.*No such file).*put it back"
+    ):
+        listed[1]()
+
+
+def test_a_list_that_was_changed_is_not_that_of_the_card(listed: Listed) -> None:
+    path, check = listed
+    described = json.loads(path.read_text())
+    described["recorded"]["sha256"].reverse()
+    path.write_text(json.dumps(described))
+    with pytest.raises(InputError, match=r"images or index: were changed since their card, dataset\.json, was written"):
+        check()
+    described["recorded"]["sizes"].pop()
+    path.write_text(json.dumps(described))
+    with pytest.raises(ValueError, match="shape"):
+        check()

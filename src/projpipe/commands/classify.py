@@ -33,15 +33,35 @@ def load_classifier(folder: Path) -> Student:
     return student
 
 
-def classify(student: Student, paths: Sequence[Path], label: str) -> Iterator[Tensor]:
-    """Probabilities `[K]` of a model's classes for each picture; shows a bar with a label where there are many.
+def classify(student: Student, paths: Sequence[Path], label: str, strict: bool) -> Iterator[Tensor | InputError]:
+    """Probabilities `[K]` of a model's classes for each picture, or why it cannot be read.
+
+    Shows a bar with a label where there are many.
 
     Raises:
-        InputError: a picture cannot be read.
+        InputError: a picture cannot be read, and `strict` is on.
     """
-    spec = student.spec
     batches = [paths[start : start + BATCH_SIZE] for start in range(0, len(paths), BATCH_SIZE)]
     with click.progressbar(batches, label=label, hidden=len(batches) == 1, file=sys.stderr) as shown:
         for batch in shown:
-            pictures = np.stack([read_picture(path, spec.image_size, grey=spec.in_chans == 1) for path in batch])
-            yield from student.logits(student.objective.encode(pictures)).softmax(-1)
+            pictures = [_read(student, path, strict) for path in batch]
+            readable = [picture for picture in pictures if isinstance(picture, np.ndarray)]
+            answers = iter(student.logits(student.objective.encode(np.stack(readable))).softmax(-1) if readable else ())
+            yield from (picture if isinstance(picture, InputError) else next(answers) for picture in pictures)
+
+
+def _read(student: Student, path: Path, strict: bool) -> np.ndarray | InputError:
+    try:
+        return read_picture(path, student.spec.image_size, grey=student.spec.in_chans == 1)
+    except InputError as error:
+        if strict:
+            raise
+        return error
+
+
+def end_with(unreadable: Sequence[InputError]) -> None:
+    """Name the pictures that could not be read, if there are any, and end the command as bad input does."""
+    for error in unreadable:
+        click.echo(f"Error: {error}", err=True)
+    if unreadable:
+        click.get_current_context().exit(2)

@@ -11,15 +11,16 @@ import click
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("image_folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be read.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def evaluate(model: Path, image_folder: Path, as_json: bool) -> None:
+def evaluate(model: Path, image_folder: Path, strict: bool, as_json: bool) -> None:
     """Measure MODEL's accuracy on the pictures of its classes, IMAGE_FOLDER/<class>/* or .../<group>/<class>/*.
 
-    Folders of other classes are left out; a picture that cannot be read ends it.
+    Folders of other classes are left out. So is a picture that cannot be read, which is named; the exit code is 2 then.
     """
-    from projpipe.commands.classify import classify, load_classifier
+    from projpipe.commands.classify import classify, end_with, load_classifier
     from projpipe.commands.output import show
-    from projpipe.errors import InputError
+    from projpipe.errors import InputError, printable
     from projpipe.images.pictures import find_pictures
 
     student = load_classifier(model)
@@ -34,24 +35,32 @@ def evaluate(model: Path, image_folder: Path, as_json: bool) -> None:
         )
     right = dict.fromkeys(student.classes, 0)
     images = dict.fromkeys(student.classes, 0)
-    probabilities = classify(student, [path for path, _ in known], "evaluate")
+    unreadable: list[InputError] = []
+    probabilities = classify(student, [path for path, _ in known], "evaluate", strict)
     for (_, class_id), of_picture in zip(known, probabilities, strict=True):
+        if isinstance(of_picture, InputError):
+            unreadable.append(of_picture)
+            continue
         name = student.classes[class_id]
         images[name] += 1
         right[name] += int(of_picture.argmax()) == class_id
+    if not (count := sum(images.values())):
+        raise InputError(f"{image_folder}: no picture of a class of the model can be read, such as {unreadable[0]}")
     accuracy = {name: right[name] / images[name] for name in student.classes if images[name]}
-    overall = sum(right.values()) / len(known)
+    overall = sum(right.values()) / count
     found = {
-        "images": len(known),
+        "images": count,
         "accuracy": round(overall, 6),
         "classes": {name: {"images": images[name], "accuracy": round(share, 6)} for name, share in accuracy.items()},
         "left_out": len(labelled) - len(known),
+        "unreadable": len(unreadable),
     }
     rows = [["class", "images", "accuracy"]]
     rows += [[name, str(images[name]), f"{100 * share:.1f} %"] for name, share in accuracy.items()]
-    rows += [["all", str(len(known)), f"{100 * overall:.1f} %"]]
+    rows += [["all", str(count), f"{100 * overall:.1f} %"]]
     show(found, as_json, rows)
     if left_out := found["left_out"]:
         click.echo(f"Left out {left_out} pictures of other classes.", err=True)
     if missing := [name for name in student.classes if not images[name]]:
-        click.echo(f"No picture of {', '.join(missing)}.", err=True)
+        click.echo(printable(f"No picture of {', '.join(missing)}."), err=True)
+    end_with(unreadable)

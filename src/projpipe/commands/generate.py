@@ -47,7 +47,7 @@ def generate(
         raise click.UsageError("give one of --classes, --classes-file, --group and --tasks")
     from projpipe.commands.output import holds_models, output
     from projpipe.commands.task_list import parse_names, read_names, read_tasks
-    from projpipe.errors import InputError
+    from projpipe.errors import InputError, printable
     from projpipe.projection.projector_folder import load_projector
 
     foreign = "holds more than what `projpipe generate` wrote"
@@ -71,12 +71,12 @@ def generate(
             params = student.spec.deployed_params(len(names))
             counted = f"{len(names)} class{'es' * (len(names) > 1)}"
             said = f"{out}: {counted}, {params:,} parameters, made in {milliseconds:.0f} ms"
-    click.echo(said)
+    click.echo(printable(said))
 
 
 def _generate_all(projector: Projector, tasks: list[NamedTask], out: Path, onnx: bool) -> None:
     """Write a folder for each task, and the list of them."""
-    from projpipe.commands.output import COLUMNS, LISTING
+    from projpipe.commands.output import COLUMNS, LISTING, quote_cell
     from projpipe.commands.task_list import format_names
 
     out.mkdir()
@@ -84,7 +84,8 @@ def _generate_all(projector: Projector, tasks: list[NamedTask], out: Path, onnx:
         for task in shown:
             _write(projector.student(task.classes), out / task.folder, onnx)
     with (out / LISTING).open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *([task.folder, task.name, format_names(task.classes)] for task in tasks)])
+        rows = [[task.folder, task.name, format_names(task.classes)] for task in tasks]
+        csv.writer(file).writerows([COLUMNS, *(map(quote_cell, row) for row in rows)])
 
 
 def _write(student: Student, folder: Path, onnx: bool) -> None:

@@ -10,7 +10,7 @@ from projpipe.commands.generate import generate
 from projpipe.commands.inspect import inspect
 from projpipe.commands.predict import predict
 from projpipe.commands.sample import sample
-from projpipe.errors import InputError
+from projpipe.errors import InputError, one_line
 from projpipe.stops import ending_in_order
 
 
@@ -21,7 +21,7 @@ class Refusal(click.ClickException):
 
 
 class Commands(click.Group):
-    """Commands whose `InputError` ends the program with its message and exit code 2."""
+    """Commands whose messages are short; an `InputError` ends the program with its message and exit code 2."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; what a terminal cannot show is written in ASCII."""
@@ -33,6 +33,8 @@ class Commands(click.Group):
                 return super().invoke(ctx)
         except InputError as error:
             raise Refusal(str(error)) from error
+        except click.UsageError as error:
+            raise click.UsageError(one_line(error.format_message()), error.ctx) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

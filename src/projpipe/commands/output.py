@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import click
 
 from projpipe.atomic import write_atomically
-from projpipe.errors import InputError
+from projpipe.errors import InputError, printable
 from projpipe.manifest import MANIFEST, kind_of
 
 LISTING = "models.csv"
@@ -69,7 +70,7 @@ def _is_listing(folder: Path) -> bool:
             header, *rows = list(csv.reader(file)) or [[]]
         except csv.Error:
             return False
-    listed = {row[0] for row in rows if row}
+    listed = {unquote_cell(row[0]) for row in rows if row}
     found = {path.name for path in folder.iterdir()} - {LISTING}
     return header == COLUMNS and found <= listed and all(_is_model(folder / name) for name in found)
 
@@ -77,14 +78,24 @@ def _is_listing(folder: Path) -> bool:
 def show(content: Any, as_json: bool, rows: Sequence[Sequence[str]]) -> None:
     """Print JSON, or else a table whose columns are as wide as they need to be."""
     if as_json:
-        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        click.echo(_escaped(json.dumps(content, indent=2, ensure_ascii=False)))
         return
-    cells = [[_printable(cell) for cell in row] for row in rows]
+    cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _printable(text: str) -> str:
-    """Free text without the characters that would move the cursor or change the terminal's colours."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+def _escaped(text: str) -> str:
+    """JSON that means the same, and of which a terminal shows every character."""
+    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
+
+
+def quote_cell(text: str) -> str:
+    """Free text as a cell of a table that a spreadsheet does not run; `unquote_cell` gives it back."""
+    return f"'{text}" if re.match(r"'*[=+\-@\t\r]", text) else text
+
+
+def unquote_cell(cell: str) -> str:
+    """What `quote_cell` was given; a cell that it would have quoted, and that is not, stays as it is."""
+    return cell[1:] if re.match(r"'+[=+\-@\t\r]", cell) else cell

@@ -30,7 +30,7 @@ def sample(model: Path, out: Path, count: int, seed: int, temperature: float, to
     OUT is one sheet where it ends in .png, else a folder with a file for each picture.
     """
     from projpipe.commands.output import output
-    from projpipe.errors import InputError
+    from projpipe.errors import InputError, printable
     from projpipe.students.student import load_student
 
     if out.suffix and not _is_sheet(out):
@@ -39,7 +39,7 @@ def sample(model: Path, out: Path, count: int, seed: int, temperature: float, to
     with output(out, force, _drawn, "is not what `projpipe sample` wrote", "path") as temporary:
         pictures = load_student(model).sample(count, seed, temperature, top_k)
         _write(pictures, temporary, sheet=_is_sheet(out))
-    click.echo(f"{out}: {count} picture{'s' * (count > 1)}, seed {seed}")
+    click.echo(printable(f"{out}: {count} picture{'s' * (count > 1)}, seed {seed}"))
 
 
 def _is_sheet(out: Path) -> bool:

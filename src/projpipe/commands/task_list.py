@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from projpipe.commands.output import LISTING
+from projpipe.commands.output import LISTING, unquote_cell
 from projpipe.errors import InputError
+from projpipe.images.decode import regular
 
 if TYPE_CHECKING:
     from projpipe.projection.projector_folder import Projector
 
+ROWS_AT_ONCE = 256  # of a Parquet file, whose cells may each unpack to much
 LONGEST_NAME = 200  # of a folder, in bytes: file systems take 255
 
 
@@ -56,8 +58,8 @@ def read_names(path: Path) -> list[str]:
         InputError: the file is no text in UTF-8.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
+        lines = regular(path).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--classes-file: {path} is no text in UTF-8 ({error}); save it as one") from error
     return [line.strip() for line in lines if line.strip()]
 
@@ -73,9 +75,7 @@ def read_tasks(path: Path, projector: Projector) -> list[NamedTask]:
             another; the projector does not know a class. Names the file and the task.
     """
     known = projector.classes
-    rows = list(_parquet_rows(path, known) if path.suffix == ".parquet" else _csv_rows(path))
-    if not rows:
-        raise InputError(f"--tasks: {path} holds no task; give a row for each")
+    rows = _parquet_rows(path, known) if path.suffix == ".parquet" else _csv_rows(path)
     taken = {LISTING}
     tasks = []
     for number, (name, classes) in enumerate(rows, start=1):
@@ -89,12 +89,14 @@ def read_tasks(path: Path, projector: Projector) -> list[NamedTask]:
             raise InputError(f"{place}, {name!r}: {error}") from error
         taken.add(folder.casefold())
         tasks.append(NamedTask(name, folder, classes))
+    if not tasks:
+        raise InputError(f"--tasks: {path} holds no task; give a row for each")
     return tasks
 
 
 def _folder(name: str, place: str) -> str:
     """A name as that of a folder: what a path could be made of becomes an underscore."""
-    folder = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", unicodedata.normalize("NFC", name.strip()))
+    folder = re.sub(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|]', "_", unicodedata.normalize("NFC", name.strip()))
     if not folder or folder.startswith(".") or len(folder.encode()) > LONGEST_NAME:
         raise InputError(
             f"{place}: name {name[:60]!r} makes no folder; give 1 to {LONGEST_NAME} bytes that do not start with a dot"
@@ -104,15 +106,16 @@ def _folder(name: str, place: str) -> str:
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with regular(path).open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             _check_columns(path, reader.fieldnames or [], {"name", "classes"})
             for number, row in enumerate(reader, start=1):
                 place = f"--tasks: {path}, task {number}"
                 if None in row:
                     raise InputError(f"{place}: has more cells than the header; put its classes in double quotes")
-                yield row["name"] or "", parse_names(row["classes"] or "", place)
-    except (UnicodeDecodeError, csv.Error) as error:
+                name, classes = (unquote_cell(row[column] or "") for column in ("name", "classes"))
+                yield name, parse_names(classes, place)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"--tasks: {path} is no CSV file in UTF-8 ({error}); save it as one") from error
 
 
@@ -123,21 +126,26 @@ def _parquet_rows(path: Path, known: Sequence[str]) -> Iterator[tuple[str, list[
         fix = "`pip install pyarrow`, or give a CSV file"
         raise InputError(f"--tasks: {path}: reading Parquet takes pyarrow; {fix}") from error
     try:
-        table = parquet.read_table(path)
-    except (ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"--tasks: {path} is no Parquet file ({reason}); write it again") from error
-    column = "classes" if "classes" in table.column_names else "class_ids"
-    _check_columns(path, table.column_names, {"name", column})
-    for number, row in enumerate(table.select(["name", column]).to_pylist(), start=1):
-        place = f"--tasks: {path}, task {number}"
-        given = row[column]
-        if isinstance(given, str):
-            given = parse_names(given, place)
-        if not isinstance(given, list):
-            raise InputError(f"{place}: {column} {given!r} is no list; give one")
-        names = given if column == "classes" else [_class_name(one, known, place) for one in given]
-        yield "" if row["name"] is None else str(row["name"]), [str(name) for name in names]
+        with parquet.ParquetFile(regular(path)) as file:
+            columns = file.schema_arrow.names
+            column = "classes" if "classes" in columns else "class_ids"
+            _check_columns(path, columns, {"name", column})
+            batches = file.iter_batches(ROWS_AT_ONCE, columns=["name", column])
+            rows = (row for batch in batches for row in batch.select(["name", column]).to_pylist())
+            for number, row in enumerate(rows, start=1):
+                yield _of_parquet(row["name"], row[column], column, known, f"--tasks: {path}, task {number}")
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--tasks: {path} is no Parquet file ({error}); write it again") from error
+
+
+def _of_parquet(name: Any, given: Any, column: str, known: Sequence[str], place: str) -> tuple[str, list[str]]:
+    """Name and classes of a task, out of the cells of its row; `column` says which the second is of."""
+    if isinstance(given, str):
+        given = parse_names(given, place)
+    if not isinstance(given, list):
+        raise InputError(f"{place}: {column} {given!r} is no list; give one")
+    names = given if column == "classes" else [_class_name(one, known, place) for one in given]
+    return "" if name is None else str(name), [str(name) for name in names]
 
 
 def _class_name(class_id: Any, known: Sequence[str], place: str) -> str:

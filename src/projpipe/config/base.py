@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails
 
 from projpipe.errors import did_you_mean
 
+LONGEST_SHOWN = 200  # characters of a value that is wrong
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Precision = Literal["float32", "bfloat16"]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -49,7 +50,16 @@ def describe_problem(problem: ErrorDetails, model: type[BaseModel]) -> str:
         return f"there is no {wrong!r}; {did_you_mean(wrong, listed.split(', '), otherwise=f'there are {listed}')}"
     if problem["type"] == "missing":
         return "is missing"
-    return f"{problem['msg'].removeprefix('Value error, ')} (given: {problem['input']!r})"
+    return f"{problem['msg'].removeprefix('Value error, ')} (given: {_shown(problem['input'])})"
+
+
+def _shown(given: object) -> str:
+    """A value as Python writes it, cut to a sensible length."""
+    try:
+        text = repr(given)
+    except ValueError:  # Python writes no numbers of thousands of digits
+        return "a number of many digits"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def _names_at(model: type[BaseModel], place: Sequence[int | str]) -> set[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from projpipe.config import ImageFolderSource
 from projpipe.errors import InputError, did_you_mean
-from projpipe.images.decode import image_extensions
+from projpipe.images.decode import image_extensions, read_file, regular
 from projpipe.images.packing import pack, stream
 from projpipe.images.raw import RawImages
 
@@ -51,7 +51,7 @@ def read_image_folder(source: ImageFolderSource, project: Path) -> RawImages:
     official = splits if source.split_folders else None
     if source.storage == "streamed":
         return stream(root, names, labels, source.image_size, source.grey, official)
-    return pack(names, lambda name: (root / name).read_bytes(), labels, source.image_size, source.grey, splits=official)
+    return pack(names, lambda name: read_file(root / name), labels, source.image_size, source.grey, splits=official)
 
 
 def _laid_out(root: Path) -> list[Path]:
@@ -104,7 +104,7 @@ def _with_groups(labels: list[tuple[str, str]], table: Path) -> list[tuple[str, 
 def _read_groups(table: Path, place: str) -> dict[str, str]:
     """The group of each class out of a CSV file with the columns `class` and `group`."""
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
+        with regular(table).open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
             columns, rows = reader.fieldnames or (), [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

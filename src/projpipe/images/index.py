@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from projpipe.config import SplitFractions
+from projpipe.errors import InputError
 from projpipe.images.dataset_card import SPLITS, DatasetCard
 from projpipe.images.normalisation import channel_statistics
 from projpipe.images.raw import RawImages
 from projpipe.images.stored import contents
-from projpipe.images.streamed import Images
+from projpipe.images.streamed import Images, StreamedImages
 
 
 def build_index(raw: RawImages, fractions: SplitFractions, seed: int) -> pd.DataFrame:
@@ -63,6 +64,20 @@ def describe(name: str, raw: RawImages, index: pd.DataFrame, held_out: Sequence[
         repeated=raw.repeated,
         sha256=_sha256(images, index),
     )
+
+
+def check_images(images: Images, index: pd.DataFrame, card: DatasetCard) -> None:
+    """Compare images and their index with the hash on their card; of streamed images also the files with their list.
+
+    Raises:
+        InputError: they are not those that the card was written of.
+    """
+    if _sha256(images, index) != card.sha256:
+        raise InputError(
+            "images or index: were changed since their card, dataset.json, was written: its sha256 differs"
+        )
+    if isinstance(images, StreamedImages):
+        images.check_recorded()
 
 
 def _sha256(images: Images, index: pd.DataFrame) -> str:

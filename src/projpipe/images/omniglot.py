@@ -7,11 +7,13 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from projpipe.errors import InputError
+from projpipe.images.decode import read_file, regular
 from projpipe.images.packing import pack
 from projpipe.images.raw import RawImages
 
 PLACE = "split_tasks.source.path"
 FORM = "<alphabet>/<character>/<drawing>.png"
+MOST_BYTES = 2**24  # of a drawing; Omniglot's have about 200
 
 
 def read_omniglot(paths: Sequence[Path], image_size: int, downloads: Path) -> RawImages:
@@ -52,15 +54,21 @@ def _open(path: Path, opened: ExitStack) -> tuple[list[str], Callable[[str], byt
     """The names of the files of a zip or folder, and what reads one."""
     if path.is_dir():
         names = [file.relative_to(path).as_posix() for file in path.rglob("*.png")]
-        return names, lambda name: (path / name).read_bytes()
+        return names, lambda name: read_file(path / name)
     try:
-        archive = opened.enter_context(zipfile.ZipFile(path))
+        archive = opened.enter_context(zipfile.ZipFile(regular(path)))
     except FileNotFoundError as error:
         raise InputError(
             f"{PLACE}: there is no {path}; give an Omniglot zip or an unpacked folder, or null to download it"
         ) from error
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError) as error:
         raise InputError(f"{PLACE}: {path} is not a whole zip file ({error}); download it again") from error
+    for member in archive.infolist():
+        if member.file_size > MOST_BYTES and member.filename.endswith(".png"):
+            raise InputError(
+                f"{PLACE}: {member.filename} of {path} would be {member.file_size:,} bytes, which no drawing is; "
+                "download it again"
+            )
     return archive.namelist(), archive.read
 
 

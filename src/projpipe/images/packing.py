@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from projpipe.errors import one_line, printable
 from projpipe.images.dataset_card import SPLITS
 from projpipe.images.decode import decode, has_header, in_threads
 from projpipe.images.raw import RawImages
@@ -42,7 +43,7 @@ def pack(
         try:
             images[row] = decode(read(names[row]), (image_size, image_size), grey)
         except Exception as error:  # noqa: BLE001 - Pillow's decoders raise nearly anything on broken bytes
-            logger.debug("%s: %s", names[row], error)
+            logger.debug("%s: %s", names[row], one_line(str(error)))
             return False
         return True
 
@@ -93,7 +94,7 @@ def _left_out(names: Sequence[str], without: np.ndarray, why: str) -> tuple[str,
     """The names of the files that are left out, which are said in the log."""
     left_out = tuple(name for name, out in zip(names, without, strict=True) if out)
     if left_out:
-        named, more = ", ".join(left_out[:NAMED_IN_LOG]), len(left_out) - NAMED_IN_LOG
+        named, more = printable(", ".join(left_out[:NAMED_IN_LOG])), len(left_out) - NAMED_IN_LOG
         end = f" and {more} more" if more > 0 else ""
         logger.warning("Skipped %d of %d images that %s: %s%s", len(left_out), len(names), why, named, end)
     return left_out

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import UnidentifiedImageError
 
 from projpipe.errors import InputError
-from projpipe.images.decode import decode, image_extensions, no_bombs
+from projpipe.images.decode import decode, image_extensions, of_pillow, read_file
 
 
 def find_pictures(named: Sequence[str]) -> list[Path]:
@@ -65,8 +65,8 @@ def read_picture(path: Path, image_size: tuple[int, int], grey: bool) -> np.ndar
         InputError: it cannot be read, or is so large that it may be a decompression bomb.
     """
     try:
-        with no_bombs():
-            return decode(path.read_bytes(), image_size, grey)
+        with of_pillow():
+            return decode(read_file(path), image_size, grey)
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: is no image of a known format; leave it out or replace it") from error
     except Exception as error:  # Pillow's decoders raise nearly anything on broken bytes

@@ -24,6 +24,7 @@ def write_images(images: Images, folder: Path) -> Path:
             "image_size": images.image_size,
             "grey": images.grey,
             "files": images.names,
+            "recorded": images.record(),
         }
         (folder / STREAMED).write_text(json.dumps(described, indent=0) + "\n", encoding="utf-8")
         return folder / STREAMED
@@ -54,7 +55,8 @@ def read_images(file: Path) -> Images:
             f"{file}: lists images of {root}, where there is no folder; put it back, or set split_tasks.source.root "
             "and run the pipeline split_tasks again"
         )
-    return StreamedImages(root, described["files"], described["image_size"], described["grey"], file)
+    form = described["image_size"], described["grey"]
+    return StreamedImages(root, described["files"], *form, file, described.get("recorded"))
 
 
 def fingerprints(images: Images) -> Iterator[str]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch.utils.data import get_worker_info
 
 from projpipe.errors import InputError
-from projpipe.images.decode import AT_ONCE, MAX_THREADS, decode, in_threads
+from projpipe.images.decode import MAX_THREADS, decode, in_threads, read_file
+
+SAMPLE = 256  # files whose bytes are compared with what is recorded, whatever their size and time
 
 
 class StreamedImages:
@@ -25,6 +28,7 @@ class StreamedImages:
         names: of the files `[N]`, relative to `root`.
         image_size: of the square images.
         grey: one channel instead of three.
+        recorded: what was known of the files when they were listed, see `record`; None where they are listed now.
         filename: where `stored.write_images` has put this list; as numpy says of an array that is mapped from a file.
     """
 
@@ -37,10 +41,16 @@ class StreamedImages:
         image_size: int,
         grey: bool,
         filename: Path | None = None,
+        recorded: Mapping[str, Sequence[Any]] | None = None,
     ) -> None:
         self.root, self.image_size, self.grey, self.filename = root, image_size, grey, filename
         # Not a list: a worker that is forked would copy all of it as it counts references.
         self._names = names if isinstance(names, np.ndarray) else np.array([os.fsencode(name) for name in names])
+        self._stamps: np.ndarray | None = None  # sizes and times, int64 [N, 2]
+        self._digests: np.ndarray | None = None  # uint8 [N, 32]
+        if recorded is not None:
+            self._stamps = np.array([recorded["sizes"], recorded["times"]], np.int64).T.reshape(len(self), 2)
+            self._digests = np.frombuffer(bytes.fromhex("".join(recorded["sha256"])), np.uint8).reshape(-1, 32)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -78,13 +88,47 @@ class StreamedImages:
         return [os.fsdecode(name) for name in self._names.tolist()]
 
     def digests(self) -> Iterator[bytes]:
-        """A hash of the bytes of every file, in order. Reads all of them, without decoding."""
+        """A hash of the bytes of every file, in order: as recorded, else all are read, once and without decoding."""
+        if self._digests is None:
+            found = b"".join(in_threads(self._digest, self._names.tolist()))
+            self._digests = np.frombuffer(found, np.uint8).reshape(-1, 32)
+        return (digest.tobytes() for digest in self._digests)
 
-        def digest(name: bytes) -> bytes:
-            return hashlib.sha256(self._content(name)).digest()
+    def record(self) -> dict[str, list[Any]]:
+        """Size, time of the last change and hash of every file, for `check_recorded` to compare with."""
+        sizes, times = zip(*in_threads(self._stamp, self._names.tolist()), strict=True)
+        return {"sizes": list(sizes), "times": list(times), "sha256": [digest.hex() for digest in self.digests()]}
 
-        for start in range(0, len(self), AT_ONCE):
-            yield from in_threads(digest, self._names[start : start + AT_ONCE].tolist())
+    def check_recorded(self) -> None:
+        """Compare files with what is recorded of them, if anything is.
+
+        Sizes and times of all are, and the bytes of those whose time differs and of a sample of the others.
+
+        Raises:
+            InputError: names the first file that is gone or was changed.
+        """
+        if self._stamps is None:
+            return
+        known, digests = self._stamps, list(self.digests())
+        stamps = np.array(in_threads(self._stamp, self._names.tolist()))
+        asked = (stamps != known).any(1)
+        asked[:: -(-len(self) // SAMPLE)] = True
+
+        def check(row: int) -> None:
+            if stamps[row, 0] != known[row, 0] or self._digest(self._names[row]) != digests[row]:
+                raise self._unreadable(self._names[row], ValueError("it was changed since it was listed"))
+
+        in_threads(check, np.flatnonzero(asked).tolist())
+
+    def _stamp(self, name: bytes) -> tuple[int, int]:
+        try:
+            found = (self.root / os.fsdecode(name)).stat()
+        except OSError as error:
+            raise self._unreadable(name, error) from error
+        return found.st_size, found.st_mtime_ns
+
+    def _digest(self, name: bytes) -> bytes:
+        return hashlib.sha256(self._content(name)).digest()
 
     def _decode(self, row: int) -> np.ndarray:
         name = self._names[row]
@@ -96,7 +140,7 @@ class StreamedImages:
 
     def _content(self, name: bytes) -> bytes:
         try:
-            return (self.root / os.fsdecode(name)).read_bytes()
+            return read_file(self.root / os.fsdecode(name))
         except OSError as error:
             raise self._unreadable(name, error) from error
 

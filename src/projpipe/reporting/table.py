@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from projpipe.errors import printable
 from projpipe.evaluation.comparison_summary import ComparedTable, Comparison
 from projpipe.evaluation.cost import Cost
 from projpipe.evaluation.latency import Timings
@@ -76,7 +77,7 @@ def comparison_table(title: str, compared: ComparedTable, metric: Metric) -> Tab
     else:
         lead, meaning = "difference", f"{first} minus the row, in {step}, negative is better"
     caption = f"{title}, {seeds}: {metric.heading} [95 % interval]; {meaning}"
-    table = Table(title=Text(caption), title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table = Table(title=Text(printable(caption)), title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("method", max_width=20)
     for kind in kinds:
         table.add_column(kind.replace("_", "\n"), justify="right", no_wrap=True)
@@ -87,7 +88,7 @@ def comparison_table(title: str, compared: ComparedTable, metric: Metric) -> Tab
             for kind in kinds
             for write, found in ((metric.text, cells), (metric.difference, differences.get(name, {})))
         ]
-        table.add_row(Text(row_name(name, compared) + NOTE * judged_on_sample(name, compared)), *columns)
+        table.add_row(Text(printable(row_name(name, compared)) + NOTE * judged_on_sample(name, compared)), *columns)
     if any(judged_on_sample(name, compared) for name in results):
         table.caption = Text(f"{NOTE.strip()} on the sampled tasks alone, on which the {lead} is paired")
         table.caption_justify = "left"
