@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from projpipe.lock import LOCK, locked
+
 UNFINISHED, REPLACED = ".unfinished-", ".replaced"
 _AT_FDCWD, _EXCHANGE = -100, 2  # of renameat2(2); macOS's renamex_np takes the same 2
 
@@ -35,6 +37,33 @@ def write_atomically(path: Path, replace: bool = True, durable: bool = True) -> 
             with suppress(OSError):  # it was not made after all, or holds something else by now
                 parent.rmdir()
         raise
+
+
+@contextmanager
+def write_resumably(path: Path, key: str, replace: bool = True) -> Iterator[Path]:
+    """Give a folder beside `path` that takes its place when the body ends, as `write_atomically` does.
+
+    What is in it when the program is stopped or killed stays, and is given again to the next that asks with the same
+    `key`; with another, it is removed. If the body fails, nothing is left behind.
+
+    Raises:
+        InputError: another program is at work on it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}{UNFINISHED}{key}")
+    for left in path.parent.glob(f".{path.name}{UNFINISHED}*"):
+        if left != unfinished:
+            shutil.rmtree(left)
+    with locked(unfinished):
+        tidy_up(unfinished)
+        try:
+            yield unfinished
+            _put(unfinished, path, replace)
+        except Exception:
+            shutil.rmtree(unfinished)
+            raise
+        (path / LOCK).unlink()
+        shutil.rmtree(unfinished, ignore_errors=True)  # what was replaced
 
 
 def tidy_up(folder: Path, name: str = "*") -> None:
@@ -63,18 +92,18 @@ def _replacing(path: Path, replace: bool, durable: bool) -> Iterator[Path]:
                 file.chmod(probe.stat().st_mode)
             if durable:
                 _flush(file)
-        if not replace and path.exists():
-            raise FileExistsError(errno.EEXIST, "another program has made it meanwhile", str(path))
-        if path.is_dir():
-            _replace_folder(written, path)
-        else:
-            os.replace(written, path)
+        _put(written, path, replace)
         if durable:
             _flush(path.parent)
 
 
-def _replace_folder(written: Path, path: Path) -> None:
-    """Put one folder in the place of another, which is left in its place or removed."""
+def _put(written: Path, path: Path, replace: bool) -> None:
+    """Have what is written take its place; a folder that was there is left in the place of the new one, or removed."""
+    if not replace and path.exists():
+        raise FileExistsError(errno.EEXIST, "another program has made it meanwhile", str(path))
+    if not path.is_dir():
+        os.replace(written, path)
+        return
     if _exchange(written, path):
         return
     aside = path.with_name(f".{path.name}{REPLACED}")

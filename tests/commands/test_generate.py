@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -87,6 +88,56 @@ def test_the_list_has_no_cell_that_a_spreadsheet_runs_and_is_read_back_as_a_tabl
     assert again.exit_code == 0, again.output
     assert files_below(tmp_path / "again") == files_below(out)
     assert projpipe("generate", tmp_path / "projector", "--tasks", table, "--out", out, "--force").exit_code == 0
+
+
+STOPPED_AT = """
+import os, signal, sys
+from projpipe.commands import generate
+from projpipe.commands.main import main
+write, left = generate._write, int(sys.argv.pop(1))
+def write_some(*arguments):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), number)
+    left -= 1
+    write(*arguments)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may have it ignored
+generate._write, number = write_some, int(sys.argv.pop(1))
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_many_models_go_on_where_they_were_stopped(number: signal.Signals, folder: Path, projpipe: Command) -> None:
+    table, out = folder.parent / "tasks.csv", folder.parent / "models"
+    names = ["Sneaker,Bag", "Coat,Bag", "Coat,Sneaker", "Größe,Coat"]
+    table.write_text("name,classes\n" + "".join(f'{i},"{classes}"\n' for i, classes in enumerate(names)))
+    arguments = ["generate", folder, "--tasks", table, "--out"]
+    assert projpipe(*arguments, folder.parent / "undisturbed").exit_code == 0
+
+    command = [sys.executable, "-c", STOPPED_AT, "2", str(int(number)), *map(str, [*arguments, out])]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    if number != signal.SIGKILL:
+        assert ended.stderr.endswith("stopped; run the same command again to go on\n")
+    assert not out.exists()
+    (left,) = folder.parent.glob(".models.unfinished-*")
+    made = {path: path.stat().st_mtime_ns for path in left.glob("*/*")}
+    assert {path.parent.name for path in made} == {"0", "1"}
+
+    assert projpipe(*arguments, out).exit_code == 0
+    assert files_below(out) == files_below(folder.parent / "undisturbed")
+    assert {path: (out / path.relative_to(left)).stat().st_mtime_ns for path in made} == made
+    assert not list(folder.parent.glob(".*"))
+
+
+def test_what_another_command_left_unfinished_is_removed(folder: Path, projpipe: Command) -> None:
+    left = folder.parent / ".models.unfinished-0123456789abcdef"
+    (left / "0").mkdir(parents=True)
+    table = folder.parent / "tasks.csv"
+    table.write_text('name,classes\n0,"Sneaker,Bag"\n')
+    assert projpipe("generate", folder, "--tasks", table, "--out", folder.parent / "models").exit_code == 0
+    assert not left.exists()
 
 
 def test_the_same_command_gives_the_same_bytes(folder: Path, projpipe: Command) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import sys
 import time
 from pathlib import Path
@@ -51,7 +52,8 @@ def generate(
     from projpipe.projection.projector_folder import load_projector
 
     foreign = "holds more than what `projpipe generate` wrote"
-    with output(out, force, holds_models, foreign, "folder") as temporary:
+    key = None if tasks is None else _key(projector, tasks, onnx)
+    with output(out, force, holds_models, foreign, "folder", key) as temporary:
         loaded = load_projector(projector)
         if onnx and loaded.objective.samples:
             raise InputError("--onnx: is for classifiers, and this projector makes image models; leave it out")
@@ -74,23 +76,38 @@ def generate(
     click.echo(printable(said))
 
 
+def _key(projector: Path, tasks: Path, onnx: bool) -> str:
+    """Names what a command makes by all that decides it."""
+    from projpipe.manifest import MANIFEST
+
+    manifest = projector / MANIFEST
+    content = [manifest.read_bytes() if manifest.is_file() else b"", tasks.read_bytes(), str(onnx).encode()]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in content)).hexdigest()[:16]
+
+
 def _generate_all(projector: Projector, tasks: list[NamedTask], out: Path, onnx: bool) -> None:
-    """Write a folder for each task, and the list of them."""
+    """Write a folder for each task, but for those that are there already, and the list of them."""
     from projpipe.commands.output import COLUMNS, LISTING, quote_cell
     from projpipe.commands.task_list import format_names
+    from projpipe.students.student import is_whole
 
-    out.mkdir()
     with click.progressbar(tasks, label="generate", file=sys.stderr) as shown:
         for task in shown:
-            _write(projector.student(task.classes), out / task.folder, onnx)
+            if not is_whole(out / task.folder):
+                _write(projector.student(task.classes), out / task.folder, onnx)
     with (out / LISTING).open("w", encoding="utf-8", newline="") as file:
         rows = [[task.folder, task.name, format_names(task.classes)] for task in tasks]
         csv.writer(file).writerows([COLUMNS, *(map(quote_cell, row) for row in rows)])
 
 
 def _write(student: Student, folder: Path, onnx: bool) -> None:
-    student.save(folder)
-    if onnx:
-        from projpipe.students.onnx_file import write_onnx
+    """Write a model's folder, all of it or nothing."""
+    if not onnx:
+        student.save(folder)
+        return
+    from projpipe.atomic import write_atomically
+    from projpipe.students.onnx_file import write_onnx
 
-        write_onnx(student.to_timm(), folder / "model.onnx")
+    with write_atomically(folder, durable=False) as temporary:
+        student.save(temporary)
+        write_onnx(student.to_timm(), temporary / "model.onnx")

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from projpipe.atomic import write_atomically
+from projpipe.atomic import write_atomically, write_resumably
 from projpipe.errors import InputError, printable
 from projpipe.manifest import MANIFEST, kind_of
 
@@ -22,18 +22,22 @@ OF_A_MODEL = {"README.md", "config.json", MANIFEST, "model.onnx", "model.safeten
 
 
 @contextmanager
-def output(out: Path, force: bool, ours: Callable[[Path], bool], foreign: str, kind: str) -> Iterator[Path]:
+def output(
+    out: Path, force: bool, ours: Callable[[Path], bool], foreign: str, kind: str, key: str | None = None
+) -> Iterator[Path]:
     """A temporary path that becomes `out` when the body has ended well.
 
     Args:
         ours: whether what is there may be replaced with `force`; `foreign` says of it why it may not.
         kind: what `out` is, for errors.
+        key: of a folder that takes long. The next command with the same key gets what one that was stopped has left.
 
     Raises:
         InputError: `out` is there already and not to be replaced, or it cannot be written.
     """
     try:
-        with write_atomically(_free(out, force, ours, foreign, kind), replace=force) as temporary:
+        free = _free(out, force, ours, foreign, kind)
+        with write_resumably(free, key, force) if key else write_atomically(free, force) as temporary:
             yield temporary
     except OSError as error:
         raise InputError(f"--out: {out} cannot be written ({error.strerror}); choose another {kind}") from error

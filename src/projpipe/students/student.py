@@ -131,6 +131,14 @@ class Student:
         }
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether a folder is there, is that of a model, and nothing of it was lost or changed."""
+    try:
+        return bool(read_manifest(folder, KIND, [CONFIG, WEIGHTS], ""))
+    except InputError:
+        return False
+
+
 def load_student(folder: Path | str) -> Student:
     """Read a model's folder.
 
