@@ -5,7 +5,11 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 
+import grpc
+import psutil
 import pytest
 
 from projpipe.config import RayConfig
@@ -41,6 +45,54 @@ def test_a_process_without_the_token_is_refused_by_the_cluster_of_a_run() -> Non
         assert ended.returncode != 0
         assert "joined" not in ended.stdout
         assert "ConnectionError" in ended.stderr
+
+
+RUN_CODE = [  # what would run code, or tell of it, at each kind of Ray's processes
+    "/ray.rpc.CoreWorkerService/PushTask",
+    "/ray.rpc.NodeManagerService/RequestWorkerLease",
+    "/ray.rpc.ObjectManagerService/Push",
+    "/ray.rpc.InternalKVGcsService/InternalKVGet",
+]
+
+
+def listening() -> list[tuple[str, str, int]]:
+    """Name, address and port of all that this process and its children listen at."""
+    this = psutil.Process()
+    return [
+        (process.name(), {"::": "127.0.0.1", "0.0.0.0": "127.0.0.1"}.get(at.laddr.ip, at.laddr.ip), at.laddr.port)
+        for process in [this, *this.children(recursive=True)]
+        for at in process.net_connections("tcp")
+        if at.status == psutil.CONN_LISTEN
+    ]
+
+
+def answers(host: str, port: int, token: str | None) -> set[str]:
+    """How a gRPC server takes calls that run code."""
+    found = set()
+    metadata = [("authorization", f"Bearer {token}")] if token else []
+    with grpc.insecure_channel(f"{host}:{port}") as channel:
+        for method in RUN_CODE:
+            try:
+                channel.unary_unary(method)(b"", timeout=5, metadata=metadata)
+                found.add("OK")
+            except grpc.RpcError as error:
+                found.add(error.code().name)
+    return found - {"UNIMPLEMENTED"}  # it is another kind of process
+
+
+def test_no_port_of_a_run_takes_a_stranger() -> None:
+    cluster.connect(RayConfig())
+    ports = listening()
+    assert {"gcs_server", "raylet"} <= {name for name, _, _ in ports}
+    for name, host, port in ports:
+        if "RuntimeEnvAgent" in name:  # it speaks HTTP
+            url = f"http://{host}:{port}/get_or_create_runtime_env"
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                urllib.request.urlopen(urllib.request.Request(url, data=b"", method="POST"), timeout=5)
+        else:
+            assert answers(host, port, token=None) == {"UNAUTHENTICATED"}, name
+            assert answers(host, port, token="0" * 64) == {"UNAUTHENTICATED"}, name
+            assert "UNAUTHENTICATED" not in answers(host, port, os.environ["RAY_AUTH_TOKEN"]), name
 
 
 def test_no_cluster_is_started_where_ray_was_imported_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
