@@ -66,6 +66,11 @@ def counts(tasks: pd.DataFrame) -> dict[str, int]:
     return {str(kind): int(count) for kind, count in tasks["kind"].value_counts().items()}
 
 
+def test_images_are_called_by_their_title_or_by_their_source() -> None:
+    assert run(parameters("smoke"))["dataset_card"].name == "digits"
+    assert run(parameters("smoke", title="Small digits"))["dataset_card"].name == "Small digits"
+
+
 def test_digits_give_what_their_parameter_file_promises() -> None:
     outputs = run(parameters("digits"))
     check(outputs)

@@ -196,6 +196,10 @@ class SplitTasksConfig(Config):
 
     seed: Annotated[Seed, Field(description="of all that is drawn")]
     source: ImageSource
+    title: Annotated[
+        Annotated[str, Field(min_length=1)] | None,
+        Field(description="what reports and model cards call the images; null for the name of their source"),
+    ] = None
     images_per_class: Annotated[
         Annotated[int, Field(ge=3)] | None,
         Field(description="and official split at most, the first ones; null for all"),

@@ -15,7 +15,7 @@ class DatasetCard:
     """What a data set is, and what was found out about its images.
 
     Args:
-        name: of the source.
+        name: what the images are called: their title, or the name of their source.
         image_size: `[H, W]`.
         inverted: whether black and white are swapped against the pictures of the source.
         mean, std: of each channel of the train split, in 0..1, swapped if `inverted`.

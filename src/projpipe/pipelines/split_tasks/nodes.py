@@ -46,4 +46,5 @@ def split_images(
     with class names, the train split's mean and deviation, the images that could not be read, and a hash of it all.
     """
     index = build_index(raw_images, config.split, config.seed)
-    return raw_images.images, index, describe(config.source.name, raw_images, index, held_out_classes)
+    title = config.title or config.source.name
+    return raw_images.images, index, describe(title, raw_images, index, held_out_classes)
