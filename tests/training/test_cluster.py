@@ -126,3 +126,17 @@ def test_an_address_at_which_nothing_answers_is_refused_in_seconds(scheme: str) 
     with pytest.raises(InputError, match=rf"ray\.address: no Ray cluster answers at '{address}' .*`ray start --head`"):
         cluster.find_cluster(address)
     assert time.monotonic() - start < 5
+
+
+def test_an_address_at_which_another_server_answers_is_refused_and_that_of_a_cluster_is_not() -> None:
+    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        port = server.stdout.readline().split(" port ")[1].split()[0]
+        with pytest.raises(InputError, match=rf"no Ray cluster answers at '127.0.0.1:{port}' \(something else does\)"):
+            cluster.find_cluster(f"127.0.0.1:{port}")
+        server.kill()
+    cluster.connect(RayConfig())
+    import ray
+
+    cluster.find_cluster(ray.get_runtime_context().gcs_address)

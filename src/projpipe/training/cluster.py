@@ -19,6 +19,8 @@ from projpipe.errors import InputError
 from projpipe.stops import keeping_signals
 
 SECONDS_TO_ANSWER = 3
+# What gRPC, which Ray speaks, begins with (RFC 9113): a preface with empty settings, and the type of such a frame.
+HTTP2, HTTP2_SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", b"\4"
 SECONDS_BETWEEN_LOOKS = 0.05
 GOES_ON = "run the same command again, and it goes on"
 LOST = f"a worker of Ray was lost: it was killed, or memory was short; {GOES_ON}"
@@ -103,7 +105,7 @@ def _end_when_ray_does() -> None:
 
 
 def find_cluster(address: str | None) -> None:
-    """Refuse an address at which nothing listens: Ray would wait there for minutes.
+    """Refuse an address at which nothing listens, or something that is no Ray: Ray would wait there for minutes.
 
     Raises:
         InputError: names the address and what went wrong.
@@ -111,9 +113,13 @@ def find_cluster(address: str | None) -> None:
     host, _, port = (address or "").rpartition("://")[2].partition(":")
     if port.isdigit():
         try:
-            socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER).close()
+            with socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER) as connection:
+                connection.sendall(HTTP2)
+                header = connection.recv(9)
         except OSError as error:
             raise _no_cluster(address, error) from error
+        if header[3:4] != HTTP2_SETTINGS:
+            raise _no_cluster(address, ConnectionError("something else does"))
 
 
 def _no_cluster(address: str | None, error: Exception) -> InputError:
