@@ -1,6 +1,9 @@
 """What tests of several rooms make, each with the changes that matter to it."""
 
-from collections.abc import Mapping
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from projpipe.config import ExtractTeacherConfig, ImageFolderSource, TrainProjectorConfig
+from projpipe.errors import LONGEST
 from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.image_folder import read_image_folder
 from projpipe.images.raw import RawImages
@@ -126,3 +130,34 @@ def train_in_process(
     rate = config.known_rates.get(method, 0.002)
     train_seeds(make, data, config, rate, Worker(), resume, save, lambda row: None)
     return saved
+
+
+# --- what holds for any input
+
+MOST_SECONDS, MOST_MEMORY = 2.0, 500 * 10**6
+
+
+@contextmanager
+def within_limits() -> Iterator[None]:
+    """Fail where the body takes more time of the processor, or more memory, than any input may."""
+    reset = Path("/proc/self/clear_refs")  # of the peak, so that it is that of the body; only Linux has it
+    before, started = 0, time.process_time()
+    if reset.exists():
+        reset.write_text("5")
+        before = _memory("VmRSS")
+    yield
+    took, grown = time.process_time() - started, _memory("VmHWM") - before if reset.exists() else 0
+    assert took <= MOST_SECONDS, f"{took:.1f} s"
+    assert grown <= MOST_MEMORY, f"{grown:,} bytes"
+
+
+def _memory(of: str) -> int:
+    """Bytes of this process, in the words of Linux: VmRSS now, VmHWM at their peak."""
+    found = re.search(rf"{of}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return 1024 * int(found[1])
+
+
+def is_one_short_line(message: str) -> bool:
+    """Whether a message fits on a terminal, and changes nothing of it."""
+    return message.isprintable() and 0 < len(message) <= LONGEST

@@ -62,6 +62,32 @@ def test_a_folder_that_looks_like_a_pattern_is_refused_as_kedro_finds_nothing_in
         configuration("smoke", tmp_path / name / "conf")
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[split_tasks]", "'list' object"),
+        ("7", "Invalid loaded object type: int"),
+        ("split_tasks: {source: {name: '${x}'}}", "Interpolation key 'x' not found full_key: split_tasks.source.name"),
+        ("split_tasks: {source: {name: '${x'}}", "no viable alternative"),
+        ("split_tasks: &loop [*loop]", "maximum recursion depth"),
+        ("split_tasks: " + 400 * "[" + 400 * "]", "maximum recursion depth"),
+        ("split_tasks: {seed: !!set {a, b}}", "Value 'set' is not a supported primitive type"),
+        ("split_tasks: !!python/object:os.system x", "could not determine a constructor"),
+        ("a\0b", "unacceptable character"),
+    ],
+)
+def test_a_file_of_something_else_than_sections_is_refused_in_one_line(text: str, reason: str, tmp_path: Path) -> None:
+    shutil.copytree(CONF, tmp_path / "conf")
+    (tmp_path / "conf/smoke/parameters.yml").write_text(text)
+    with pytest.raises(InputError) as error:
+        configuration("smoke", tmp_path / "conf")["parameters"]
+    message = str(error.value)
+    assert message.startswith("conf/smoke/parameters.yml or conf/base/parameters.yml: cannot be read (")
+    assert reason in message
+    assert message.endswith("; correct it") or "recursion" in message
+    assert message.isprintable()
+
+
 def test_parameters_in_a_file_of_another_name_are_refused(tmp_path: Path) -> None:
     shutil.copytree(CONF, tmp_path / "conf")
     (tmp_path / "conf/smoke/parameters_evaluate.yml").write_text("evaluate: {}")

@@ -119,6 +119,15 @@ def test_a_value_of_a_megabyte_is_cut(project: Path) -> None:
     assert found.startswith("--params: split_tasks.seed: Input should be a valid integer")
 
 
+def test_a_number_of_more_digits_than_python_writes_is_refused(project: Path) -> None:
+    file = project / "conf/smoke/parameters.yml"
+    file.write_text(file.read_text().replace("split_tasks:\n", f"split_tasks:\n  seed: 0x{5000 * 'f'}\n"))
+    assert refused(project, "split_tasks") == (
+        "conf/smoke/parameters.yml: split_tasks.seed: Input should be less than 2147483648 "
+        "(given: a number of many digits)"
+    )
+
+
 def test_an_unknown_environment_gets_the_nearest_name(project: Path) -> None:
     assert refused(project, "split_tasks", env="smok") == ("--env: 'smok' is not an environment; did you mean 'smoke'?")
 

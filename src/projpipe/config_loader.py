@@ -6,11 +6,14 @@ from typing import Any
 
 import yaml
 from kedro.config import OmegaConfigLoader
+from omegaconf.errors import OmegaConfBaseException
 
 from projpipe.config import DEFAULT_COMPARISON
 from projpipe.errors import InputError, did_you_mean
 
 PARAMETERS = "parameters.yml"
+# A file that is no YAML or nested without end, a list or a number in place of sections, or a reference to nothing.
+UNREADABLE = (yaml.YAMLError, RecursionError, AttributeError, OSError, OmegaConfBaseException)
 
 
 class EnvironmentConfigLoader(OmegaConfigLoader):
@@ -46,11 +49,19 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
             raise InputError(f"--env: {self.environment!r} is not an environment; {hint}")
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        """As Kedro's; the catalog finds `${globals:environment}` and `${globals:comparison}`."""
+        """As Kedro's; the catalog finds `${globals:environment}` and `${globals:comparison}`.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
         if key == "catalog":
             names = {"environment": self.environment, "comparison": _comparison(self["parameters"])}
             self["globals"] = {**self["globals"], **names}
-        return super().__getitem__(key)
+        try:
+            return super().__getitem__(key)
+        except UNREADABLE as error:
+            files = " or ".join(f"conf/{folder}/{key}.yml" for folder in (self.environment, self.base_env))
+            raise InputError(f"{files}: cannot be read ({error}); correct it") from error
 
     def origin(self, place: Sequence[int | str]) -> str:
         """Where a parameter is stated: --params, or a file; where none states it, the file of the environment."""

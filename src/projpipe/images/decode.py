@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 
 MAX_THREADS = 8
 AT_ONCE = 4096  # files that threads are told of in advance
-MOST_BYTES = 500 * 10**6  # of a file, and of what decoding it takes: a photograph of 62 million pixels
-STRIP = 2**20  # pixels that are converted together
+MOST_BYTES = 485 * 10**6  # of a file, and of what decoding it takes: a photograph of 60 million pixels
+STRIP = 2**18  # pixels that are converted together
 STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # bytes of a pixel, of other modes 4
 logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what is wrong with a picture is said by those who read it
 # Pillow would hand an EPS file to Ghostscript, which runs it as a program.
