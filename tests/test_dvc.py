@@ -1,7 +1,6 @@
-"""The files dvc.yaml say the same as the Kedro pipelines: what each stage runs, reads and writes."""
+"""The file dvc.yaml says the same as the Kedro pipelines: what each stage runs, reads and writes."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog, MemoryDataset
 
 from projpipe.datasets import FolderDataset
-from projpipe.pipeline_registry import ORDER, WHOLE
+from projpipe.pipeline_registry import WHOLE
 from projpipe.settings import CONFIG_LOADER_ARGS
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +27,8 @@ DIGITS = CONFIG_LOADER_ARGS["default_run_env"]
 PARAMETERS = ("conf/base/parameters.yml", f"conf/{DIGITS}/parameters.yml")
 # What reads and writes every stage's files, besides the modules that its nodes import.
 SHELL = {"projpipe.datasets", "projpipe.images.stored", "projpipe.schemas", "projpipe.atomic"}
-each_stage = pytest.mark.parametrize("name", ORDER)
+OF_A_RUN = {"report", "run_manifest", "timings"}
+each_stage = pytest.mark.parametrize("name", WHOLE)
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +55,10 @@ def files(names: set[str], catalog: DataCatalog) -> set[str]:
     return {dataset.filepath.relative_to(ROOT).as_posix() for dataset in kept}
 
 
-def test_there_is_a_stage_for_each_pipeline_of_a_plain_run_and_one_elsewhere_for_the_comparison(
+def test_there_is_a_stage_for_each_pipeline_of_a_plain_run_and_no_other_that_a_pull_would_miss(
     stages: dict[str, PipelineStage],
 ) -> None:
-    files = {name: Path(stage.path).relative_to(ROOT).as_posix() for name, stage in stages.items()}
-    assert files == {**dict.fromkeys(WHOLE, "dvc.yaml"), "compare_methods": "comparison/dvc.yaml"}
+    assert set(stages) == set(WHOLE)
 
 
 @each_stage
@@ -76,10 +75,11 @@ def test_a_stage_reads_the_files_that_its_pipeline_reads(
 
 
 @each_stage
-def test_a_stage_writes_the_files_that_its_pipeline_writes(
+def test_a_stage_writes_the_files_that_its_pipeline_writes_but_those_that_no_two_runs_share(
     name: str, stages: dict[str, PipelineStage], catalog: DataCatalog
 ) -> None:
-    assert {out.def_path for out in stages[name].outs} == files(pipelines[name].all_outputs(), catalog)
+    written = files(pipelines[name].all_outputs() - OF_A_RUN, catalog)
+    assert {out.def_path for out in stages[name].outs} == written
 
 
 @each_stage
@@ -117,21 +117,22 @@ def test_a_stage_depends_on_the_catalog(name: str, stages: dict[str, PipelineSta
     assert {path for path in dependencies(stages[name]) if path.startswith("conf/")} == {"conf/base/catalog.yml"}
 
 
-def test_figures_of_time_stay_out_of_the_cache(stages: dict[str, PipelineStage]) -> None:
-    kept_out = {Path(out.def_path).name for stage in stages.values() for out in stage.outs if not out.use_cache}
-    assert kept_out == {"metrics.json", "timings.json", "report.html", "comparison.md"}
+def test_git_keeps_the_figures_and_the_cache_all_else(stages: dict[str, PipelineStage]) -> None:
+    of_git = {out.def_path for stage in stages.values() for out in stage.outs if not out.use_cache}
+    assert {Path(path).name for path in of_git} == {"headline.json", "metrics.json"}
+    assert {f"!/{path}" for path in of_git} <= set((ROOT / ".gitignore").read_text().splitlines())
 
 
 def test_metrics_and_a_plot_are_declared(stages: dict[str, PipelineStage]) -> None:
     outs = {Path(out.def_path).name: out for out in stages["evaluate"].outs}
-    assert [name for name, out in outs.items() if out.metric] == ["metrics.json"]
+    assert [name for name, out in outs.items() if out.metric] == ["headline.json"]
     assert [name for name, out in outs.items() if out.plot] == ["learning_curves_table.json"]
 
 
 @pytest.fixture
 def dvc(tmp_path: Path) -> Callable[..., str]:
     """Runs DVC on a copy of the project, which lies in `tmp_path`."""
-    for name in ("conf", "src", "comparison"):
+    for name in ("conf", "src"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", ".telemetry", ".dvcignore", "dvc.yaml"):
         shutil.copy(ROOT / name, tmp_path)
@@ -163,15 +164,3 @@ def test_what_is_up_to_date_is_not_made_again(dvc: Callable[..., str], tmp_path:
         parameters.write_text(text.replace(changed, f"{changed}1", 1))
         assert "modified:           split_tasks" in dvc("status", "split_tasks")
         parameters.write_text(text)
-
-
-def test_the_comparison_is_made_where_it_is_asked_for(
-    dvc: Callable[..., str], stages: dict[str, PipelineStage], tmp_path: Path
-) -> None:
-    for out in (out for stage in stages.values() for out in stage.outs):  # without which --dry stops at the first stage
-        path = tmp_path / out.def_path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    assert re.findall(r"--pipelines (\w+)", dvc("repro", "--dry")) == list(WHOLE)
-    asked = re.findall(r"--pipelines (\w+)", dvc("repro", "--dry", "comparison/dvc.yaml"))
-    assert asked == ["split_tasks", "extract_teacher", "compare_methods"]

@@ -1,13 +1,19 @@
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
+from threadpoolctl import threadpool_info
 
 from projpipe.errors import InputError
+from projpipe.hooks import ThreadHooks
+from projpipe.training.threads import use_threads
 
 
 def run(project: Path, *pipelines: str, env: str | None = "smoke", **options: object) -> None:
@@ -102,6 +108,37 @@ def test_a_comparison_that_cannot_be_is_refused_before_the_teacher_is_trained(
     ):
         session.run(pipeline_names=["split_tasks", "extract_teacher", "compare_methods"])
     assert not (project / "data").exists()
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    use_threads(before)
+
+
+def test_how_many_threads_there_are_changes_nothing_of_the_teacher(project: Path, threads: None) -> None:
+    made = []
+    few = {"extract_teacher": {"training": {"epochs": 1}}}
+    for found in (1, 2):  # as OMP_NUM_THREADS, or the cores of a machine, would have it
+        use_threads(found)
+        with KedroSession.create(project, env="smoke", runtime_params=few) as session:
+            session.run(pipeline_names=["split_tasks", "extract_teacher"])
+        made.append({path.name: path.read_bytes() for path in project.glob("data/smoke/0*/**/*.safetensors")})
+        shutil.rmtree(project / "data")
+    assert len(made[0]) == 4
+    assert made[0] == made[1]
+
+
+def test_nodes_have_the_threads_of_their_parameters(project: Path, threads: None) -> None:
+    asked = {"extract_teacher": {"threads": 3}, "train_projector": {"ray": {"cpus_per_worker": 2}}}
+    with KedroSession.create(project, env="smoke", runtime_params=asked) as session:
+        catalog = session.load_context().catalog
+    for pipeline, count in (("extract_teacher", 3), ("train_projector", 2), ("evaluate", 2)):
+        use_threads(1)
+        ThreadHooks().before_node_run(pipelines[pipeline].nodes[0], catalog)
+        assert torch.get_num_threads() == count
+        assert {library["num_threads"] for library in threadpool_info()} == {count}
 
 
 def test_a_whole_run_needs_nothing_beforehand(project: Path) -> None:

@@ -14,7 +14,7 @@ from kedro.pipeline.node import Node
 from kedro.validation.exceptions import DataValidationError
 
 from projpipe.atomic import tidy_up
-from projpipe.config import RayConfig
+from projpipe.config import ExtractTeacherConfig, RayConfig, TrainProjectorConfig
 from projpipe.datasets import DamagedFileError
 from projpipe.errors import InputError, causes
 from projpipe.lock import locked
@@ -57,6 +57,23 @@ class ProgressHooks:
             print_closing_table(metrics, costs, timings, catalog["report"].filepath, Console())
         if "comparison_page" in made:
             print_comparison(catalog.load("comparison"), catalog["comparison_page"].filepath, Console())
+
+
+class ThreadHooks:
+    """Has nodes compute with as many threads as parameters say, so that machines with more make the same bytes."""
+
+    @hook_impl
+    def before_node_run(self, node: Node, catalog: CatalogProtocol) -> None:
+        """The teacher's nodes have their own number, those after them that of a worker; images and tasks take none."""
+        if "split_tasks" in node.tags:
+            return
+        from projpipe.training.threads import use_threads  # imports torch
+
+        if "extract_teacher" in node.tags:
+            use_threads(ExtractTeacherConfig.model_validate(catalog.load("params:extract_teacher")).threads)
+        else:
+            config = TrainProjectorConfig.model_validate(catalog.load("params:train_projector"))
+            use_threads(config.ray.cpus_per_worker)
 
 
 class InputHooks:

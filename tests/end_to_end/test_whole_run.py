@@ -171,6 +171,45 @@ def test_the_same_inputs_give_the_same_bytes_and_names_of_runs(project: Path) ->
     assert {Path(name).name for name, digest in again.items() if before[name] != digest} == OF_THE_CLOCK
 
 
+def test_a_fresh_clone_pulls_what_was_pushed_and_is_up_to_date(project: Path, tmp_path: Path) -> None:
+    made, clone = tmp_path / "made", tmp_path / "clone"
+    made.mkdir()
+    listed = ["git", "ls-files", "-z", ".dvc", "conf", "dvc.yaml", "src", ".dvcignore", ".gitignore", "pyproject.toml"]
+    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")[:-1]:
+        (made / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, made / name)
+    shutil.copytree(project / "data/smoke", made / "data/digits", ignore=shutil.ignore_patterns("runs"))
+
+    def git(*arguments: str) -> None:
+        who = ["-c", "user.name=projpipe", "-c", "user.email=projpipe@localhost"]
+        subprocess.run(["git", *who, *arguments], cwd=made, check=True, capture_output=True)
+
+    def dvc(folder: Path, *arguments: str) -> str:
+        command = [sys.executable, "-m", "dvc", *arguments]
+        ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+    git("init")
+    dvc(made, "commit", "--force")  # dvc.lock, as `dvc repro` would have written it
+    dvc(made, "remote", "add", "--default", "local", str(tmp_path / "remote"))
+    dvc(made, "push")
+    git("add", "--all")
+    git("commit", "--message", "A run")
+    git("clone", str(made), str(clone))
+    dvc(clone, "pull")
+    assert dvc(clone, "status").strip() == "Data and pipelines are up to date."
+
+    shown = dvc(clone, "metrics", "show").splitlines()
+    assert len(shown) <= 40
+    assert max(map(len, shown)) <= 120
+    assert "projected" in shown[0]
+    dvc(clone, "plots", "show")
+    page = (clone / "dvc_plots/index.html").read_text()
+    assert "vegaEmbed(" in page
+    assert "src=" not in page  # no network
+
+
 def test_a_comparison_ends_with_a_page_of_all_methods_and_trains_nothing_twice(project: Path) -> None:
     assert "0 of 10 trials are finished" in kedro(project, "--pipelines", "compare_methods")
     folder = project / "data/smoke/08_reporting/comparison/main"

@@ -14,9 +14,9 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from timm.models.vision_transformer import VisionTransformer
 
-from makers import dataset_card
+from makers import dataset_card, teacher_config
 from projpipe import schemas
-from projpipe.config import EvaluateConfig, TrainProjectorConfig
+from projpipe.config import EvaluateConfig, SplitTasksConfig, SweepStudentsConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.evaluation.metrics import TEACHER_SEED
 from projpipe.methods.controls import CONTROLS
@@ -26,6 +26,7 @@ from projpipe.methods.registry import main_methods
 from projpipe.objectives import Classification
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits
+from projpipe.pipeline_registry import WHOLE
 from projpipe.pipelines.evaluate import create_pipeline, nodes
 from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
@@ -83,6 +84,26 @@ EVALUATE = EvaluateConfig.model_validate(
         "example_tasks": 2,
         "train_tasks": 1,
         "latency": {"batch_sizes": [1, 4], "threads": 1, "repeats": 5},
+    }
+)
+
+SPLIT_TASKS = SplitTasksConfig.model_validate(
+    {
+        "seed": 0,
+        "source": {"name": "digits"},
+        "split": {"validation": 0.2, "test": 0.2},
+        "held_out_classes": {"count": 2},
+        "tasks": [{"strategy": "random", "classes_per_task": [2, 4], "counts": {"train": 2}}],
+    }
+)
+SWEEP_STUDENTS = SweepStudentsConfig.model_validate(
+    {
+        "seed": 0,
+        "trials": 1,
+        "trials_at_once": 1,
+        "sampler": "tpe",
+        "steps": 10,
+        "space": {"embed_dim": [12], "depth": [1], "num_heads": [3], "mlp_ratio": [2.0]},
     }
 )
 
@@ -181,6 +202,9 @@ def inputs(teacher: VisionTransformer, source: Source) -> dict[str, Any]:
         "pareto_figure": pareto_figure(trials, OBJECTIVE.metric),
         "params:train_projector": TRAIN_PROJECTOR,
         "params:evaluate": EVALUATE,
+        "params:split_tasks": SPLIT_TASKS,
+        "params:extract_teacher": teacher_config(),
+        "params:sweep_students": SWEEP_STUDENTS,
     }
 
 
@@ -276,11 +300,28 @@ def test_metrics_hold_the_sizes_of_the_models_of_the_median_task(
 def test_only_timings_and_report_depend_on_the_clock(inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
     again = run(inputs)
     assert again["costs"] == outputs["costs"]
-    for name in ("metrics", "learning_curves_table"):
+    for name in ("metrics", "headline", "learning_curves_table"):
         assert json.dumps(again[name]) == json.dumps(outputs[name])
     for name in ("scores_figure", "learning_curves_figure", "tasks_figure", "examples_figure"):
         assert again[name].to_json() == outputs[name].to_json()
     pd.testing.assert_frame_equal(again["results"], outputs["results"])
+
+
+def test_figures_name_no_machine_and_the_manifest_beside_them_does(outputs: dict[str, Any]) -> None:
+    run = outputs["run_manifest"]
+    assert run["dataset_sha256"] == DATASET_CARD.sha256
+    assert list(run["parameters"]) == list(WHOLE)
+    assert run["parameters"]["evaluate"] == EVALUATE.model_dump(mode="json")
+    assert run["processor"] in outputs["report"]
+    for name in ("metrics", "headline", "learning_curves_table"):
+        assert run["processor"] not in json.dumps(outputs[name])
+
+
+def test_the_headline_has_the_scores_on_the_first_sort_of_held_out_tasks(outputs: dict[str, Any]) -> None:
+    metrics, headline = outputs["metrics"], outputs["headline"]
+    assert list(headline) == ["teacher", *main_methods(), "fewer_params"]
+    assert headline["static"] == metrics["results"]["static"]["new_combination"]["mean"]
+    assert headline["fewer_params"] == metrics["reduction"]["params"]
 
 
 def test_learning_curves_are_records_for_dvc_plots(outputs: dict[str, Any]) -> None:

@@ -94,6 +94,7 @@ def summary() -> dict[str, Any]:
             "command": "kedro run --env omniglot --pipelines compare_methods",
             "commit": "abc1234",
             "versions": {"python": "3.12.1", "torch": "2.15.0"},
+            "processor": "AMD EPYC, AVX512",
         },
     }
 
@@ -207,7 +208,7 @@ def test_the_setting_the_latency_and_the_making_of_a_table_are_told(
         "Latency on Linux x86_64 with 1 thread: batch 1: teacher 1.90 ms, student 0.40 ms (4.6 times as fast)" in text
     )
     assert "kedro run --env omniglot --pipelines compare_methods" in text
-    assert "Commit abc1234; python 3.12.1, torch 2.15.0." in text
+    assert "Commit abc1234; python 3.12.1, torch 2.15.0; on AMD EPYC, AVX512." in text
 
 
 def test_models_trained_for_sampled_tasks_alone_have_a_note(summary: dict[str, Any], timings: dict[str, Any]) -> None:

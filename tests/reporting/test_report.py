@@ -151,6 +151,13 @@ def test_each_objective_has_words_of_its_own(render: Any, accuracy: Any, bits: A
     assert "Fewer are better." in text
 
 
+def test_it_says_what_made_it(report: str) -> None:
+    folded = report[report.index("How this run was made") :]
+    folded = folded[: folded.index("</details>")]
+    for text in ("58463a1b2c3d", "c0de" * 16, "5f" * 32, "7a" * 32, "7e" * 32, "AMD EPYC, AVX512", "torch 2.15"):
+        assert text in folded
+
+
 def test_sampling_is_told_where_it_was_timed(render: Any, bits: Any) -> None:
     text = Page(render(bits, bits.measured)).text
     assert "1 thread; 3.8\N{MULTIPLICATION SIGN} faster at sampling" in text

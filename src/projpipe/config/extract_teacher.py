@@ -98,6 +98,7 @@ class ExtractTeacherConfig(Config):
     `normalisation` is what a classifier's weights expect of images; null is that of the published weights where they
     are `pretrained`, else that of the train split.
     `precision` is that of matrix products while the teacher is trained and while it says what students are taught.
+    `threads` compute all that, on a CPU; another number gives other last digits.
     `loading_workers` processes prefetch images for its forward passes; with 0 they are read in between.
     """
 
@@ -108,6 +109,7 @@ class ExtractTeacherConfig(Config):
     weights: str
     normalisation: Normalisation | None = None
     precision: Precision = "float32"
+    threads: PositiveInt = 2
     loading_workers: Annotated[int, Field(ge=0)] = 0
     training: TeacherTraining
     augmentation: Augmentation

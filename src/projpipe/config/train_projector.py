@@ -89,7 +89,7 @@ class RayConfig(Config):
     address: Annotated[str | None, Field(description="of a cluster; null starts one here")] = None
     num_workers: Annotated[PositiveInt, Field(description="they share the tasks of a step")] = 1
     use_gpu: Annotated[bool | None, Field(description="null: where the cluster has one for every worker")] = None
-    cpus_per_worker: Annotated[PositiveInt, Field(description="cores of one worker")] = 1
+    cpus_per_worker: Annotated[PositiveInt, Field(description="cores and threads of one worker, and of `evaluate`")] = 1
     max_failures: Annotated[int, Field(ge=0, description="lost workers before the run ends")] = 1
     loading_workers: Annotated[int, Field(ge=0, description="processes of a worker that prefetch images")] = 0
 

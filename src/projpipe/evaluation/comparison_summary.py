@@ -6,6 +6,7 @@ from projpipe.evaluation.break_even import BreakEven
 from projpipe.evaluation.cost import Size
 from projpipe.evaluation.metrics import Reduction, StudentSize
 from projpipe.evaluation.summary import Headroom, Summary
+from projpipe.training.provenance import Provenance
 
 
 class SourceScore(TypedDict):
@@ -46,15 +47,6 @@ class ComparedTable(Summary):
     methods: dict[str, TrainedRow]
     break_even: BreakEven | None
     headroom: NotRequired[Headroom | None]
-
-
-class Provenance(TypedDict):
-    """What made a comparison: the command, the commit, the data set's checksum, and the versions of packages."""
-
-    command: str
-    commit: str
-    dataset_sha256: str
-    versions: dict[str, str]
 
 
 class Comparison(TypedDict):

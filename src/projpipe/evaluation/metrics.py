@@ -8,6 +8,7 @@ import pandas as pd
 from projpipe.config import StudentConfig
 from projpipe.evaluation.cost import Cost, Size
 from projpipe.evaluation.summary import DIGITS, Summariser, Summary
+from projpipe.methods.controls import CONTROLS
 from projpipe.objectives import Objective
 
 REFERENCE = "projected"
@@ -74,6 +75,15 @@ def build_metrics(
         "reduction": reduction(projected, teacher),
         **Summariser(results, objective.metric, bootstrap_samples, seed).summary(REFERENCE),
     }
+
+
+def headline(metrics: Metrics) -> dict[str, float]:
+    """What `dvc metrics show` has room for: scores on the first sort of held-out tasks, and the size of students."""
+    first = next(iter(metrics["results"][REFERENCE]))
+    scores = {
+        method: by_kind[first]["mean"] for method, by_kind in metrics["results"].items() if method not in CONTROLS
+    }
+    return {**scores, "fewer_params": metrics["reduction"]["params"]}
 
 
 def reduction(student: Cost, teacher: Cost) -> Reduction:

@@ -18,6 +18,7 @@ from projpipe.metric import Metric
 from projpipe.training.history import HistoryRow, last_kept
 from projpipe.training.run_inputs import load_staged
 from projpipe.training.seeds import Worker, train_seeds
+from projpipe.training.threads import use_threads
 
 if TYPE_CHECKING:
     import optuna
@@ -66,7 +67,7 @@ def best_validation_score(
         settings: of `train_projector`.
     """
     config = TrainProjectorConfig(**settings)
-    torch.set_num_threads(1)
+    use_threads(1)
     data, source = load_staged(Path(folder))
     history: list[HistoryRow] = []
 

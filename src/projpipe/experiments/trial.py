@@ -33,6 +33,7 @@ from projpipe.training.run_inputs import deciding, digest_of, load_staged
 from projpipe.training.seeds import FINISHED, SOURCE_IMAGES, Worker, train_seeds
 from projpipe.training.state import Checkpoint
 from projpipe.training.student_trainer import image_scores
+from projpipe.training.threads import use_threads
 
 JudgedTasks = Sequence[tuple[list[int], str]]  # class ids of each task, and what sort of task it is
 
@@ -93,7 +94,7 @@ def run_trial(
         judged: the held-out tasks.
         sampled: those of them that methods which train a model per task are trained for.
     """
-    torch.set_num_threads(1)
+    use_threads(1)
     data, source = load_staged(folder)
     method, config = METHODS[trial.method], trial.config
     if method.per_task:

@@ -63,6 +63,8 @@ def fit_tokens(config: ImageModelingConfig, images: Images, rows: np.ndarray, se
 def _centres(patches: Tensor, count: int, seed: int) -> Tensor:
     """K-means centres `[count, p*p]` of patches `[M, p*p]`, in a fixed order."""
     from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
 
-    centres = KMeans(count, n_init=1, random_state=seed).fit(patches.numpy()).cluster_centers_
+    with threadpool_limits(1):  # several add up in the order in which they end
+        centres = KMeans(count, n_init=1, random_state=seed).fit(patches.numpy()).cluster_centers_
     return torch.from_numpy(centres[np.lexsort(centres.T[::-1])])

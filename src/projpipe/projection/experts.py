@@ -54,6 +54,8 @@ def _centres(features: Tensor, count: int, seed: int | None) -> Tensor:
     if seed is None or count >= len(features):
         return features[evenly_spaced(len(features), count)].clone()
     from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
 
-    found = KMeans(count, n_init=10, random_state=seed).fit(features.numpy()).cluster_centers_
+    with threadpool_limits(1):  # several add up in the order in which they end
+        found = KMeans(count, n_init=10, random_state=seed).fit(features.numpy()).cluster_centers_
     return torch.from_numpy(found).float()

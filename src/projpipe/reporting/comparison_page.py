@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from projpipe.evaluation.break_even import BreakEven
-from projpipe.evaluation.comparison_summary import ComparedTable, Comparison, Provenance, SourceScore
+from projpipe.evaluation.comparison_summary import ComparedTable, Comparison, SourceScore
 from projpipe.evaluation.cost import Size
 from projpipe.evaluation.latency import ComparisonTimings, SpeedUp
 from projpipe.evaluation.summary import Difference, Headroom, Measured
@@ -17,6 +17,7 @@ from projpipe.reporting.caveats import FEW_SEEDS
 from projpipe.reporting.formats import count, percent
 from projpipe.reporting.rows import NOTE, compared_with_reference, judged_on_sample, row_name
 from projpipe.reporting.style import KIND_NAMES, tasks
+from projpipe.training.provenance import Provenance
 
 NONE = "\N{EN DASH}"
 
@@ -231,7 +232,7 @@ def _provenance(provenance: Provenance) -> list[str]:
     return [
         "## How this was made",
         f"```bash\n{provenance['command']}\n```",
-        f"Commit `{provenance['commit']}`; {_text(versions)}.",
+        f"Commit `{provenance['commit']}`; {_text(versions)}; on {_text(provenance['processor'])}.",
     ]
 
 

@@ -23,6 +23,7 @@ from projpipe.reporting.formats import count, percent
 from projpipe.reporting.opening import opening
 from projpipe.reporting.style import KIND_NAMES, TITLE, styles
 from projpipe.reporting.wording import WORDING, described, told_apart
+from projpipe.training.provenance import Run
 
 PACKAGES = ("projpipe", "torch", "timm", "kedro", "ray", "optuna", "numpy", "pandas", "plotly")
 
@@ -36,6 +37,7 @@ def render_report(
     figures: Mapping[str, go.Figure],
     teacher_card: TeacherCard,
     dataset_card: DatasetCard,
+    run: Run,
     parameters: Mapping[str, BaseModel],
 ) -> str:
     """The report as one HTML document, plotly.js included.
@@ -58,6 +60,7 @@ def render_report(
         plotly_js=get_plotlyjs(),
         teacher_card=dict(flatten({k: v for k, v in teacher_card.to_json().items() if k not in ("data", "versions")})),
         dataset_card=dataset_card,
+        run={name: value for name, value in flatten(run) if not name.startswith(("parameters.", "versions."))},
         training=parameters["train_projector"],
         settings=dict(settings),
         opening=opening(metrics, timings),

@@ -1,18 +1,79 @@
-"""Which versions and which commit made a result."""
+"""What made a result: the command, the code, the versions and the machine."""
 
 import hashlib
 import json
+import platform
+import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypedDict
 
+import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from projpipe.training.run_inputs import source_code_digest
+
 PACKAGES = ("projpipe", "torch", "timm", "numpy", "ray")
+
+
+INPUTS = ("dataset_sha256", "train_tasks_sha256", "teacher_sha256")  # of a projector's provenance
+
+
+class Provenance(TypedDict):
+    """What made a result. `code_sha256` is that of the code that trains; `threads` computed what followed training."""
+
+    command: str
+    commit: str
+    code_sha256: str
+    dataset_sha256: str
+    versions: dict[str, str]
+    processor: str
+    threads: int
+
+
+class Run(Provenance):
+    """The content of `run.json`; `parameters` are those of all pipelines of a plain run, by pipeline."""
+
+    train_tasks_sha256: str
+    teacher_sha256: str
+    parameters: dict[str, object]
+
+
+def made_here(project: Path, dataset_sha256: str) -> Provenance:
+    """What this process makes of a data set, with the project in a folder."""
+    return {
+        "command": command(),
+        "commit": source_commit(project),
+        "code_sha256": source_code_digest(),
+        "dataset_sha256": dataset_sha256,
+        "versions": package_versions(),
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def describe_run(project: Path, projector: Mapping[str, str], parameters: Mapping[str, object]) -> Run:
+    """A run's manifest: what made it, checksums of what it was made from, and its parameters.
+
+    Args:
+        projector: what the projector's folder says of its making.
+    """
+    dataset, tasks, teacher = (projector[name] for name in INPUTS)
+    made = made_here(project, dataset)
+    return {**made, "train_tasks_sha256": tasks, "teacher_sha256": teacher, "parameters": dict(parameters)}
+
+
+def processor() -> str:
+    """The processor, and the instruction set that torch uses of it: another one gives other last digits of sums."""
+    described = Path("/proc/cpuinfo")
+    named = re.search(r"^model name\s*: (.+)$", described.read_text(), re.MULTILINE) if described.exists() else None
+    name = named[1] if named else platform.processor() or platform.machine()
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def package_versions() -> dict[str, str]:

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -33,6 +32,7 @@ from projpipe.training.progress import followed_progress, last_progress, note_pr
 from projpipe.training.run_inputs import RunInputs, deciding, load_staged
 from projpipe.training.seeds import FINISHED, Worker, train_seeds
 from projpipe.training.state import Checkpoint, TrainingState
+from projpipe.training.threads import use_threads
 
 RESULT, HISTORY, PROGRESS, REFUSED = "result.safetensors", "history.json", "progress.jsonl", "refused.txt"
 SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's list of checkpoints that are whole
@@ -57,7 +57,7 @@ def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, 
     config = inputs.config.of_method(method)
     build(method, Ingredients(inputs.source, config, config.seeds[0]))  # refuses before work starts
     rate = config.known_rates[method]
-    name = inputs.stage(runs, method, deciding(config, rate))
+    name = inputs.stage(runs, method, {**deciding(config, rate), "threads": config.ray.cpus_per_worker})
     folder = runs / name
     if not (folder / RESULT).exists():
         config = config.model_copy(update={"ray": connect(config.ray)})
@@ -203,7 +203,7 @@ def _train(method: str, folder: Path, config: TrainProjectorConfig) -> None:
 
     context = ray.train.get_context()
     rank = context.get_world_rank()
-    torch.set_num_threads(config.ray.cpus_per_worker)
+    use_threads(config.ray.cpus_per_worker)
 
     def save(reached: Checkpoint) -> None:
         state = reached.state

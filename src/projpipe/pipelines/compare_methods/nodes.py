@@ -30,7 +30,7 @@ from projpipe.reporting import comparison_figures
 from projpipe.reporting.comparison_page import comparison_markdown
 from projpipe.tasks.classes import class_of_image
 from projpipe.tasks.task import class_ids_of, sorts_of
-from projpipe.training.provenance import command, package_versions, source_commit
+from projpipe.training.provenance import made_here
 from projpipe.training.run_inputs import RunInputs
 
 Trials = list[Trial]
@@ -106,12 +106,7 @@ def summarise(
         "tables": comparison_summary(
             trials, outcomes.each, results, by_table, objective.metric, evaluate.bootstrap_samples, evaluate.seed
         ),
-        "provenance": {
-            "command": command(),
-            "commit": source_commit(find_kedro_project(Path.cwd()) or Path.cwd()),
-            "dataset_sha256": dataset_card.sha256,
-            "versions": package_versions(),
-        },
+        "provenance": made_here(find_kedro_project(Path.cwd()) or Path.cwd(), dataset_card.sha256),
     }
 
 

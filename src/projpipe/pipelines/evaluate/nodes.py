@@ -1,19 +1,27 @@
 """Nodes of the pipeline `evaluate`. Every method is judged through one interface: `specialise(classes) -> model`."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from kedro.utils import find_kedro_project
 from torch import Tensor, nn
 
-from projpipe.config import EvaluateConfig, TrainProjectorConfig
+from projpipe.config import (
+    EvaluateConfig,
+    ExtractTeacherConfig,
+    SplitTasksConfig,
+    SweepStudentsConfig,
+    TrainProjectorConfig,
+)
 from projpipe.errors import InputError
 from projpipe.evaluation.cost import Costs, deployed_cost
 from projpipe.evaluation.judged_tasks import median_task, reported_tasks
 from projpipe.evaluation.latency import Timings, measure_timings
-from projpipe.evaluation.metrics import TEACHER_SEED, Metrics, build_metrics
+from projpipe.evaluation.metrics import TEACHER_SEED, Metrics, build_metrics, headline
 from projpipe.evaluation.scores import images_of_task, masked_scores, task_scores
 from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.streamed import Images
@@ -35,7 +43,8 @@ from projpipe.reporting.report import render_report
 from projpipe.reporting.style import title_of
 from projpipe.tasks.classes import class_names, class_of_image
 from projpipe.tasks.task import are_coherent, class_ids_of, sorts_of, train_weights_of
-from projpipe.training.provenance import tasks_sha256, tensors_sha256
+from projpipe.training import provenance
+from projpipe.training.provenance import Run, tasks_sha256, tensors_sha256
 from projpipe.transformer.spec import TransformerSpec
 
 ANSWERED, DRAWN = 8, 16  # images a task, with the answers of classifiers or beside those that decoders draw
@@ -166,9 +175,9 @@ def compute_metrics(
     objective: Objective,
     evaluate: EvaluateConfig,
     train_projector: TrainProjectorConfig,
-) -> Metrics:
-    """The content of `metrics.json`."""
-    return build_metrics(
+) -> tuple[Metrics, dict[str, float]]:
+    """The content of `metrics.json`, and the few figures of it that `dvc metrics show` shows."""
+    metrics = build_metrics(
         dataset_card.name,
         objective,
         results,
@@ -177,6 +186,7 @@ def compute_metrics(
         evaluate.bootstrap_samples,
         evaluate.seed,
     )
+    return metrics, headline(metrics)
 
 
 def draw_scores(metrics: Metrics) -> go.Figure:
@@ -187,6 +197,26 @@ def draw_scores(metrics: Metrics) -> go.Figure:
 def draw_learning_curves(metrics: Metrics, *histories: pd.DataFrame) -> go.Figure:
     """Validation score against step of all methods."""
     return figures.learning_curves_figure(pd.concat(histories, ignore_index=True), METRICS[metrics["metric"]])
+
+
+def describe_run(
+    projector: Projector,
+    split_tasks: SplitTasksConfig,
+    extract_teacher: ExtractTeacherConfig,
+    train_projector: TrainProjectorConfig,
+    sweep_students: SweepStudentsConfig,
+    evaluate: EvaluateConfig,
+) -> Run:
+    """What made the run: parameters, checksums, code, versions and processor, none of which `metrics` names."""
+    parameters = {
+        "split_tasks": split_tasks,
+        "extract_teacher": extract_teacher,
+        "train_projector": train_projector,
+        "sweep_students": sweep_students,
+        "evaluate": evaluate,
+    }
+    stated = {name: config.model_dump(mode="json") for name, config in parameters.items()}
+    return provenance.describe_run(find_kedro_project(Path.cwd()) or Path.cwd(), projector.provenance, stated)
 
 
 def draw_tasks(metrics: Metrics, results: pd.DataFrame) -> go.Figure:
@@ -261,6 +291,7 @@ def write_report(
     task_examples: go.Figure,
     teacher_card: TeacherCard,
     dataset_card: DatasetCard,
+    run: Run,
     evaluate: EvaluateConfig,
     train_projector: TrainProjectorConfig,
 ) -> str:
@@ -280,5 +311,6 @@ def write_report(
         },
         teacher_card=teacher_card,
         dataset_card=dataset_card,
+        run=run,
         parameters={"train_projector": train_projector, "evaluate": evaluate},
     )

@@ -50,7 +50,7 @@ def create_pipeline() -> Pipeline:
             node(
                 func=nodes.compute_metrics,
                 inputs=["results", "costs", "dataset_card", "objective", "params:evaluate", "params:train_projector"],
-                outputs="metrics",
+                outputs=["metrics", "headline"],
                 name="compute_metrics_node",
             ),
             node(
@@ -58,6 +58,19 @@ def create_pipeline() -> Pipeline:
                 inputs=["teacher", "tasks", "objective", "methods", "params:evaluate"],
                 outputs="timings",
                 name="measure_latency_node",
+            ),
+            node(
+                func=nodes.describe_run,
+                inputs=[
+                    "projector",
+                    "params:split_tasks",
+                    "params:extract_teacher",
+                    "params:train_projector",
+                    "params:sweep_students",
+                    "params:evaluate",
+                ],
+                outputs="run_manifest",
+                name="describe_run_node",
             ),
             node(
                 func=nodes.draw_scores,
@@ -113,6 +126,7 @@ def create_pipeline() -> Pipeline:
                     "examples_figure",
                     "teacher_card",
                     "dataset_card",
+                    "run_manifest",
                     "params:evaluate",
                     "params:train_projector",
                 ],
