@@ -1,7 +1,8 @@
 # make run: everything from nothing to the report. make run-modeling: the same for models that draw images. make test: the
 # tests. make check: style, types and which module may import which. make docs: the documentation as a site. make
-# compare-omniglot: the comparisons of docs/results on Omniglot, whose finished parts are not trained again. All install
-# what they need into .venv first.
+# compare-omniglot: the comparisons of docs/results on Omniglot, whose finished parts are not trained again.
+# make reproduce PAGE=omniglot: a page of docs/results again, and what differs from it. All install what they need into
+# .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -10,7 +11,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 # The last file that a teacher's pipeline writes.
 OMNIGLOT_TEACHER := data/omniglot/04_feature/source_statistics.safetensors
 
-.PHONY: run run-modeling test check compare-omniglot docs viz lock install clean
+.PHONY: run run-modeling test check compare-omniglot reproduce docs viz lock install clean
 
 run: $(INSTALLED)
 	$(BIN)/kedro run
@@ -33,6 +34,9 @@ compare-omniglot: $(OMNIGLOT_TEACHER)
 
 $(OMNIGLOT_TEACHER): | $(INSTALLED)
 	$(BIN)/kedro run --env omniglot --pipelines split_tasks,extract_teacher
+
+reproduce: $(INSTALLED)
+	$(BIN)/python benchmarks/reproduce.py $(PAGE)
 
 docs: $(INSTALLED)
 	$(BIN)/sphinx-build -E -W --keep-going -b html docs build/docs

@@ -13,7 +13,13 @@ import pandas as pd
 import torch
 from sklearn.datasets import load_digits
 
-from projpipe.config import ExtractTeacherConfig, ImageFolderSource, TrainProjectorConfig
+from projpipe.config import (
+    ExtractTeacherConfig,
+    ImageFolderSource,
+    SplitTasksConfig,
+    SweepStudentsConfig,
+    TrainProjectorConfig,
+)
 from projpipe.errors import LONGEST
 from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.image_folder import read_image_folder
@@ -24,6 +30,7 @@ from projpipe.methods.task_model import TaskModel
 from projpipe.objectives import Classification
 from projpipe.projection.source import Source
 from projpipe.teacher.data import TeacherData
+from projpipe.training.provenance import Run
 from projpipe.training.run_inputs import RunInputs, load_staged
 from projpipe.training.seeds import Worker, train_seeds
 from projpipe.training.state import Checkpoint
@@ -51,6 +58,38 @@ TEACHER: dict[str, Any] = {
     "weights": "random",
     "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1, "weight_decay": 0.0, "label_smoothing": 0.0},
     "augmentation": {"copies": 1, "rotation": 0.0, "translation": 0.0, "scale": 0.0, "shear": 0.0},
+}
+
+SPLIT_TASKS = SplitTasksConfig.model_validate(
+    {
+        "seed": 0,
+        "source": {"name": "digits"},
+        "split": {"validation": 0.2, "test": 0.2},
+        "held_out_classes": {"count": 2},
+        "tasks": [{"strategy": "random", "classes_per_task": [2, 4], "counts": {"train": 2}}],
+    }
+)
+SWEEP_STUDENTS = SweepStudentsConfig.model_validate(
+    {
+        "seed": 0,
+        "trials": 1,
+        "trials_at_once": 1,
+        "sampler": "tpe",
+        "steps": 10,
+        "space": {"embed_dim": [12], "depth": [1], "num_heads": [3], "mlp_ratio": [2.0]},
+    }
+)
+RUN: Run = {
+    "command": "kedro run --params '<script>'",
+    "commit": "58463a1b2c3d",
+    "code_sha256": "c0de" * 16,
+    "dataset_sha256": "5f" * 32,
+    "train_tasks_sha256": "7a" * 32,
+    "teacher_sha256": "7e" * 32,
+    "versions": {"torch": "2.15.0"},
+    "processor": "AMD EPYC, AVX512",
+    "threads": 2,
+    "parameters": {"split_tasks": {"seed": 0}},
 }
 
 

@@ -36,7 +36,6 @@ NOT_RUN = {
     "kedro viz run": f"{SERVER}; test_viz.py starts it and looks at it",
     "dvc repro": "trains for four minutes; test_dvc.py holds its stages to the pipelines",
     "dvc metrics show": "needs what dvc repro makes",
-    "dvc repro comparison/dvc.yaml": "trains for half an hour; test_dvc.py holds its stages to the pipelines",
     "ray start --head": SERVER,
     "kedro run --env image_folder": "needs a person's images",
     "git clone --depth 1 https://github.com/cyizhuo/CIFAR-100-dataset data/01_raw/cifar100": "needs a network",

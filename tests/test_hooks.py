@@ -77,14 +77,20 @@ def test_what_does_not_fit_is_refused_before_the_teacher_is_trained(
     assert not (project / "data").exists()
 
 
-def test_more_sampled_tasks_than_will_be_held_out_are_refused_before_the_teacher_is_trained(project: Path) -> None:
+@pytest.mark.parametrize("before", [[], ["split_tasks"]])
+def test_more_sampled_tasks_than_will_be_held_out_are_refused_before_the_teacher_is_trained(
+    before: list[str], project: Path
+) -> None:
+    if before:
+        run(project, *before)
+    all_of_them = ("split_tasks", "extract_teacher", "compare_methods")
     more = {"compare_methods": {"comparisons": {"main": {"sampled_tasks": 99}}}}
     with (
         pytest.raises(InputError, match=r"sampled_tasks: 99 is more than the 4 held-out tasks of split_tasks"),
         KedroSession.create(project, env="smoke", runtime_params=more) as session,
     ):
-        session.run(pipeline_names=["split_tasks", "extract_teacher", "compare_methods"])
-    assert not (project / "data").exists()
+        session.run(pipeline_names=[name for name in all_of_them if name not in before])
+    assert (project / "data").exists() == bool(before)
 
 
 @pytest.mark.parametrize(

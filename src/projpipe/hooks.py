@@ -14,7 +14,7 @@ from kedro.pipeline.node import Node
 from kedro.validation.exceptions import DataValidationError
 
 from projpipe.atomic import tidy_up
-from projpipe.config import ExtractTeacherConfig, RayConfig, TrainProjectorConfig
+from projpipe.config import ExtractTeacherConfig, RayConfig, SplitTasksConfig, TrainProjectorConfig
 from projpipe.datasets import DamagedFileError
 from projpipe.errors import InputError, causes
 from projpipe.lock import locked
@@ -206,7 +206,8 @@ def _check_comparison(catalog: CatalogProtocol, with_teacher: bool) -> None:
     if with_teacher:
         teacher = catalog.load("params:extract_teacher")
         check_trials(trials, planned_spec(teacher), OBJECTIVES[teacher.objective.name])
-        check_sampled(comparison, catalog.load("params:split_tasks").held_out_tasks(comparison.sampled_from))
+        drawn = SplitTasksConfig.model_validate(catalog.load("params:split_tasks"))  # it may have run before
+        check_sampled(comparison, drawn.held_out_tasks(comparison.sampled_from))
 
 
 def _check_machine(config: RayConfig) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from makers import RUN
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.evaluation.cost import Cost, Costs
 from projpipe.evaluation.metrics import TEACHER_SEED
@@ -20,7 +21,6 @@ from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.reporting import figures
 from projpipe.reporting.examples import ExampleRow, examples_figure
 from projpipe.reporting.report import render_report
-from projpipe.training.provenance import Run
 
 KINDS = ["new_combination"] * 12 + ["new_class"] * 4 + ["train"] * 4
 STUDENTS = ("projected", "static", "universal")
@@ -305,18 +305,6 @@ def examples() -> list[ExampleRow]:
     ]
 
 
-RUN: Run = {
-    "command": "kedro run --params '<script>'",
-    "commit": "58463a1b2c3d",
-    "code_sha256": "c0de" * 16,
-    "dataset_sha256": "5f" * 32,
-    "train_tasks_sha256": "7a" * 32,
-    "teacher_sha256": "7e" * 32,
-    "versions": {"torch": "2.15.0"},
-    "processor": "AMD EPYC, AVX512",
-    "threads": 2,
-    "parameters": {"split_tasks": {"seed": 0}},
-}
 Render = Callable[[Evaluation, dict[str, Any]], str]
 
 
