@@ -90,7 +90,7 @@ class InputHooks:
                 _check_tasks(catalog)
             _check_machine(catalog.load("params:train_projector").ray)
 
-    def _check_images(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def _check_images(self, run_params: Any, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Compare the images that a pipeline reads with the hash that was recorded when they were written."""
         names = ("images", "index", "dataset_card")
         if not {"images", "index"} & pipeline.inputs() or not all(map(catalog.exists, names)):
