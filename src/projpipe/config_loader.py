@@ -1,6 +1,7 @@
 """Configuration as Kedro loads it, and the names of folders of data: the environment's and the comparison's."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,13 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
             return "--params"
         conf = Path(self.conf_source)
         files = [conf / folder / PARAMETERS for folder in (self.environment, self.base_env)]
-        stating = (path for path in files if _states(yaml.safe_load(path.read_text()), place))
+        stating = (path for path in files if _states(_parsed(path.read_text()), place))
         return str(next(stating, files[0]).relative_to(conf.parent))
+
+
+@lru_cache(maxsize=2)
+def _parsed(text: str) -> Any:
+    return yaml.safe_load(text)
 
 
 def _states(given: Any, place: Sequence[int | str]) -> bool:

@@ -122,7 +122,7 @@ class InputHooks:
         """Let others have the data."""
         self._lock.close()
 
-    def _check_images(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def _check_images(self, run_params: Any, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Compare the images that a pipeline reads with the hash that was recorded when they were written."""
         names = ("images", "index", "dataset_card")
         if not {"images", "index"} & pipeline.inputs() or not all(map(catalog.exists, names)):

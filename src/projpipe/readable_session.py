@@ -1,7 +1,7 @@
 """A Kedro session that ends with one line, not a traceback, where a person can fix what is wrong."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -51,7 +51,7 @@ class ReadableSession(KedroSession):
             for name in kwargs.get("pipeline_names") or ():
                 _check_pipeline(name)
             _check_parameters(self._environment())
-            _check_selection(kwargs)
+            _check_selection(**kwargs)
             return super().run(*args, **kwargs)
         except ParameterValidationError as error:
             lines = [line for _, _, line in _problems(self._environment())]
@@ -76,7 +76,7 @@ def _check_pipeline(name: str) -> None:
         raise InputError(f"--pipelines: {name!r} is not a pipeline; {hint}")
 
 
-def _check_selection(asked: Mapping[str, Any]) -> None:
+def _check_selection(**asked: Any) -> None:
     """Refuse a part of pipelines that there is not: an unknown node, tag or data set, or none that is all of it.
 
     Args:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from makers import within_limits
 from projpipe.commands.output import quote_cell, unquote_cell
 from projpipe.commands.task_list import NamedTask, format_names, parse_names, read_names, read_tasks
 from projpipe.errors import LONGEST, InputError
@@ -166,6 +167,11 @@ def test_of_a_parquet_file_no_more_is_unpacked_than_is_looked_at(tmp_path: Path)
         assert tracemalloc.get_traced_memory()[1] < 6 * 10**7
     finally:
         tracemalloc.stop()
+
+
+def test_tens_of_thousands_of_names_take_no_longer_than_they_are_long() -> None:
+    with within_limits(), pytest.raises(InputError, match="'b' stands there twice"):
+        knows("a", "b").class_ids(["a"] + 65_000 * ["b"])
 
 
 @pytest.mark.parametrize("name", ["tasks.csv", "tasks.parquet"])

@@ -85,8 +85,8 @@ def read_or_refused(conf: Path, env: str, parameters: object) -> dict[str, Any] 
     file.write_text(text, encoding="utf-8")
     try:
         loader = EnvironmentConfigLoader(conf, env, {}, **CONFIG_LOADER_ARGS)
+        stated = loader["parameters"] = loader["parameters"]  # read once
         _check_parameters(loader)
-        stated = loader["parameters"]
         if lines := [line for section, _, line in _problems(loader) if section in stated]:
             return "\n".join(lines)
         return {name: MODELS[name].model_validate(stated[name]).model_dump(mode="json") for name in stated}

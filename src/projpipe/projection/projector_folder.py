@@ -7,6 +7,7 @@ changes).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -173,7 +174,7 @@ class Projector:
             several = self.objective.fewest_classes > 1
             fewest = "two or more; add what to tell apart" if several else "at least one; name it"
             raise InputError(f"classes: {classes} must be {fewest}")
-        if repeated := {name for name in classes if classes.count(name) > 1}:
+        if repeated := [name for name, count in Counter(classes).items() if count > 1]:
             raise InputError(f"classes: {min(repeated)!r} stands there twice; name it once")
         return [known[name] for name in classes]
 
