@@ -170,23 +170,29 @@ def without(manifest: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
-    "no source": (lambda m: without(m, "source"), "lacks 'source'"),
-    "no student": (lambda m: without(m, "student"), "lacks 'student'"),
-    "no conditioning": (lambda m: without(m, "conditioning"), "lacks 'conditioning'"),
-    "no data": (lambda m: without(m, "data"), "lacks 'data'"),
-    "no provenance": (lambda m: without(m, "provenance"), "lacks 'provenance'"),
-    "data without classes": (lambda m: change(m, data=without(m["data"], "classes")), "lacks 'classes'"),
-    "too few classes": (lambda m: change(m, data={**m["data"], "classes": ["a", "b"]}), "2 names of classes for 10"),
-    "data that is a list": (lambda m: change(m, data=[]), "does not describe"),
-    "a source without a size": (lambda m: change(m, source=without(m["source"], "image_size")), "lacks 'image_size'"),
-    "a source without a depth": (lambda m: change(m, source=without(m["source"], "depth")), "does not .*'depth'"),
-    "a student of an unknown kind": (lambda m: change(m, student={**m["student"], "colour": 1}), "does not describe"),
+    "no source": (lambda m: without(m, "source"), "source: is missing"),
+    "no student": (lambda m: without(m, "student"), "student: is missing"),
+    "no conditioning": (lambda m: without(m, "conditioning"), "conditioning: is missing"),
+    "no data": (lambda m: without(m, "data"), "data: is missing"),
+    "no provenance": (lambda m: without(m, "provenance"), "provenance: is missing"),
+    "data without classes": (lambda m: change(m, data=without(m["data"], "classes")), "data.classes: is missing"),
+    "too few classes": (lambda m: change(m, data={**m["data"], "classes": ["a", "b"]}), r"is \[10.*\] there and \[2"),
+    "data that is a list": (lambda m: change(m, data=[]), r"data: \[\] is not an object"),
+    "a source without a size": (
+        lambda m: change(m, source=without(m["source"], "image_size")),
+        "source.image_size: is missing",
+    ),
+    "a source without a depth": (lambda m: change(m, source=without(m["source"], "depth")), "source.depth: is missing"),
+    "a student of an unknown kind": (
+        lambda m: change(m, student={**m["student"], "colour": 1}),
+        "student.colour: is not known",
+    ),
     "another student": (
-        lambda m: change(m, student={**m["student"], "embed_dim": 14}),
+        lambda m: change(m, student={**m["student"], "embed_dim": 14, "head_dim": 7}),
         r"factors.embed_write.base is \[1, 12, 24\] there and \[1, 14, 24\]",
     ),
     "another conditioning": (lambda m: change(m, conditioning={**m["conditioning"], "rank": 1}), "does not describe"),
-    "a conditioning that is a word": (lambda m: change(m, conditioning="on"), "does not describe"),
+    "a conditioning that is a word": (lambda m: change(m, conditioning="on"), 'conditioning: "on" is not an object'),
 }
 
 

@@ -129,7 +129,9 @@ def test_a_manifest_that_was_changed_is_refused(change: dict, student: Student, 
 def test_a_manifest_that_belongs_to_other_weights_is_refused(student: Student, tmp_path: Path) -> None:
     student.save(tmp_path / "model")
     files = {name: (tmp_path / "model" / name).read_bytes() for name in (CONFIG, WEIGHTS)}
-    described = {"spec": {**student.spec.to_json(), "depth": 3}}
+    described = json.loads((tmp_path / "model" / MANIFEST).read_text(encoding="utf-8"))
+    described = {name: described[name] for name in ("classes", "objective", "provenance")}
+    described["spec"] = {**student.spec.to_json(), "depth": 3}
     (tmp_path / "model" / MANIFEST).write_bytes(manifest_bytes(KIND, described, files))
-    with pytest.raises(InputError, match="does not describe model.safetensors: 'blocks.2"):
+    with pytest.raises(InputError, match="does not describe model.safetensors: config.json is that of another"):
         load_student(tmp_path / "model")
