@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from safetensors.torch import load_file, save
 from timm.models.vision_transformer import VisionTransformer
 
 from projpipe import load_projector
@@ -193,6 +194,61 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "another conditioning": (lambda m: change(m, conditioning={**m["conditioning"], "rank": 1}), "does not describe"),
     "a conditioning that is a word": (lambda m: change(m, conditioning="on"), 'conditioning: "on" is not an object'),
+    "another pool than the source's": (
+        lambda m: change(m, student={**m["student"], "pool": "avg"}),
+        "student: is no model that reads what the source reads",
+    ),
+    "a source of other images": (
+        lambda m: change(m, **{name: {**m[name], "image_size": [12, 8]} for name in ("source", "student")}),
+        r"objective.image_shape: \[1, 8, 8\] is not that of 12 x 8, grey",
+    ),
+    "patches that do not divide": (
+        lambda m: change(m, source={**m["source"], "image_size": [9, 9]}),
+        r"source.patch_size: 4 does not divide \[9, 9\]",
+    ),
+    "a depth to run out of memory by": (
+        lambda m: change(m, source={**m["source"], "depth": 10**9}),
+        r"source.depth: 1000000000 is not in 1..256",
+    ),
+    "templates to run out of memory by": (
+        lambda m: change(m, conditioning={**m["conditioning"], "templates": 1024}),
+        r"templates is \[.*\] there and \[.*1024, .*\] in the model",
+    ),
+    "a deviation below zero": (
+        lambda m: change(m, objective={**m["objective"], "std": [-0.35]}),
+        "objective.std: -0.35 is no deviation",
+    ),
+    "a deviation of zero": (
+        lambda m: change(m, objective={**m["objective"], "std": [0]}),
+        "objective.std: .* or one is zero",
+    ),
+    "an objective that is a list": (lambda m: change(m, objective=[]), r"objective: \[\] is not an object"),
+    "an objective without a name": (
+        lambda m: change(m, objective=without(m["objective"], "name")),
+        "name: 'None' is no objective",
+    ),
+    "an objective with more than it has": (
+        lambda m: change(m, objective={**m["objective"], "colour": 1}),
+        "objective.colour: is not known",
+    ),
+    "a class twice": (
+        lambda m: change(m, data={**m["data"], "classes": ["zero"] * 10}),
+        "data.classes: 1 names are not 10",
+    ),
+    "a group too few": (
+        lambda m: change(m, data={**m["data"], "groups": ["digits"]}),
+        "data.groups: 1 are not one for each of 10 classes",
+    ),
+    "data that is rotated": (lambda m: change(m, data={**m["data"], "rotated": True}), "data.rotated: is not known"),
+    "a teacher of no parameters": (
+        lambda m: change(m, provenance={"teacher": {"architecture": "vit", "params": 0}}),
+        "provenance.teacher.params: 0 is not in 1..",
+    ),
+    "a measure that nobody knows": (
+        lambda m: change(m, provenance={"teacher": {"architecture": "vit", "metric": "beauty"}}),
+        "provenance.teacher.metric: 'beauty' is none of accuracy",
+    ),
+    "something that no version knows": (lambda m: change(m, tilt=1), "tilt: is not known"),
 }
 
 
@@ -204,6 +260,29 @@ def test_a_manifest_that_says_something_else_is_named(
     described = damage({key: value for key, value in manifest.items() if key not in ("format", "kind", "sha256")})
     (folder / MANIFEST).write_bytes(manifest_bytes(KIND, described, {TENSORS: (folder / TENSORS).read_bytes()}))
     with pytest.raises(InputError, match=rf"projector/{MANIFEST}:? .*{message}.*; train it again .*or fetch it again"):
+        load_projector(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tensor: tensor.double(), "is F64 and not F32"),
+        (lambda tensor: tensor.half(), "is F16 and not F32"),
+        (lambda tensor: tensor * torch.nan, "holds a number that is infinite or none"),
+        (lambda tensor: tensor[:, :-1], r"is \[2, 11, 24\] there and \[2, 12, 24\] in the model"),
+    ],
+)
+@pytest.mark.parametrize("name", ["operator.factors.attn_read.base"])
+def test_tensors_that_the_manifest_does_not_describe_are_named(
+    name: str, change: Callable[[torch.Tensor], torch.Tensor], message: str, folder: Path
+) -> None:
+    tensors = load_file(folder / TENSORS)
+    content = save({**tensors, name: change(tensors[name]).contiguous()})
+    (folder / TENSORS).write_bytes(content)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    described = {key: value for key, value in manifest.items() if key not in ("format", "kind", "sha256")}
+    (folder / MANIFEST).write_bytes(manifest_bytes(KIND, described, {TENSORS: content}))
+    with pytest.raises(InputError, match=rf"{MANIFEST} does not describe {TENSORS}: {name} {message}; train it again"):
         load_projector(folder)
 
 

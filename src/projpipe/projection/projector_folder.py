@@ -226,7 +226,7 @@ def load_projector(folder: Path | str) -> Projector:
     manifest = read_manifest(folder, KIND, [TENSORS], fix)
     try:
         return _assemble(manifest, folder / TENSORS)
-    except (InputError, OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, RuntimeError, SafetensorError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{folder / MANIFEST} does not describe {TENSORS}: {reason}; {fix}") from error
 

@@ -151,7 +151,7 @@ def load_student(folder: Path | str) -> Student:
     manifest = read_manifest(folder, KIND, [CONFIG, WEIGHTS], fix)
     try:
         return _assemble(manifest, folder)
-    except (InputError, OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, RuntimeError, SafetensorError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{folder / MANIFEST} does not describe {WEIGHTS}: {reason}; {fix}") from error
 

@@ -123,8 +123,10 @@ def load_timm_folder(folder: Path) -> VisionTransformer:
 
 
 Channels = Annotated[int, Bounds(1, 2**20)]  # of an image as a teacher reads it: symbols, and classes that it is told
-Number = bool | Annotated[int, Bounds(0, 2**16)] | Annotated[float, Bounds(-100, 100)]
+Whole = Annotated[int, Bounds(0, 2**20)]
+Real = Annotated[float, Bounds(-100, 100)]
 Text = Annotated[str, Bounds(0, 100)]
+OF_ARGUMENT: dict[object, Any] = {int: Whole, float: Real, bool: bool, str: Text}  # by what timm says that it takes
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class _Config:
     num_classes: Size
     num_features: Size
     pretrained_cfg: Mapping[str, object]
-    model_args: Mapping[str, Number | Text | tuple[Size, Size]]
+    model_args: Mapping[str, object]
     global_pool: Text = ""
 
 
@@ -162,10 +164,13 @@ def _planned_shapes(folder: Path, config: _Config) -> Shapes:
     from timm.models.vision_transformer import VisionTransformer
 
     place, fix = f"{Path(folder) / CONFIG}", "write or copy the whole folder again"
-    known = signature(VisionTransformer).parameters.keys() - {"device", "dtype"}
-    if unknown := config.model_args.keys() - known:
+    known = {name: one.annotation for name, one in signature(VisionTransformer).parameters.items()}
+    if unknown := config.model_args.keys() - (known.keys() - {"device", "dtype"}):
         raise InputError(f"{place}: model_args.{min(unknown)[:40]}: is not known; {fix}")
     try:
+        for name, value in config.model_args.items():
+            kind = OF_ARGUMENT.get(known[name], bool | Whole | Real | Text | tuple[Size, Size] | None)
+            from_json(kind, value, f"model_args.{name}")
         from_json(_Pretrained, config.pretrained_cfg, "pretrained_cfg")
         from_json(Depth, config.model_args.get("depth", 1), "model_args.depth")
         check_architecture(config.architecture)
