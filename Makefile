@@ -1,17 +1,18 @@
 # make run: everything from nothing to the report. make run-modeling: the same for models that draw images. make test: the
-# tests. make check: style, types and which module may import which. make docs: the documentation as a site. make
-# compare-omniglot: the comparisons of docs/results on Omniglot, whose finished parts are not trained again.
-# make reproduce PAGE=omniglot: a page of docs/results again, and what differs from it. All install what they need into
-# .venv first.
+# tests. make fuzz CASES=1000: those of damaged and forged input, with so many cases each. make check: style, types and
+# which module may import which. make docs: the documentation as a site. make compare-omniglot: the comparisons of
+# docs/results on Omniglot, whose finished parts are not trained again. make reproduce PAGE=omniglot: a page of
+# docs/results again, and what differs from it. All install what they need into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+CASES ?= 50
 INSTALLED := .venv/installed
 export RAY_USAGE_STATS_ENABLED = 0
 
 # The last file that a teacher's pipeline writes.
 OMNIGLOT_TEACHER := data/omniglot/04_feature/source_statistics.safetensors
 
-.PHONY: run run-modeling test check compare-omniglot reproduce docs viz lock install clean
+.PHONY: run run-modeling test fuzz check compare-omniglot reproduce docs viz lock install clean
 
 run: $(INSTALLED)
 	$(BIN)/kedro run
@@ -21,6 +22,9 @@ run-modeling: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+fuzz: $(INSTALLED)
+	CASES=$(CASES) $(BIN)/pytest tests/fuzz
 
 check: $(INSTALLED)
 	$(BIN)/ruff check

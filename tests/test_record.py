@@ -3,14 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from projpipe.errors import InputError
-from projpipe.record import from_json, to_json
+from projpipe.record import LARGEST, Bounds, from_json, read_json, to_json
 
 
 @dataclass(frozen=True)
@@ -94,3 +95,61 @@ def test_a_whole_number_is_a_number_and_other_keys_are_left_alone() -> None:
 def test_what_is_no_object_is_refused() -> None:
     with pytest.raises(InputError, match=r"^\[1\] is not an object$"):
         from_json(Point, [1])
+
+
+@dataclass(frozen=True)
+class Model:
+    depth: Annotated[int, Bounds(1, 64)] = 1
+    names: Annotated[Sequence[str], Bounds(1, 3)] = ("a",)
+    pool: Literal["avg", ""] = "avg"
+    size: int | tuple[int, int] | None = None
+    rate: float = 0.5
+
+
+@pytest.mark.parametrize(
+    ("described", "message"),
+    [
+        ({"depth": 0}, r"^model\.depth: 0 is not in 1\.\.64$"),
+        ({"depth": 10**30}, r"is not in 1\.\.64"),
+        ({"depth": True}, "true is not a whole number"),
+        ({"names": []}, r"a length of 0 is not in 1\.\.3"),
+        ({"names": ["a"] * 4}, r"a length of 4 is not in 1\.\.3"),
+        ({"pool": "max"}, 'pool: "max" is none of "avg", ""'),
+        ({"pool": 0}, "pool: 0 is none of"),
+        ({"size": [1]}, "size: 1 values are not 2"),
+        ({"rate": float("nan")}, "rate: NaN is not a number"),
+        ({"rate": float("inf")}, "rate: Infinity is not a number"),
+        ({"rate": 10**400}, "rate: 10000.* is not a number"),
+        ({"rate": [[0] * 10**6]}, r"rate: \[\[0, 0.{1,40} is not a number"),
+        ({"colour": 1}, r"^model\.colour: is not known$"),
+    ],
+)
+def test_what_is_out_of_bounds_or_not_known_is_named(described: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        from_json(Model, described, "model", exact=True)
+
+
+def test_a_value_may_be_one_of_several() -> None:
+    sizes = [from_json(Model, {"size": size}).size for size in (None, 3, [1, 2])]
+    assert sizes == [None, 3, (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"a": NaN}', "NaN is not a number"),
+        ('{"a": [1e999]}', "Infinity is not a number"),
+        ('{"a": "\\ud800"}', "surrogates not allowed"),
+        ('{"\\ud800": 1}', "surrogates not allowed"),
+        ("[" * 30 + "]" * 30, "more than 20 deep"),
+        ("[" * 10**5, "more than 20 deep"),
+        ("[" + "1," * LARGEST, "bytes are more than"),
+        ("\xff", "Expecting value"),
+    ],
+)
+def test_json_that_could_not_be_written_again_or_is_too_large_is_refused(
+    content: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        read_json(tmp_path / "file.json")

@@ -1,4 +1,8 @@
-"""Folders whose manifest vouches for every byte of them that is read, its own included."""
+"""Folders whose manifest vouches for every byte of them that is read, its own included.
+
+A manifest is a checksum, not a signature: it finds what was damaged or edited by chance. Whoever changes a folder on
+purpose can write a manifest that fits, so that whatever is read is checked as if it came from a stranger.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from projpipe.errors import InputError
+from projpipe.record import LARGEST, read_json, regular_file
 
 MANIFEST = "manifest.json"
+CARD = "README.md"  # in the manifest where there is one; older folders have one that is not
 FORMAT = 1
 OTHERS = {  # kinds of folders, and what to do with one where another is asked for
     "model": "give the folder of the projector that made it",
@@ -19,51 +25,64 @@ OTHERS = {  # kinds of folders, and what to do with one where another is asked f
 
 
 def manifest_bytes(kind: str, described: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
-    """The manifest of a folder of this kind: what is described, and checksums of its files and of itself."""
+    """The manifest of a folder of this kind: what is described, and checksums of its files and of itself.
+
+    Raises:
+        InputError: it is larger than what is read again.
+    """
     manifest = {"format": FORMAT, "kind": kind, **described}
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     manifest["sha256"] = {**checksums, MANIFEST: _own_checksum({**manifest, "sha256": checksums})}
-    return (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
+    content = (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
+    if len(content) > LARGEST:
+        raise InputError(
+            f"{kind}: its {MANIFEST} of {len(content):,} bytes is larger than {LARGEST:,}; shorten its names"
+        )
+    return content
 
 
 def read_manifest(folder: Path, kind: str, names: Sequence[str], fix: str) -> dict[str, Any]:
-    """The manifest of a folder, when none of its named files was changed since they were written.
+    """What is described in the manifest of a folder, when none of its files was changed since they were written.
+
+    Args:
+        names: of the files that it must vouch for, besides a card.
 
     Raises:
-        InputError: the folder is not there or of another kind, or a file is missing, truncated or changed; ends with
-            `fix`.
+        InputError: the folder is not there or of another kind, or a file is missing, truncated or changed, or is no
+            regular file; ends with `fix`.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder; give that of a {kind}, or {fix}")
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        manifest = read_json(folder / MANIFEST)
+    except (OSError, ValueError) as error:
         raise InputError(f"{folder} is no {kind}: {error}; {fix}") from error
     if (found := _kind(manifest)) != kind:
         raise InputError(_of_another_kind(folder, found, kind, fix))
-    if manifest.get("format") != FORMAT:
-        raise InputError(f"{folder / MANIFEST}: format {manifest.get('format')!r} is not {FORMAT}; {fix}")
+    described = {key: value for key, value in manifest.items() if key not in ("format", "kind", "sha256")}
+    if (number := manifest.get("format")) != FORMAT or type(number) is not int:
+        raise InputError(f"{folder / MANIFEST}: format {str(number)[:40]} is not {FORMAT}; {fix}")
     checksums = manifest.get("sha256")
     if not isinstance(checksums, dict):
         raise InputError(f"{folder / MANIFEST} was changed: it lacks its checksums; {fix}")
     expected = dict(checksums)
     if expected.pop(MANIFEST, None) != _own_checksum({**manifest, "sha256": expected}):
         raise InputError(f"{folder / MANIFEST} was changed: its checksum differs; {fix}")
-    for name in names:
+    for name in (*names, *({CARD} & expected.keys())):
         try:
             checksum = _checksum(folder / name)
         except OSError as error:
             raise InputError(f"{folder} is no {kind}: {error}; {fix}") from error
-        if checksum != checksums.get(name):
+        if checksum != expected.get(name):
             raise InputError(f"{folder / name} is truncated or was changed: its checksum differs; {fix}")
-    return manifest
+    return described
 
 
 def kind_of(folder: Path) -> str | None:
     """What the manifest of a folder says it is; None where there is none that can be read, or it says nothing."""
     try:
-        return _kind(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError):
+        return _kind(read_json(folder / MANIFEST))
+    except (OSError, ValueError):
         return None
 
 
@@ -79,7 +98,7 @@ def _of_another_kind(folder: Path, found: str | None, kind: str, fix: str) -> st
 
 
 def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
+    with regular_file(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -14,6 +14,7 @@ from projpipe.metric import BITS_PER_PIXEL, BITS_PER_TOKEN
 from projpipe.objectives import ImageModeling, make_objective, objective_from_json
 from projpipe.objectives.batch import Batch
 from projpipe.objectives.tokens import Tokens
+from projpipe.projection.source import Source
 from projpipe.transformer.canonical import Weights
 from projpipe.transformer.export import export_student
 from projpipe.transformer.spec import TransformerSpec
@@ -167,3 +168,25 @@ def test_the_tokens_decide_on_patches_and_channels() -> None:
     made = objective.teacher_arguments(asked, CARD)
     assert made.arguments["patch_size"] == 1
     assert made.in_chans == 5 + 1 + 2
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (Tokens((3, 2), 3), r"tokens: \[3, 2\] of 3 symbols are not 2 x 2 tokens of 3 symbols"),
+        (Tokens((2, 2), 4), r"tokens: \[2, 2\] of 4 symbols are not"),
+        (Tokens((4, 4), 3, 2), "tokens.codebook: there is none of patches of 4 pixels"),
+        (Tokens((3, 4), 3, 2, [[0.0] * 4] * 3, False), r"tokens.patch_size: 2 does not divide \[3, 4\]"),
+        (Tokens((4, 4), 3, 2, [[0.0] * 3] * 3, False), r"tokens.codebook: an entry is not 4 levels of 0\.\.2"),
+        (Tokens((4, 4), 3, 2, [[9.0] * 4] * 3, False), r"tokens.codebook: an entry is not 4 levels of 0\.\.2"),
+        (Tokens((4, 4), 3, 2, [[1.0] * 4] * 3, True), "tokens.lossless: is not true of 3 symbols"),
+        (Tokens((2, 2), 3, lossless=False), "tokens.lossless: is not false of 3 symbols"),
+    ],
+)
+def test_tokens_that_are_none_or_those_of_another_model_are_refused(
+    tokens: Tokens, message: str, decoder_source: Source, modeling: ImageModeling
+) -> None:
+    modeling.check_spec(decoder_source.spec)
+    ImageModeling(Tokens((4, 4), 3, 2, [[1.0] * 4] * 3, False), 0.1).check_spec(decoder_source.spec)
+    with pytest.raises(InputError, match=message):
+        ImageModeling(tokens, 0.1).check_spec(decoder_source.spec)

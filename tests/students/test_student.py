@@ -98,6 +98,7 @@ def test_the_folder_has_the_models_card(student: Student, tmp_path: Path) -> Non
         (MANIFEST, b'{"format": 1, "kind": "model"}', "it lacks its checksums"),
         (WEIGHTS, b"", "truncated or was changed"),
         (CONFIG, b"{}", "truncated or was changed"),
+        (CARD, b"# another", "README.md is truncated or was changed"),
     ],
 )
 def test_a_damaged_folder_is_refused(
@@ -129,7 +130,78 @@ def test_a_manifest_that_was_changed_is_refused(change: dict, student: Student, 
 def test_a_manifest_that_belongs_to_other_weights_is_refused(student: Student, tmp_path: Path) -> None:
     student.save(tmp_path / "model")
     files = {name: (tmp_path / "model" / name).read_bytes() for name in (CONFIG, WEIGHTS)}
-    described = {"spec": {**student.spec.to_json(), "depth": 3}}
+    described = json.loads((tmp_path / "model" / MANIFEST).read_text(encoding="utf-8"))
+    described = {name: described[name] for name in ("classes", "objective", "provenance")}
+    described["spec"] = {**student.spec.to_json(), "depth": 3}
     (tmp_path / "model" / MANIFEST).write_bytes(manifest_bytes(KIND, described, files))
-    with pytest.raises(InputError, match="does not describe model.safetensors: 'blocks.2"):
+    with pytest.raises(InputError, match="does not describe model.safetensors: config.json is that of another"):
         load_student(tmp_path / "model")
+
+
+def reseal(folder: Path, **changes: object) -> None:
+    """Write a manifest that says something else, and fits the files of a folder."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8")) | changes
+    described = {key: manifest[key] for key in manifest if key not in ("format", "kind", "sha256")}
+    files = {name: (folder / name).read_bytes() for name in (CONFIG, WEIGHTS, CARD)}
+    (folder / MANIFEST).write_bytes(manifest_bytes(KIND, described, files))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": [CLASSES[0], "Größe", "bag"]}, "config.json is that of another model"),
+        ({"classes": ["a", "a", "b"]}, "classes: 2 names are not 3"),
+        ({"classes": "abc"}, 'classes: "abc" is not a list'),
+        ({"classes": []}, r"classes: a length of 0 is not in 1\.\."),
+        ({"objective": OBJECTIVE.to_json() | {"mean": [0.5, 0.2, 0.3]}}, "config.json is that of another model"),
+        ({"objective": OBJECTIVE.to_json() | {"std": [1, 0, 1]}}, "objective.std: .* or one is zero"),
+        ({"objective": OBJECTIVE.to_json() | {"image_shape": [3, 12, 8]}}, "objective.image_shape: .* is not that of"),
+        ({"provenance": {"versions": None}}, "provenance.versions: null is not an object"),
+        ({"provenance": {"validation_score": "high"}}, 'provenance.validation_score: "high" is not a number'),
+        ({"shade": 1}, "shade: is not known"),
+    ],
+)
+def test_a_forged_manifest_that_says_what_cannot_be_is_refused(
+    changes: dict, message: str, student: Student, tmp_path: Path
+) -> None:
+    student.save(tmp_path / "model")
+    reseal(tmp_path / "model", **changes)
+    with pytest.raises(InputError, match=rf"manifest.json does not describe model.safetensors: .*{message}"):
+        load_student(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_heads": 1}, "config.json is that of another model"),
+        ({"class_token": 1}, "config.json is that of another model"),
+        ({"mlp_ratio": float("nan")}, "NaN is not a number"),
+    ],
+)
+def test_a_forged_config_of_which_timm_would_make_another_model_is_refused(
+    change: dict, message: str, student: Student, tmp_path: Path
+) -> None:
+    student.save(tmp_path / "model")
+    config = json.loads((tmp_path / "model" / CONFIG).read_text(encoding="utf-8"))
+    config["model_args"] |= change
+    (tmp_path / "model" / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+    reseal(tmp_path / "model")
+    with pytest.raises(InputError, match=message):
+        load_student(tmp_path / "model")
+
+
+def test_a_model_that_would_be_refused_is_not_written(student: Student, tmp_path: Path) -> None:
+    student.weights["head.bias"][0] = torch.nan
+    with pytest.raises(InputError, match=r"head\.bias holds a number that is infinite or none"):
+        student.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_model_whose_manifest_is_older_than_checksums_of_cards_comes_back(student: Student, tmp_path: Path) -> None:
+    student.save(tmp_path / "model")
+    manifest = json.loads((tmp_path / "model" / MANIFEST).read_text(encoding="utf-8"))
+    described = {key: manifest[key] for key in manifest if key not in ("format", "kind", "sha256")}
+    files = {name: (tmp_path / "model" / name).read_bytes() for name in (CONFIG, WEIGHTS)}
+    (tmp_path / "model" / MANIFEST).write_bytes(manifest_bytes(KIND, described, files))
+    (tmp_path / "model" / CARD).write_text("edited")
+    assert load_student(tmp_path / "model").classes == student.classes

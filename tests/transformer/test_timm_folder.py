@@ -1,6 +1,7 @@
 """Models come back from their folders as they were, through timm and through projpipe."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,51 @@ def test_a_file_that_is_no_safetensors_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(b"not tensors")
     with pytest.raises(InputError, match=r"weights\.safetensors is truncated or no safetensors file"):
         read_safetensors(tmp_path / "weights.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"depth": 10**9}, "model_args.depth: 1000000000 is not in 0..1"),
+        ({"depth": 1000}, r"model_args.depth: 1000 is not in 1\.\.256"),
+        ({"num_heads": True}, "model_args.num_heads: true is not a whole number"),
+        ({"num_heads": 0}, "timm makes no model of it"),
+        ({"embed_dim": 3 * 2**14}, "does not fit config.json, .* in the model"),
+        ({"device": "cuda"}, "model_args.device: is not known"),
+        ({"features_only": True}, "model_args.features_only: is not known"),
+        ({"norm_layer": ["x"]}, "model_args.norm_layer"),
+    ],
+)
+def test_arguments_that_make_no_model_or_a_huge_one_are_refused(change: dict, message: str, tmp_path: Path) -> None:
+    save_timm_folder(make(), tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    config["model_args"] |= change
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=rf"model/.*{message}.*write or copy the whole folder again"):
+        load_timm_folder(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"architecture": "resnet18"}, "is a ResNet, which cannot be projected"),
+        ({"architecture": "vit_tiny"}, "is not a model of timm"),
+        ({"pretrained_cfg": []}, r"pretrained_cfg: \[\] is not an object"),
+        ({"label_names": ["x"]}, "label_names: is not known"),
+    ],
+)
+def test_a_config_of_something_else_is_refused(change: dict, message: str, tmp_path: Path) -> None:
+    save_timm_folder(make(), tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(InputError, match=message):
+        load_timm_folder(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_pipe_is_not_opened(name: str, tmp_path: Path) -> None:
+    save_timm_folder(make(), tmp_path / "model")
+    (tmp_path / "model" / name).unlink()
+    os.mkfifo(tmp_path / "model" / name)
+    with pytest.raises(InputError, match=rf"{name} .*is no regular file"):
+        load_timm_folder(tmp_path / "model")

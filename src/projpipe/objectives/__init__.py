@@ -5,12 +5,12 @@ Everything else (pipelines, projector, training loop, sweep, evaluation, report)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from projpipe.errors import InputError
 from projpipe.objectives.classification import Classification
 from projpipe.objectives.image_modeling import ImageModeling
+from projpipe.record import from_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,12 +58,15 @@ def planned_arguments(config: ExtractTeacherConfig) -> VitArguments:
     return Classification.planned_arguments(config)
 
 
-def objective_from_json(described: Mapping[str, Any]) -> Objective:
+def objective_from_json(described: object, place: str = "") -> Objective:
     """Read back what `to_json` of an objective gave.
 
     Raises:
-        InputError: it describes none; names the key that is missing or has another type.
+        InputError: it describes none; names the key that is missing, is not known or has another value than it may.
     """
-    if (name := described.get("name")) not in OBJECTIVES:
-        raise InputError(f"name: {name!r} is no objective; there are {' and '.join(OBJECTIVES)}")
-    return OBJECTIVES[name].from_json(described)
+    fields = dict(from_json(dict[str, object], described, place))
+    name = fields.pop("name", None)
+    kind = OBJECTIVES.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise InputError(f"name: {str(name)[:40]!r} is no objective; there are {' and '.join(OBJECTIVES)}")
+    return kind.from_json(fields, place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -18,16 +18,17 @@ from projpipe.images.normalisation import normalise
 from projpipe.metric import ACCURACY, Metric
 from projpipe.objectives.card_text import CardText
 from projpipe.objectives.distillation import distilled
-from projpipe.record import from_json, to_json
+from projpipe.record import Bounds, from_json, to_json
 from projpipe.transformer.architecture import published_normalisation
+from projpipe.transformer.spec import Size, TransformerSpec
 from projpipe.transformer.timm_folder import InputSettings, VitArguments
 
 if TYPE_CHECKING:
     from projpipe.config import ExtractTeacherConfig
     from projpipe.images.dataset_card import DatasetCard
     from projpipe.objectives.batch import Batch
-    from projpipe.transformer.spec import TransformerSpec
 
+SMALLEST_STD = 1e-6
 logger = logging.getLogger(__name__)
 
 CARD = CardText(
@@ -58,9 +59,9 @@ class Classification:
         image_shape: `[C, H, W]`.
     """
 
-    mean: Sequence[float]
-    std: Sequence[float]
-    image_shape: tuple[int, int, int]
+    mean: Sequence[Annotated[float, Bounds(0, 1)]]
+    std: Sequence[Annotated[float, Bounds(-10, 10)]]
+    image_shape: tuple[Size, Size, Size]
 
     name: ClassVar[str] = "classification"
     metric: ClassVar[Metric] = ACCURACY
@@ -95,8 +96,18 @@ class Classification:
         return {"name": self.name, **to_json(self)}
 
     @classmethod
-    def from_json(cls, described: object) -> Classification:
-        return from_json(cls, described)
+    def from_json(cls, described: object, place: str = "") -> Classification:
+        return from_json(cls, described, place, exact=True)
+
+    def check_spec(self, spec: TransformerSpec) -> None:
+        """Refuse the shape of a model of other images than these, and a normalisation that is none."""
+        if spec.symbols or self.image_shape != (spec.in_chans, *spec.image_size):
+            raise InputError(f"objective.image_shape: {list(self.image_shape)} is not that of {spec.describe_images()}")
+        if not len(self.mean) == len(self.std) == spec.in_chans or min(map(abs, self.std)) < SMALLEST_STD:
+            raise InputError(
+                f"objective.std: {len(self.mean)} means and {len(self.std)} deviations are not one for each of "
+                f"{spec.in_chans} channels, or one is zero"
+            )
 
     def of_pictures(self, inverted: bool) -> Classification:
         """The same for pictures as they are, where images were `inverted` before: ((1 - x) - mean) / std."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from projpipe.metric import BITS_PER_PIXEL, BITS_PER_TOKEN, Metric
 from projpipe.objectives.card_text import CardText
 from projpipe.objectives.distillation import distilled
 from projpipe.objectives.tokens import Tokens
-from projpipe.record import from_json, to_json
+from projpipe.record import Bounds, from_json, to_json
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.class_weights import told
 from projpipe.transformer.decoder import decoder_images, run_decoder
@@ -79,7 +79,7 @@ class ImageModeling:
     """
 
     tokens: Tokens
-    unconditional: float
+    unconditional: Annotated[float, Bounds(0, 1)]
     swapped: bool = False
 
     name: ClassVar[str] = "image_modeling"
@@ -130,8 +130,16 @@ class ImageModeling:
         return {"name": self.name, **to_json(self)}
 
     @classmethod
-    def from_json(cls, described: object) -> ImageModeling:
-        return from_json(cls, described)
+    def from_json(cls, described: object, place: str = "") -> ImageModeling:
+        return from_json(cls, described, place, exact=True)
+
+    def check_spec(self, spec: TransformerSpec) -> None:
+        """Refuse the shape of a model that is no decoder of these tokens, and tokens that are none."""
+        self.tokens.check()
+        expected = replace(spec, in_chans=self.tokens.symbols + 1, patch_size=1, class_token=False, pool="")
+        if spec != replace(expected, symbols=self.tokens.symbols, image_size=self.tokens.grid):
+            read = f"{list(self.tokens.grid)} of {self.tokens.symbols} symbols"
+            raise InputError(f"objective.tokens: {read} are not {spec.describe_images()}")
 
     def of_pictures(self, inverted: bool) -> ImageModeling:
         """The same: images that are drawn are swapped back as they are decoded."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from projpipe.errors import InputError
+from projpipe.record import Bounds
+from projpipe.transformer.spec import Size
 
 
 @dataclass(frozen=True)
@@ -25,11 +31,27 @@ class Tokens:
         lossless: whether symbols say everything about the pixels that are modelled.
     """
 
-    image_size: tuple[int, int]
-    levels: int
-    patch_size: int = 1
-    codebook: Sequence[Sequence[float]] | None = None
+    image_size: tuple[Size, Size]
+    levels: Annotated[int, Bounds(2, 256)]
+    patch_size: Annotated[int, Bounds(1, 256)] = 1
+    codebook: Annotated[Sequence[Sequence[float]], Bounds(2, 2**16)] | None = None
     lossless: bool = True
+
+    def check(self) -> None:
+        """Refuse patches that do not divide images, and a codebook that is none of such patches.
+
+        Raises:
+            InputError: says what does not fit.
+        """
+        book, pixels = self.codebook, self.patch_size**2
+        if any(side % self.patch_size for side in self.image_size):
+            raise InputError(f"tokens.patch_size: {self.patch_size} does not divide {list(self.image_size)}")
+        if book is None and pixels > 1:
+            raise InputError(f"tokens.codebook: there is none of patches of {pixels} pixels")
+        if book and any(len(one) != pixels or not 0 <= min(one) <= max(one) < self.levels for one in book):
+            raise InputError(f"tokens.codebook: an entry is not {pixels} levels of 0..{self.levels - 1}")
+        if self.lossless != (book is None or len(book) == self.levels**pixels):
+            raise InputError(f"tokens.lossless: is not {json.dumps(self.lossless)} of {self.symbols} symbols")
 
     @property
     def symbols(self) -> int:

@@ -9,9 +9,12 @@ in the task embedding and zero at the start, where the projection is therefore t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
+
+from projpipe.record import Bounds
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,12 @@ class Conditioning:
     stream have these terms, and the choice of heads and hidden units is the same for all tasks.
     """
 
-    templates: int
-    rank: int
+    templates: Annotated[int, Bounds(0, 2**10)]
+    rank: Annotated[int, Bounds(0, 2**16)]
     gates: bool
     units: bool
-    task_embed_dim: int
-    experts: int = 0
+    task_embed_dim: Annotated[int, Bounds(1, 2**16)]
+    experts: Annotated[int, Bounds(0, 2**10)] = 0
     film: bool = False
 
     @classmethod

@@ -7,30 +7,34 @@ changes).
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from unicodedata import normalize
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError, did_you_mean
 from projpipe.manifest import MANIFEST, manifest_bytes, read_manifest
-from projpipe.objectives import Objective, objective_from_json
+from projpipe.objectives import Classification, ImageModeling, Objective, objective_from_json
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.products import Products
+from projpipe.projection.shapes import projector_shapes
 from projpipe.projection.source import Source
+from projpipe.record import Bounds, from_json
+from projpipe.students.model_card import check_provenance
 from projpipe.students.student import Student
-from projpipe.tensors import prefixed, starting_with
+from projpipe.tensors import prefixed, read_tensors, starting_with
 from projpipe.transformer.forward import forward_students
-from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.spec import Size, TransformerSpec
 from projpipe.transformer.timm_folder import load_weights
 
 if TYPE_CHECKING:
@@ -222,34 +226,87 @@ def load_projector(folder: Path | str) -> Projector:
     fix = "train it again with `kedro run --pipelines train_projector`, or fetch it again"
     manifest = read_manifest(folder, KIND, [TENSORS], fix)
     try:
-        return _assemble(manifest, load_file(folder / TENSORS))
-    except KeyError as error:
-        raise InputError(f"{folder / MANIFEST} lacks {error}; {fix}") from error
-    except (ArithmeticError, AttributeError, IndexError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
-        raise InputError(f"{folder / MANIFEST} does not describe {TENSORS}: {error}; {fix}") from error
+        return _assemble(manifest, folder / TENSORS)
+    except (OSError, RuntimeError, SafetensorError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{folder / MANIFEST} does not describe {TENSORS}: {reason}; {fix}") from error
 
 
-def _assemble(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Projector:
-    source = Source(
-        TransformerSpec.from_json(manifest["source"]),
-        starting_with("source.", tensors),
-        starting_with("statistics.", tensors),
+@dataclass(frozen=True)
+class _Data:
+    """What a manifest says of the data."""
+
+    classes: Annotated[Sequence[str], Bounds(1, 2**16)]
+    name: str | None = None
+    groups: Sequence[str] = ()
+    inverted: bool = False
+    image_size: tuple[Size, Size] | None = None
+    channels: Size | None = None
+    held_out_classes: Sequence[str] = ()
+
+    def check(self, objective: Objective) -> None:
+        """Refuse what contradicts itself, or the objective."""
+        if len(set(self.classes)) != len(self.classes):
+            raise InputError(f"data.classes: {len(set(self.classes))} names are not {len(self.classes)}")
+        if self.groups and len(self.groups) != len(self.classes):
+            raise InputError(f"data.groups: {len(self.groups)} are not one for each of {len(self.classes)} classes")
+        if isinstance(objective, ImageModeling) and objective.swapped != self.inverted:
+            raise InputError(f"data.inverted: {json.dumps(self.inverted)} is not what the objective says")
+        if isinstance(objective, Classification) and min(objective.std) < 0:
+            raise InputError(f"objective.std: {min(objective.std)} is no deviation")
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """What a manifest describes."""
+
+    source: object
+    student: object
+    conditioning: Conditioning
+    free_weights: bool
+    objective: object
+    data: _Data
+    provenance: object
+    class_map: bool = False
+
+
+def _assemble(described: dict[str, Any], path: Path) -> Projector:
+    """The projector that a manifest describes; all that it says is checked before tensors are read."""
+    manifest = from_json(_Manifest, described, exact=True)
+    check_provenance(manifest.provenance, "provenance")
+    source, student = (TransformerSpec.from_json(described[name], name) for name in ("source", "student"))
+    if student != source.student(student.embed_dim, student.depth, student.num_heads, student.mlp_ratio):
+        raise InputError("student: is no model that reads what the source reads")
+    objective = objective_from_json(manifest.objective, "objective")
+    objective.check_spec(source)
+    manifest.data.check(objective)
+    shapes = projector_shapes(
+        source,
+        student,
+        manifest.conditioning,
+        len(manifest.data.classes),
+        manifest.free_weights,
+        manifest.class_map,
     )
-    student, conditioning = TransformerSpec.from_json(manifest["student"]), Conditioning(**manifest["conditioning"])
+    operator = _restore(source, student, manifest, read_tensors(path, shapes))
+    return Projector(operator.eval(), objective, described["data"], described["provenance"])
+
+
+def _restore(
+    source: TransformerSpec, student: TransformerSpec, manifest: _Manifest, tensors: dict[str, torch.Tensor]
+) -> ProjectionOperator:
+    """The operator of the tensors of a folder."""
+    weights, statistics = starting_with("source.", tensors), starting_with("statistics.", tensors)
     with torch.random.fork_rng():  # the initial weights are replaced: nobody should notice the draw, or wait for a PCA
         operator = ProjectionOperator(
-            source,
+            Source(source, weights, statistics),
             student,
-            conditioning,
+            manifest.conditioning,
             0,
             "uniform",
-            free_weights=manifest["free_weights"],
-            class_map=manifest.get("class_map", False),
+            free_weights=manifest.free_weights,
+            class_map=manifest.class_map,
         )
     load_weights(operator, starting_with("operator.", tensors))
     operator.products = Products.from_tensors(starting_with("products.", tensors))
-    data = manifest["data"]
-    if len(set(data["classes"])) != source.num_classes:
-        raise ValueError(f"{len(set(data['classes']))} names of classes for {source.num_classes}")
-    objective = objective_from_json(manifest["objective"])
-    return Projector(operator.eval(), objective, data, manifest["provenance"])
+    return operator

@@ -5,14 +5,53 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 from huggingface_hub import ModelCardData
 
-from projpipe.metric import METRICS
+from projpipe.errors import InputError
+from projpipe.metric import ACCURACY, METRICS
 from projpipe.objectives import Objective
 from projpipe.objectives.card_text import CardText
+from projpipe.record import Bounds, from_json
 from projpipe.transformer.spec import TransformerSpec
+
+
+@dataclass(frozen=True)
+class _Teacher:
+    """What provenance says of the teacher."""
+
+    architecture: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    params: Annotated[int, Bounds(1, 2**60)] = 1
+    metric: str = ACCURACY.name
+    score: Mapping[str, float] = field(default_factory=dict)
+    license: str | None = None
+
+
+@dataclass(frozen=True)
+class _Provenance:
+    """What provenance says that is read again."""
+
+    teacher: Mapping[str, object] = field(default_factory=dict)
+    dataset: str | None = None
+    held_out_classes: Sequence[str] = ()
+    validation_score: float = 0.0
+    tuned_source: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def check_provenance(described: object, place: str) -> None:
+    """Refuse provenance of which no card could be made; what no card says may be anything.
+
+    Raises:
+        InputError: names the key, and its `place`.
+    """
+    teacher = from_json(_Provenance, described, place).teacher
+    metric = from_json(_Teacher, teacher, f"{place}.teacher").metric if teacher else ACCURACY.name
+    if metric not in METRICS:
+        raise InputError(f"{place}.teacher.metric: {metric[:40]!r} is none of {', '.join(METRICS)}")
 
 
 def model_card(

@@ -2,39 +2,42 @@
 
 The folder is what `timm.create_model("local-dir:FOLDER", pretrained=True)` loads and the Hugging Face hub takes for a
 timm model: `config.json` (architecture, class names, normalisation), `model.safetensors` and `README.md` (the model
-card). Besides, `manifest.json` says what made the model and holds checksums. Writing and reading it takes no timm.
+card). Besides, `manifest.json` says what made the model and holds checksums of all of them. Writing and reading it
+takes no timm.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
-from projpipe.manifest import MANIFEST, manifest_bytes, read_manifest
+from projpipe.manifest import CARD, MANIFEST, manifest_bytes, read_manifest
 from projpipe.objectives import ImageModeling, Objective, objective_from_json
-from projpipe.students.model_card import model_card
+from projpipe.record import Bounds, from_json, read_json
+from projpipe.students.model_card import check_provenance, model_card
+from projpipe.tensors import check_finite, check_size, read_tensors, shapes_of
 from projpipe.transformer.canonical import Weights
 from projpipe.transformer.export import ARCHITECTURE, export_student, from_timm_state, timm_arguments, timm_state
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.sampling import sample
-from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.spec import STUDENT_NORM_EPS, TransformerSpec
 from projpipe.transformer.timm_folder import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
 
-KIND, CARD = "model", "README.md"
+KIND = "model"
 
 
 @dataclass(frozen=True)
@@ -84,18 +87,23 @@ class Student:
         return export_student(self.spec, self.weights, self.objective.input_settings(self.classes))
 
     def save(self, folder: Path | str) -> None:
-        """Write the model's folder, whole or not at all; what was there is replaced."""
+        """Write the model's folder, whole or not at all; what was there is replaced.
+
+        Raises:
+            InputError: a weight is infinite or none, as those of a projector may be whose own are too large.
+        """
         state = {name: tensor.contiguous() for name, tensor in timm_state(self.spec, self.weights).items()}
+        check_finite(state)
         config = json.dumps(self._timm_config(), indent=2, ensure_ascii=False) + "\n"
-        files = {CONFIG: config.encode(), WEIGHTS: save(state, metadata={"format": "pt"})}
+        card = model_card(self.spec, self.classes, self.objective, self.provenance)
+        files = {CONFIG: config.encode(), WEIGHTS: save(state, metadata={"format": "pt"}), CARD: card.encode()}
         described = {
             "spec": self.spec.to_json(),
             "classes": list(self.classes),
             "objective": self.objective.to_json(),
             "provenance": self.provenance,
         }
-        card = model_card(self.spec, self.classes, self.objective, self.provenance)
-        files |= {MANIFEST: manifest_bytes(KIND, described, files), CARD: card.encode()}
+        files[MANIFEST] = manifest_bytes(KIND, described, files)
         with write_atomically(Path(folder), durable=False) as temporary:  # a lost one is made again in milliseconds
             temporary.mkdir()
             for name, content in files.items():
@@ -143,15 +151,49 @@ def load_student(folder: Path | str) -> Student:
     """Read a model's folder.
 
     Raises:
-        InputError: the folder is no model of projpipe, or a file of it is missing, truncated or changed.
+        InputError: the folder is no model of projpipe, or a file of it is missing, truncated or changed, or does not
+            fit the others.
     """
     folder = Path(folder)
     fix = "make it again with `projpipe generate`, or fetch it again"
     manifest = read_manifest(folder, KIND, [CONFIG, WEIGHTS], fix)
     try:
-        spec = TransformerSpec.from_json(manifest["spec"])
-        weights = from_timm_state(spec, load_file(folder / WEIGHTS))
-        objective = objective_from_json(manifest["objective"])
-        return Student(spec, weights, manifest["classes"], objective, manifest["provenance"])
-    except (KeyError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
-        raise InputError(f"{folder / MANIFEST} does not describe {WEIGHTS}: {error}; {fix}") from error
+        return _assemble(manifest, folder)
+    except (OSError, RuntimeError, SafetensorError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{folder / MANIFEST} does not describe {WEIGHTS}: {reason}; {fix}") from error
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """What a manifest describes."""
+
+    spec: object
+    classes: Annotated[Sequence[str], Bounds(1, 2**16)]
+    objective: object
+    provenance: object
+
+
+def _assemble(described: dict[str, Any], folder: Path) -> Student:
+    """The model that a manifest describes; all that it says is checked before tensors are read."""
+    manifest = from_json(_Manifest, described, exact=True)
+    check_provenance(manifest.provenance, "provenance")
+    spec = TransformerSpec.from_json(manifest.spec, "spec")
+    objective = objective_from_json(manifest.objective, "objective")
+    objective.check_spec(spec)
+    if spec.norm_eps != STUDENT_NORM_EPS:
+        raise InputError(f"spec.norm_eps: {spec.norm_eps} is not {STUDENT_NORM_EPS}")
+    if len(set(manifest.classes)) != len(manifest.classes):
+        raise InputError(f"classes: {len(set(manifest.classes))} names are not {len(manifest.classes)}")
+    nothing = {name: torch.zeros(()).expand(shape) for name, shape in spec.weight_shapes(len(manifest.classes)).items()}
+    student = Student(spec, nothing, described["classes"], objective, described["provenance"])
+    if _sorted_json(read_json(folder / CONFIG)) != _sorted_json(student._timm_config()):
+        raise InputError(f"{CONFIG} is that of another model")
+    check_size(folder / WEIGHTS, spec.deployed_params(len(manifest.classes)))
+    shapes = shapes_of(timm_state(spec, nothing))
+    return replace(student, weights=from_timm_state(spec, read_tensors(folder / WEIGHTS, shapes)))
+
+
+def _sorted_json(value: object) -> str:
+    """JSON that tells numbers from truth values, as `==` does not."""
+    return json.dumps(value, sort_keys=True)

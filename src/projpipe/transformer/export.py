@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -37,16 +36,13 @@ def export_student(spec: TransformerSpec, weights: Weights, settings: InputSetti
 
 def timm_arguments(spec: TransformerSpec, num_prefix_tokens: int) -> dict[str, Any]:
     """What makes `ARCHITECTURE` a model of this shape."""
-    mlp_ratio = spec.mlp_dim / spec.embed_dim
-    if int(mlp_ratio * spec.embed_dim) < spec.mlp_dim:
-        mlp_ratio = math.nextafter(mlp_ratio, math.inf)
     return {
         "img_size": list(spec.image_size),
         "patch_size": spec.patch_size,
         "embed_dim": spec.embed_dim,
         "depth": spec.depth,
         "num_heads": spec.num_heads,
-        "mlp_ratio": mlp_ratio,
+        "mlp_ratio": spec.mlp_ratio,
         "class_token": spec.class_token,
         "reg_tokens": num_prefix_tokens - int(spec.class_token),
         "no_embed_class": True,

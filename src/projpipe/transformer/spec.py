@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from math import prod
-from typing import TYPE_CHECKING, Any
+from math import inf, nextafter, prod
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from projpipe.errors import InputError
+from projpipe.record import Bounds, from_json
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
 
 
 STUDENT_NORM_EPS = 1e-6  # timm's own for plain Vision Transformers
-ACTIVATIONS = {"GELU": "gelu", "GELUTanh": "gelu_tanh", "QuickGELU": "quick_gelu"}  # timm's classes and names
+# The largest that is read from files: what there is stays well below, and nothing overflows.
+Size = Annotated[int, Bounds(1, 2**16)]
+Depth = Annotated[int, Bounds(1, 256)]
+Activation = Literal["gelu", "gelu_tanh", "quick_gelu"]
+ACTIVATIONS: dict[str, Activation] = {  # timm's classes and names
+    "GELU": "gelu",
+    "GELUTanh": "gelu_tanh",
+    "QuickGELU": "quick_gelu",
+}
 
 
 @dataclass(frozen=True)
@@ -30,22 +39,22 @@ class TransformerSpec:
     reads every token; `in_chans` is `symbols + 1`, the last for the start.
     """
 
-    image_size: tuple[int, int]
-    patch_size: int
-    in_chans: int
-    embed_dim: int
-    depth: int
-    num_heads: int
-    head_dim: int
-    mlp_dim: int
+    image_size: tuple[Size, Size]
+    patch_size: Size
+    in_chans: Size
+    embed_dim: Size
+    depth: Depth
+    num_heads: Size
+    head_dim: Size
+    mlp_dim: Annotated[int, Bounds(1, 2**20)]
     class_token: bool
-    reg_tokens: int
-    pool: str
+    reg_tokens: Annotated[int, Bounds(0, 2**10)]
+    pool: Literal["token", "avg", ""]
     norm_after_pool: bool
     pre_norm: bool = False
-    activation: str = "gelu"
-    norm_eps: float = STUDENT_NORM_EPS
-    symbols: int = 0
+    activation: Activation = "gelu"
+    norm_eps: Annotated[float, Bounds(1e-12, 1e-2)] = STUDENT_NORM_EPS
+    symbols: Annotated[int, Bounds(0, 2**16 - 1)] = 0
 
     @property
     def num_patches(self) -> int:
@@ -59,6 +68,12 @@ class TransformerSpec:
     def attn_dim(self) -> int:
         """Width of all heads of one block side by side."""
         return self.num_heads * self.head_dim
+
+    @property
+    def mlp_ratio(self) -> float:
+        """Hidden units over width: what, times the width and cut to a whole number, are as many."""
+        ratio = self.mlp_dim / self.embed_dim
+        return ratio if int(ratio * self.embed_dim) == self.mlp_dim else nextafter(ratio, inf)
 
     def describe_size(self) -> str:
         """The size for people to read."""
@@ -75,13 +90,19 @@ class TransformerSpec:
         return {**asdict(self), "image_size": list(self.image_size)}
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> TransformerSpec:
-        return cls(**{**fields, "image_size": tuple(fields["image_size"])})
+    def from_json(cls, described: object, place: str = "") -> TransformerSpec:
+        """Read back what `to_json` gave; an InputError names the key that is not as it should be, and its `place`."""
+        spec = from_json(cls, described, place, exact=True)
+        if any(side % spec.patch_size for side in spec.image_size):
+            raise InputError(f"{place}.patch_size: {spec.patch_size} does not divide {list(spec.image_size)}")
+        return spec
 
     @classmethod
     def of(cls, model: VisionTransformer) -> TransformerSpec:
         """Read the shape off a timm VisionTransformer that `check_supported` accepts."""
         attention, mlp = model.blocks[0].attn, model.blocks[0].mlp
+        activation = activation_of(mlp.act)
+        assert activation is not None  # `check_supported` accepts no other
         symbols = model.num_classes if model.global_pool == "" else 0
         return cls(
             image_size=tuple(model.patch_embed.img_size),
@@ -97,7 +118,7 @@ class TransformerSpec:
             pool=model.global_pool,
             norm_after_pool=not isinstance(model.norm, type(model.blocks[0].norm1)),
             pre_norm=isinstance(model.norm_pre, type(model.blocks[0].norm1)),
-            activation=activation_of(mlp.act) or "",
+            activation=activation,
             norm_eps=model.blocks[0].norm1.eps,
             symbols=symbols,
         )
@@ -175,7 +196,7 @@ class TransformerSpec:
         return self.num_patches * width * self.in_chans * self.patch_size**2 + linear + attention + head
 
 
-def activation_of(module: object) -> str | None:
+def activation_of(module: object) -> Activation | None:
     """timm's name for an activation that students can have too; None for any other."""
     if getattr(module, "approximate", "none") == "tanh":
         return "gelu_tanh"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
+from projpipe.record import Bounds, from_json, read_json, regular_file
+from projpipe.tensors import Shapes, check_shapes, read_tensors, shapes_of
+from projpipe.transformer.architecture import check_architecture
+from projpipe.transformer.spec import Depth, Size
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
@@ -105,21 +109,84 @@ def load_timm_folder(folder: Path) -> VisionTransformer:
 
     config = Path(folder) / CONFIG
     try:
-        json.loads(config.read_text(encoding="utf-8"))["architecture"]
+        read = from_json(_Config, read_json(config), exact=True)
     except FileNotFoundError as error:
         raise InputError(f"{config} is missing; write or copy the whole folder again") from error
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise InputError(f"{config} cannot be read ({error!r}); write or copy the whole folder again") from error
-    weights = read_safetensors(Path(folder) / WEIGHTS)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{config} cannot be read ({error}); write or copy the whole folder again") from error
+    shapes = _planned_shapes(folder, read)
+    weights = _weights_file(Path(folder) / WEIGHTS, lambda path: _fitting(path, shapes))
     with torch.random.fork_rng():
         model = timm.create_model(f"local-dir:{folder}")
-    try:
-        load_weights(model, weights)
-    except InputError as error:
-        raise InputError(
-            f"{folder}: {WEIGHTS} does not fit {CONFIG}, {error}; write or copy the whole folder again"
-        ) from error
+    load_weights(model, weights)
     return model.eval()
+
+
+Channels = Annotated[int, Bounds(1, 2**20)]  # of an image as a teacher reads it: symbols, and classes that it is told
+Whole = Annotated[int, Bounds(0, 2**20)]
+Real = Annotated[float, Bounds(-100, 100)]
+Text = Annotated[str, Bounds(0, 100)]
+OF_ARGUMENT: dict[object, Any] = {int: Whole, float: Real, bool: bool, str: Text}  # by what timm says that it takes
+
+
+@dataclass(frozen=True)
+class _Pretrained:
+    """What of `pretrained_cfg` timm, or projpipe, looks at."""
+
+    input_size: tuple[Channels, Size, Size]
+    num_classes: Size
+    mean: Sequence[float]
+    std: Sequence[float]
+    fixed_input_size: bool = False
+    label_names: Sequence[str] = ()
+    license: str | None = None
+
+
+@dataclass(frozen=True)
+class _Config:
+    """What a folder's config.json holds; timm makes a model of `model_args` that it knows."""
+
+    architecture: Text
+    num_classes: Size
+    num_features: Size
+    pretrained_cfg: Mapping[str, object]
+    model_args: Mapping[str, object]
+    global_pool: Text = ""
+
+
+def _planned_shapes(folder: Path, config: _Config) -> Shapes:
+    """Shapes of a folder's tensors by its config, of whose model nothing is allocated.
+
+    Raises:
+        InputError: timm makes no model of it, or none that is a VisionTransformer.
+    """
+    import timm
+    from timm.models.vision_transformer import VisionTransformer
+
+    place, fix = f"{Path(folder) / CONFIG}", "write or copy the whole folder again"
+    known = {name: one.annotation for name, one in signature(VisionTransformer).parameters.items()}
+    if unknown := config.model_args.keys() - (known.keys() - {"device", "dtype"}):
+        raise InputError(f"{place}: model_args.{min(unknown)[:40]}: is not known; {fix}")
+    try:
+        for name, value in config.model_args.items():
+            kind = OF_ARGUMENT.get(known[name], bool | Whole | Real | Text | tuple[Size, Size] | None)
+            from_json(kind, value, f"model_args.{name}")
+        from_json(_Pretrained, config.pretrained_cfg, "pretrained_cfg")
+        from_json(Depth, config.model_args.get("depth", 1), "model_args.depth")
+        check_architecture(config.architecture)
+        with torch.device("meta"):
+            return shapes_of(timm.create_model(f"local-dir:{folder}").state_dict())
+    except Exception as error:  # timm's constructors raise nearly anything
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{place}: timm makes no model of it ({reason}); {fix}") from error
+
+
+def _fitting(path: Path, shapes: Shapes) -> dict[str, Tensor]:
+    """The tensors of a file, which have to be of these shapes."""
+    try:
+        return read_tensors(path, shapes)
+    except InputError as error:
+        raise InputError(f"{path} does not fit {CONFIG}, {error}; write or copy the whole folder again") from error
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -128,11 +195,17 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: the file is missing, truncated or of another kind.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    return _weights_file(path, lambda path: load_file(regular_file(path)))
+
+
+def _weights_file(path: Path, read: Callable[[Path], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """What `read` reads from a file of tensors, or an InputError where it cannot be read."""
+    from safetensors import SafetensorError
+
     try:
-        return load_file(path)
+        return read(path)
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing; give or write it again") from error
     except (OSError, SafetensorError) as error:
@@ -145,17 +218,5 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     Raises:
         InputError: says what does not fit, for the caller to say where the weights are from.
     """
-    own = model.state_dict()
-    if lacking := own.keys() - weights.keys():
-        raise InputError(f"it lacks {_some(lacking)}")
-    if surplus := weights.keys() - own.keys():
-        raise InputError(f"the model has no place for {_some(surplus)}")
-    for name, tensor in own.items():
-        if weights[name].shape != tensor.shape:
-            raise InputError(f"{name} is {list(weights[name].shape)} there and {list(tensor.shape)} in the model")
+    check_shapes(shapes_of(weights), shapes_of(model.state_dict()))
     model.load_state_dict(weights)
-
-
-def _some(names: Collection[str]) -> str:
-    shown = ", ".join(sorted(names)[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

@@ -1,0 +1,153 @@
+"""Which tensors a projector's folder holds, by the sizes in its manifest: known before anything is read or allocated.
+
+A test holds it to what an operator has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from projpipe.projection.factors import Conditioning
+from projpipe.projection.products import bias_factor
+from projpipe.projection.project import LINEAR_MAPS, READING
+from projpipe.projection.source import block_groups
+from projpipe.projection.task_encoder import HIDDEN
+from projpipe.transformer.canonical import module_key
+from projpipe.transformer.class_weights import class_weights
+from projpipe.transformer.spec import TransformerSpec
+
+Named = Iterator[tuple[str, tuple[int, ...]]]
+
+
+def projector_shapes(
+    source: TransformerSpec,
+    student: TransformerSpec,
+    conditioning: Conditioning,
+    num_classes: int,
+    free_weights: bool,
+    class_map: bool,
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of all tensors by name: those of the source, of the operator, and what is multiplied ahead."""
+    factors = _factors(source, student)
+    own = class_weights(student).own_shapes(num_classes, student.embed_dim)
+    weights = student.weight_shapes(num_classes)
+    return {
+        **{f"source.{name}": shape for name, shape in _source(source, num_classes)},
+        **{f"statistics.{name}": shape for name, shape in _statistics(source)},
+        **{f"operator.factors.{name}": shape for name, shape in _terms(factors, conditioning)},
+        **{f"operator.free.{name}": shape for name, shape in _free(weights | own, free_weights)},
+        **{f"operator.{name}": shape for name, shape in _of_classes(source, student, num_classes, class_map)},
+        **{f"operator.{name}": shape for name, shape in _of_tasks(source, factors, student, conditioning, num_classes)},
+        **{f"operator.{name}": shape for name, shape in _experts(source, student, conditioning, num_classes)},
+        **{f"products.{name}": shape for name, shape in _products(factors, source, conditioning)},
+    }
+
+
+def _source(spec: TransformerSpec, num_classes: int) -> Named:
+    yield from spec.weight_shapes(num_classes).items()
+    if spec.symbols:
+        yield "condition.weight", (num_classes, spec.embed_dim)
+
+
+def _statistics(spec: TransformerSpec) -> Named:
+    yield "residual.second_moment", (spec.embed_dim, spec.embed_dim)
+    for name in ("q.second_moment", "k.second_moment", "heads.mean", "heads.second_moment"):
+        yield name, (spec.depth, spec.attn_dim)
+    for name in ("hidden.mean", "hidden.second_moment"):
+        yield name, (spec.depth, spec.mlp_dim)
+
+
+def _factors(source: TransformerSpec, student: TransformerSpec) -> dict[str, tuple[int, int, int]]:
+    """Shapes `[L_s, student, source]` of the factors."""
+    groups = block_groups(source.depth, student.depth)
+    blocks, longest = len(groups), max(map(len, groups))
+    streams = {"embed_write": 1, "head_read": 1}
+    streams |= dict.fromkeys(("attn_read", "attn_write", "mlp_read", "mlp_write"), blocks)
+    heads = blocks, student.attn_dim, longest * source.attn_dim
+    hidden = blocks, student.mlp_dim, longest * source.mlp_dim
+    return {
+        **{name: (count, student.embed_dim, source.embed_dim) for name, count in streams.items()},
+        **{f"{name}_units": hidden if name.startswith("fc") else heads for name in LINEAR_MAPS},
+    }
+
+
+def _terms(factors: Mapping[str, tuple[int, int, int]], conditioning: Conditioning) -> Named:
+    for name, (blocks, student, source) in factors.items():
+        terms = conditioning.of(name)
+        yield f"{name}.base", (blocks, student, source)
+        if terms.templates:
+            yield f"{name}.templates", (blocks, terms.templates, student * source)
+        if terms.rank:
+            yield f"{name}.left", (blocks, student, terms.rank)
+            yield f"{name}.right", (blocks, terms.rank, source)
+
+
+def _free(weights: Mapping[str, tuple[int, ...]], free_weights: bool) -> Named:
+    for name, shape in weights.items():
+        if name != "k.bias" and (free_weights or (name.endswith("bias") and name != "head.bias")):
+            yield module_key(name), shape
+
+
+def _of_classes(source: TransformerSpec, student: TransformerSpec, num_classes: int, class_map: bool) -> Named:
+    if class_map:
+        yield "class_map.features", (num_classes, source.embed_dim)
+        yield "class_map.weight", (student.embed_dim, source.embed_dim)
+
+
+def _of_tasks(
+    source: TransformerSpec,
+    factors: Mapping[str, tuple[int, int, int]],
+    student: TransformerSpec,
+    conditioning: Conditioning,
+    num_classes: int,
+) -> Named:
+    """Of the task encoder, and of what is linear in its embeddings."""
+    linear = {}
+    if conditioning.changes_factors:
+        terms = {name: conditioning.of(name) for name in factors}
+        sizes = {n: terms[n].templates + terms[n].rank + terms[n].gates * shape[2] for n, shape in factors.items()}
+        linear["coefficients"] = (
+            sum(factors[name][0] * size for name, size in sizes.items()),
+            conditioning.task_embed_dim,
+        )
+    if conditioning.film:
+        linear["film"] = (2 * student.depth + 1) * 2 * student.embed_dim, conditioning.task_embed_dim
+    if linear:
+        yield "encoder.features", (num_classes, source.embed_dim)
+        yield "encoder.whole.2.weight", (conditioning.task_embed_dim,)
+        yield "encoder.whole.2.bias", (conditioning.task_embed_dim,)
+        linear["encoder.each.0"] = HIDDEN, source.embed_dim
+        linear["encoder.each.2"] = HIDDEN, HIDDEN
+        linear["encoder.whole.1"] = conditioning.task_embed_dim, HIDDEN
+    for name, shape in linear.items():
+        yield f"{name}.weight", shape
+        yield f"{name}.bias", shape[:1]
+
+
+def _experts(source: TransformerSpec, student: TransformerSpec, conditioning: Conditioning, num_classes: int) -> Named:
+    if count := conditioning.experts:
+        yield "mixture.features", (num_classes, source.embed_dim)
+        yield "mixture.centres", (count, source.embed_dim)
+        yield "mixture.log_sharpness", ()
+        for name, shape in student.weight_shapes(num_classes).items():
+            if name == "head.weight" and not student.symbols:
+                yield "experts.head_weight", (count, student.embed_dim, student.embed_dim)
+            elif name != "k.bias" and (student.symbols or name != "head.bias"):
+                yield f"experts.{module_key(name)}", (count, *shape)
+
+
+def _products(
+    factors: Mapping[str, tuple[int, int, int]], source: TransformerSpec, conditioning: Conditioning
+) -> Named:
+    if conditioning.of("q_units").changes_factors:
+        return
+    for name, stream in LINEAR_MAPS.items():
+        blocks, units, _ = factors[f"{name}_units"]
+        width, terms = factors[stream][1], conditioning.of(stream)
+        if terms.rank or terms.gates:
+            yield name, (1, blocks, *((units, source.embed_dim) if name in READING else (source.embed_dim, units)))
+            continue
+        parts = 1 + terms.templates
+        yield f"{name}.weight", (blocks, parts, *((units, width) if name in READING else (width, units)))
+        of_bias = conditioning.of(bias_factor(name))
+        yield f"{name}.bias", (blocks, 1 + of_bias.templates, factors[bias_factor(name)][1])
