@@ -5,7 +5,6 @@ pydantic does as much for parameters; making a model, which reads such objects t
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import stat
@@ -58,7 +57,7 @@ def regular_file(path: Path) -> Path:
         OSError: it leads to something else, or nowhere.
     """
     if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "is no regular file", str(path))
+        raise OSError(f"{path.name} is no regular file")
     return path
 
 

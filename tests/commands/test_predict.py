@@ -190,7 +190,7 @@ def test_a_pipe_is_not_waited_for(model: Path, tmp_path: Path, projpipe: Command
     os.mkfifo(tmp_path / "pipe.png")
     result = projpipe("predict", model, tmp_path / "pipe.png")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "pipe.png: is no image that can be read (it is no regular file)" in result.stderr
+    assert "pipe.png: is no image that can be read (pipe.png is no regular file)" in result.stderr
 
 
 RED, WRITTEN = "\x1b[31mred\x9b\u202e", r"\x1b[31mred\x9b\u202e"

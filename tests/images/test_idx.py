@@ -70,5 +70,5 @@ def test_no_more_is_unpacked_than_the_header_promises(tmp_path: Path) -> None:
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe-idx3-ubyte")
-    with pytest.raises(InputError, match="it is no regular file"):
+    with pytest.raises(InputError, match="is no regular file"):
         read_idx(tmp_path / "pipe-idx3-ubyte", 3)

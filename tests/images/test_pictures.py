@@ -48,5 +48,5 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (found,) = find_pictures([str(tmp_path)])
-    with pytest.raises(InputError, match=r"pipe\.png: is no image that can be read \(it is no regular file\)"):
+    with pytest.raises(InputError, match=r"pipe\.png: is no image that can be read \(pipe\.png is no regular file\)"):
         read_picture(found, (4, 4), grey=True)

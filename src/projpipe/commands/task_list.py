@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from projpipe.commands.output import LISTING, unquote_cell
 from projpipe.errors import InputError
-from projpipe.images.decode import regular
+from projpipe.record import regular_file
 
 if TYPE_CHECKING:
     from projpipe.projection.projector_folder import Projector
@@ -58,7 +58,7 @@ def read_names(path: Path) -> list[str]:
         InputError: the file is no text in UTF-8.
     """
     try:
-        lines = regular(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = regular_file(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--classes-file: {path} is no text in UTF-8 ({error}); save it as one") from error
     return [line.strip() for line in lines if line.strip()]
@@ -106,7 +106,7 @@ def _folder(name: str, place: str) -> str:
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
     try:
-        with regular(path).open(encoding="utf-8-sig", newline="") as file:
+        with regular_file(path).open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             _check_columns(path, reader.fieldnames or [], {"name", "classes"})
             for number, row in enumerate(reader, start=1):
@@ -126,7 +126,7 @@ def _parquet_rows(path: Path, known: Sequence[str]) -> Iterator[tuple[str, list[
         fix = "`pip install pyarrow`, or give a CSV file"
         raise InputError(f"--tasks: {path}: reading Parquet takes pyarrow; {fix}") from error
     try:
-        with parquet.ParquetFile(regular(path)) as file:
+        with parquet.ParquetFile(regular_file(path)) as file:
             columns = file.schema_arrow.names
             column = "classes" if "classes" in columns else "class_ids"
             _check_columns(path, columns, {"name", column})

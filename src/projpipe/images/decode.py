@@ -16,6 +16,8 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageOps
 
+from projpipe.record import regular_file
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
@@ -66,20 +68,9 @@ def read_file(path: Path) -> bytes:
     Raises:
         OSError: it is not there, is no regular file, or is larger than any picture that is read.
     """
-    if (size := regular(path).stat().st_size) > MOST_BYTES:
+    if (size := regular_file(path).stat().st_size) > MOST_BYTES:
         raise OSError(f"its {size:,} bytes are more than {MOST_BYTES:,}")
     return path.read_bytes()
-
-
-def regular(path: Path) -> Path:
-    """The path of a file, when it is a regular one: another, such as a pipe, may never end.
-
-    Raises:
-        OSError: it is something else.
-    """
-    if path.exists() and not path.is_file():
-        raise OSError("it is no regular file")
-    return path
 
 
 def decode(content: bytes, image_size: tuple[int, int], grey: bool) -> np.ndarray:
@@ -106,7 +97,7 @@ def decode(content: bytes, image_size: tuple[int, int], grey: bool) -> np.ndarra
 def has_header(path: Path) -> bool:
     """Whether a file begins as a picture that can be read does; its pixels are not looked at."""
     try:
-        with _open(regular(path)):
+        with _open(regular_file(path)):
             return True
     except Exception as error:  # noqa: BLE001 - Pillow's decoders raise nearly anything on broken bytes
         logger.debug("%s: %s", path, error)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from projpipe.errors import InputError
-from projpipe.images.decode import regular
+from projpipe.record import regular_file
 
 UNSIGNED_BYTES = 0x08
 MOST_VALUES = 2**31  # four times those of EMNIST, the largest relative of MNIST
@@ -28,7 +28,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     """
     fix = "download it again"
     try:
-        with regular(path).open("rb") as file:
+        with regular_file(path).open("rb") as file:
             zipped = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
             file.seek(0)
             return _read(gzip.open(file) if zipped else file, path, dimensions, fix)

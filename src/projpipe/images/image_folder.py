@@ -6,9 +6,10 @@ from pathlib import Path
 
 from projpipe.config import ImageFolderSource
 from projpipe.errors import InputError, did_you_mean
-from projpipe.images.decode import image_extensions, read_file, regular
+from projpipe.images.decode import image_extensions, read_file
 from projpipe.images.packing import pack, stream
 from projpipe.images.raw import RawImages
+from projpipe.record import regular_file
 
 PLACE = "split_tasks.source"
 FORMS = "<class>/<image> or <group>/<class>/<image>"
@@ -104,7 +105,7 @@ def _with_groups(labels: list[tuple[str, str]], table: Path) -> list[tuple[str, 
 def _read_groups(table: Path, place: str) -> dict[str, str]:
     """The group of each class out of a CSV file with the columns `class` and `group`."""
     try:
-        with regular(table).open(newline="", encoding="utf-8-sig") as file:
+        with regular_file(table).open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
             columns, rows = reader.fieldnames or (), [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

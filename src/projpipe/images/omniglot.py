@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from projpipe.errors import InputError
-from projpipe.images.decode import read_file, regular
+from projpipe.images.decode import read_file
 from projpipe.images.packing import pack
 from projpipe.images.raw import RawImages
+from projpipe.record import regular_file
 
 PLACE = "split_tasks.source.path"
 FORM = "<alphabet>/<character>/<drawing>.png"
@@ -56,7 +57,7 @@ def _open(path: Path, opened: ExitStack) -> tuple[list[str], Callable[[str], byt
         names = [file.relative_to(path).as_posix() for file in path.rglob("*.png")]
         return names, lambda name: read_file(path / name)
     try:
-        archive = opened.enter_context(zipfile.ZipFile(regular(path)))
+        archive = opened.enter_context(zipfile.ZipFile(regular_file(path)))
     except FileNotFoundError as error:
         raise InputError(
             f"{PLACE}: there is no {path}; give an Omniglot zip or an unpacked folder, or null to download it"
