@@ -28,6 +28,9 @@ from projpipe.methods.method import Ingredients
 from projpipe.methods.models import build
 from projpipe.methods.task_model import TaskModel
 from projpipe.objectives import Classification
+from projpipe.projection.factors import Conditioning
+from projpipe.projection.operator import ProjectionOperator
+from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
 from projpipe.teacher.data import TeacherData
 from projpipe.training.provenance import Run
@@ -200,3 +203,30 @@ def _memory(of: str) -> int:
 def is_one_short_line(message: str) -> bool:
     """Whether a message fits on a terminal, and changes nothing of it."""
     return message.isprintable() and 0 < len(message) <= LONGEST
+
+
+DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+CONDITIONINGS = {
+    "projected": Conditioning(templates=2, rank=2, gates=True, units=True, task_embed_dim=8),
+    "experts and FiLM": Conditioning(
+        templates=0, rank=0, gates=False, units=False, task_embed_dim=8, experts=3, film=True
+    ),
+    "static": Conditioning(templates=0, rank=0, gates=False, units=False, task_embed_dim=8),
+}
+
+
+def make_projector(
+    source: Source,
+    conditioning: Conditioning = CONDITIONINGS["projected"],
+    tuned: bool = False,
+    class_map: bool = False,
+) -> Projector:
+    """A projector with every parameter off its init, so that each term of the conditioning is at work."""
+    student = source.spec.student(12, 2, 2, 1.5)
+    operator = ProjectionOperator(source, student, conditioning, 0, tuned=tuned, class_map=class_map)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in operator.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
+    objective = Classification([0.3], [0.35], (1, 8, 8))
+    return Projector(operator.eval(), objective, {"classes": DIGITS}, {"seed": 0})

@@ -1,6 +1,6 @@
 """Configuration as Kedro loads it, and the names of folders of data: the environment's and the comparison's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ def _states(given: Any, place: Sequence[int | str]) -> bool:
     return True
 
 
-def _comparison(parameters: dict[str, Any]) -> str:
+def _comparison(parameters: Mapping[str, object]) -> str:
     """The comparison that parameters ask for, in a file or with --params; what is wrong with them is said later."""
     stated = parameters.get("compare_methods")
     return stated.get("comparison", DEFAULT_COMPARISON) if isinstance(stated, dict) else DEFAULT_COMPARISON

@@ -44,25 +44,22 @@ class ReadableSession(KedroSession):
         if "DVC_STAGE" in os.environ:  # DVC, when it is told to end, leaves its commands to themselves
             end_with_parent()
         with ending_in_order():
-            return self._run(*args, **kwargs)
-
-    def _run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        try:
-            for name in kwargs.get("pipeline_names") or ():
-                _check_pipeline(name)
-            _check_parameters(self._environment())
-            _check_selection(**kwargs)
-            return super().run(*args, **kwargs)
-        except ParameterValidationError as error:
-            lines = [line for _, _, line in _problems(self._environment())]
-            raise click.ClickException("\n".join(lines) or str(error)) from error
-        except Exception as error:
-            for cause in causes(error):
-                if isinstance(cause, FIXABLE):
-                    raise click.ClickException(one_line(str(cause))) from error
-                if said := disk_problem(cause, self._project_path / "data"):
-                    raise click.ClickException(said) from error
-            raise
+            try:
+                for name in kwargs.get("pipeline_names") or ():
+                    _check_pipeline(name)
+                _check_parameters(self._environment())
+                _check_selection(**kwargs)
+                return super().run(*args, **kwargs)
+            except ParameterValidationError as error:
+                lines = [line for _, _, line in _problems(self._environment())]
+                raise click.ClickException("\n".join(lines) or str(error)) from error
+            except Exception as error:
+                for cause in causes(error):
+                    if isinstance(cause, FIXABLE):
+                        raise click.ClickException(one_line(str(cause))) from error
+                    if said := disk_problem(cause, self._project_path / "data"):
+                        raise click.ClickException(said) from error
+                raise
 
     def _environment(self) -> EnvironmentConfigLoader:
         loader = self._get_config_loader()

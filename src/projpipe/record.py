@@ -158,7 +158,7 @@ def _read_items(origin: Any, of: Sequence[Any], items: list[Any], place: str, ex
     return tuple(read) if origin is tuple else read
 
 
-def _read_fields(kind: Any, value: dict[str, Any], place: str, exact: bool) -> Any:
+def _read_fields(kind: Any, value: Mapping[str, Any], place: str, exact: bool) -> Any:
     hints = _hints(kind)
     for field in fields(kind):
         if field.name not in value and field.default is MISSING and field.default_factory is MISSING:
@@ -170,7 +170,7 @@ def _read_fields(kind: Any, value: dict[str, Any], place: str, exact: bool) -> A
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
+def _hints(kind: Any) -> Mapping[str, Any]:
     hints = get_type_hints(kind, include_extras=True)
     return {field.name: hints[field.name] for field in fields(kind)}
 

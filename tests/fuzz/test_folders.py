@@ -7,16 +7,12 @@ such as other class names or another mean, is left out: a checksum is no signatu
 import copy
 import json
 import os
-import resource
 import shutil
-import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import inf, nan
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -29,7 +25,7 @@ from PIL import Image
 from safetensors.torch import save
 from timm.models.vision_transformer import VisionTransformer
 
-from makers import shaken
+from makers import is_one_short_line, shaken, within_limits
 from projpipe.commands.main import main
 from projpipe.errors import InputError
 from projpipe.manifest import MANIFEST, manifest_bytes
@@ -40,9 +36,6 @@ from projpipe.projection.projector_folder import TENSORS, Projector
 from projpipe.projection.source import Source
 from projpipe.transformer.timm_folder import CONFIG, WEIGHTS, load_timm_folder, save_timm_folder
 
-SECONDS, BYTES = 2, 500 * 2**20  # that a command may take
-HANGS = 30  # seconds after which a command is ended
-LONGEST = 1000  # characters of a refusal
 KINDS = ("classifier", "experts", "images")
 NESTED: Any = json.loads("[" * 30 + "]" * 30)
 VALUES = [None, True, False, -1, 0, 3, 10**9, 10**30, -0.5, 1e300, nan, inf, -inf, "", "x", "token", "avg", "gelu_tanh"]
@@ -125,28 +118,6 @@ def run(arguments: list[str]) -> Result:
     return CliRunner().invoke(main, arguments)
 
 
-@contextmanager
-def within_limits() -> Iterator[None]:
-    """Let the body take so much time and memory, and no more."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    old = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + BYTES, old[1]))
-    handler = signal.signal(signal.SIGALRM, _ends)
-    signal.alarm(HANGS)
-    started = time.process_time()
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, handler)
-        resource.setrlimit(resource.RLIMIT_AS, old)
-    assert time.process_time() - started < SECONDS
-
-
-def _ends(number: int, frame: FrameType | None) -> None:
-    raise TimeoutError(f"nothing after {HANGS} s")
-
-
 def check(folder: Folder, changed: Path) -> None:
     """The command and `inspect`, on a copy that was changed, refuse it in one line, or give what they gave."""
     out = changed.parent / "out"
@@ -158,7 +129,7 @@ def check(folder: Folder, changed: Path) -> None:
             assert result.exit_code == 2, result.exc_info
             *usage, line = result.output.splitlines()
             assert line.startswith("Error: ")
-            assert len(line) < LONGEST
+            assert is_one_short_line(line.removeprefix("Error: "))
             assert not usage or usage[0].startswith("Usage: ")
         elif arguments[0] != "inspect":
             shutil.rmtree(out, ignore_errors=True)

@@ -1,8 +1,13 @@
-"""The conditioning terms that the projection's tests go through."""
+"""The conditioning terms that the projection's tests go through, and a projector with all of them."""
+
+from pathlib import Path
 
 import pytest
 
+from makers import make_projector
 from projpipe.projection.factors import Conditioning
+from projpipe.projection.projector_folder import Projector
+from projpipe.projection.source import Source
 
 TERMS = {
     "templates": Conditioning(templates=3, rank=0, gates=False, units=False, task_embed_dim=8),
@@ -28,3 +33,16 @@ def every_term() -> Conditioning:
 @pytest.fixture
 def static() -> Conditioning:
     return Conditioning(templates=0, rank=0, gates=False, units=False, task_embed_dim=8)
+
+
+@pytest.fixture(scope="module")
+def projector(source: Source) -> Projector:
+    """A projector whose every parameter is off its init."""
+    return make_projector(source)
+
+
+@pytest.fixture
+def folder(projector: Projector, tmp_path: Path) -> Path:
+    """The folder of the projector."""
+    projector.save(tmp_path / "projector")
+    return tmp_path / "projector"

@@ -1,8 +1,6 @@
 """A projector's folder makes the students it was trained to make, or says what is wrong with it."""
 
 import copy
-import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,56 +10,17 @@ import numpy as np
 import pytest
 import timm
 import torch
-from safetensors.torch import load_file, save
 from timm.models.vision_transformer import VisionTransformer
 
+from makers import CONDITIONINGS, DIGITS, make_projector
 from projpipe import load_projector
 from projpipe.errors import InputError
-from projpipe.manifest import MANIFEST, manifest_bytes
 from projpipe.objectives import Classification
 from projpipe.projection.factors import Conditioning
-from projpipe.projection.operator import ProjectionOperator
-from projpipe.projection.projector_folder import KIND, TENSORS, Projector
+from projpipe.projection.projector_folder import Projector
 from projpipe.projection.source import Source
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.forward import forward_students
-
-CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-CONDITIONINGS = {
-    "projected": Conditioning(templates=2, rank=2, gates=True, units=True, task_embed_dim=8),
-    "experts and FiLM": Conditioning(
-        templates=0, rank=0, gates=False, units=False, task_embed_dim=8, experts=3, film=True
-    ),
-    "static": Conditioning(templates=0, rank=0, gates=False, units=False, task_embed_dim=8),
-}
-
-
-def make_projector(
-    source: Source,
-    conditioning: Conditioning = CONDITIONINGS["projected"],
-    tuned: bool = False,
-    class_map: bool = False,
-) -> Projector:
-    """A projector with every parameter off its init, so that each term of the conditioning is at work."""
-    student = source.spec.student(12, 2, 2, 1.5)
-    operator = ProjectionOperator(source, student, conditioning, 0, tuned=tuned, class_map=class_map)
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in operator.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
-    objective = Classification([0.3], [0.35], (1, 8, 8))
-    return Projector(operator.eval(), objective, {"classes": CLASSES}, {"seed": 0})
-
-
-@pytest.fixture(scope="module")
-def projector(source: Source) -> Projector:
-    return make_projector(source)
-
-
-@pytest.fixture
-def folder(projector: Projector, tmp_path: Path) -> Path:
-    projector.save(tmp_path / "projector")
-    return tmp_path / "projector"
 
 
 @pytest.mark.parametrize("conditioning", CONDITIONINGS.values(), ids=CONDITIONINGS.keys())
@@ -140,152 +99,6 @@ def test_classes_that_make_no_task_are_refused(classes: Any, message: str, proje
         projector.generate(classes)
 
 
-@pytest.mark.parametrize("missing", [MANIFEST, TENSORS])
-def test_a_folder_that_lacks_a_file_is_no_projector(missing: str, folder: Path) -> None:
-    (folder / missing).unlink()
-    with pytest.raises(InputError, match=rf"projector is no projector: .*{missing}.*kedro run --pipelines train_proj"):
-        load_projector(folder)
-
-
-def test_a_truncated_file_of_tensors_is_named(folder: Path) -> None:
-    (folder / TENSORS).write_bytes((folder / TENSORS).read_bytes()[:-100])
-    with pytest.raises(InputError, match=rf"{TENSORS} is truncated or was changed: .*; train it again"):
-        load_projector(folder)
-
-
-@pytest.mark.parametrize("position", [9, -1])
-def test_one_changed_byte_is_noticed(position: int, folder: Path) -> None:
-    stored = bytearray((folder / TENSORS).read_bytes())
-    stored[position] ^= 1
-    (folder / TENSORS).write_bytes(stored)
-    with pytest.raises(InputError, match=rf"{TENSORS} is truncated or was changed"):
-        load_projector(folder)
-
-
-def change(manifest: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    return {**manifest, **changes}
-
-
-def without(manifest: dict[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in manifest.items() if name != key}
-
-
-MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
-    "no source": (lambda m: without(m, "source"), "source: is missing"),
-    "no student": (lambda m: without(m, "student"), "student: is missing"),
-    "no conditioning": (lambda m: without(m, "conditioning"), "conditioning: is missing"),
-    "no data": (lambda m: without(m, "data"), "data: is missing"),
-    "no provenance": (lambda m: without(m, "provenance"), "provenance: is missing"),
-    "data without classes": (lambda m: change(m, data=without(m["data"], "classes")), "data.classes: is missing"),
-    "too few classes": (lambda m: change(m, data={**m["data"], "classes": ["a", "b"]}), r"is \[10.*\] there and \[2"),
-    "data that is a list": (lambda m: change(m, data=[]), r"data: \[\] is not an object"),
-    "a source without a size": (
-        lambda m: change(m, source=without(m["source"], "image_size")),
-        "source.image_size: is missing",
-    ),
-    "a source without a depth": (lambda m: change(m, source=without(m["source"], "depth")), "source.depth: is missing"),
-    "a student of an unknown kind": (
-        lambda m: change(m, student={**m["student"], "colour": 1}),
-        "student.colour: is not known",
-    ),
-    "another student": (
-        lambda m: change(m, student={**m["student"], "embed_dim": 14, "head_dim": 7}),
-        r"factors.embed_write.base is \[1, 12, 24\] there and \[1, 14, 24\]",
-    ),
-    "another conditioning": (lambda m: change(m, conditioning={**m["conditioning"], "rank": 1}), "does not describe"),
-    "a conditioning that is a word": (lambda m: change(m, conditioning="on"), 'conditioning: "on" is not an object'),
-    "another pool than the source's": (
-        lambda m: change(m, student={**m["student"], "pool": "avg"}),
-        "student: is no model that reads what the source reads",
-    ),
-    "a source of other images": (
-        lambda m: change(m, **{name: {**m[name], "image_size": [12, 8]} for name in ("source", "student")}),
-        r"objective.image_shape: \[1, 8, 8\] is not that of 12 x 8, grey",
-    ),
-    "patches that do not divide": (
-        lambda m: change(m, source={**m["source"], "image_size": [9, 9]}),
-        r"source.patch_size: 4 does not divide \[9, 9\]",
-    ),
-    "a depth to run out of memory by": (
-        lambda m: change(m, source={**m["source"], "depth": 10**9}),
-        r"source.depth: 1000000000 is not in 1..256",
-    ),
-    "templates to run out of memory by": (
-        lambda m: change(m, conditioning={**m["conditioning"], "templates": 1024}),
-        r"templates is \[.*\] there and \[.*1024, .*\] in the model",
-    ),
-    "a deviation below zero": (
-        lambda m: change(m, objective={**m["objective"], "std": [-0.35]}),
-        "objective.std: -0.35 is no deviation",
-    ),
-    "a deviation of zero": (
-        lambda m: change(m, objective={**m["objective"], "std": [0]}),
-        "objective.std: .* or one is zero",
-    ),
-    "an objective that is a list": (lambda m: change(m, objective=[]), r"objective: \[\] is not an object"),
-    "an objective without a name": (
-        lambda m: change(m, objective=without(m["objective"], "name")),
-        "name: 'None' is no objective",
-    ),
-    "an objective with more than it has": (
-        lambda m: change(m, objective={**m["objective"], "colour": 1}),
-        "objective.colour: is not known",
-    ),
-    "a class twice": (
-        lambda m: change(m, data={**m["data"], "classes": ["zero"] * 10}),
-        "data.classes: 1 names are not 10",
-    ),
-    "a group too few": (
-        lambda m: change(m, data={**m["data"], "groups": ["digits"]}),
-        "data.groups: 1 are not one for each of 10 classes",
-    ),
-    "data that is rotated": (lambda m: change(m, data={**m["data"], "rotated": True}), "data.rotated: is not known"),
-    "a teacher of no parameters": (
-        lambda m: change(m, provenance={"teacher": {"architecture": "vit", "params": 0}}),
-        "provenance.teacher.params: 0 is not in 1..",
-    ),
-    "a measure that nobody knows": (
-        lambda m: change(m, provenance={"teacher": {"architecture": "vit", "metric": "beauty"}}),
-        "provenance.teacher.metric: 'beauty' is none of accuracy",
-    ),
-    "something that no version knows": (lambda m: change(m, tilt=1), "tilt: is not known"),
-}
-
-
-@pytest.mark.parametrize(("damage", "message"), MANIFESTS.values(), ids=MANIFESTS.keys())
-def test_a_manifest_that_says_something_else_is_named(
-    damage: Callable[[dict[str, Any]], Any], message: str, folder: Path
-) -> None:
-    manifest = json.loads((folder / MANIFEST).read_text())
-    described = damage({key: value for key, value in manifest.items() if key not in ("format", "kind", "sha256")})
-    (folder / MANIFEST).write_bytes(manifest_bytes(KIND, described, {TENSORS: (folder / TENSORS).read_bytes()}))
-    with pytest.raises(InputError, match=rf"projector/{MANIFEST}:? .*{message}.*; train it again .*or fetch it again"):
-        load_projector(folder)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda tensor: tensor.double(), "is F64 and not F32"),
-        (lambda tensor: tensor.half(), "is F16 and not F32"),
-        (lambda tensor: tensor * torch.nan, "holds a number that is infinite or none"),
-        (lambda tensor: tensor[:, :-1], r"is \[2, 11, 24\] there and \[2, 12, 24\] in the model"),
-    ],
-)
-@pytest.mark.parametrize("name", ["operator.factors.attn_read.base"])
-def test_tensors_that_the_manifest_does_not_describe_are_named(
-    name: str, change: Callable[[torch.Tensor], torch.Tensor], message: str, folder: Path
-) -> None:
-    tensors = load_file(folder / TENSORS)
-    content = save({**tensors, name: change(tensors[name]).contiguous()})
-    (folder / TENSORS).write_bytes(content)
-    manifest = json.loads((folder / MANIFEST).read_text())
-    described = {key: value for key, value in manifest.items() if key not in ("format", "kind", "sha256")}
-    (folder / MANIFEST).write_bytes(manifest_bytes(KIND, described, {TENSORS: content}))
-    with pytest.raises(InputError, match=rf"{MANIFEST} does not describe {TENSORS}: {name} {message}; train it again"):
-        load_projector(folder)
-
-
 @pytest.mark.parametrize("gates", [True, False])
 def test_what_no_task_changes_is_multiplied_once_and_kept_in_the_folder(
     gates: bool, source: Source, tmp_path: Path
@@ -304,25 +117,6 @@ def test_names_are_known_however_their_letters_are_composed(folder: Path) -> Non
     projector = load_projector(folder)
     projector.data["classes"][0] = normalize("NFD", "Größe")
     assert projector.class_ids([normalize("NFC", "Größe"), projector.classes[1]]) == [0, 1]
-
-
-def test_a_manifest_that_was_changed_is_refused(folder: Path) -> None:
-    manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["data"]["classes"].reverse()
-    (folder / MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(InputError, match=rf"{MANIFEST} was changed: its checksum differs; train it again"):
-        load_projector(folder)
-
-
-def test_a_folder_that_is_not_there_is_said_to_be_missing(folder: Path) -> None:
-    with pytest.raises(InputError, match="there is no such folder"):
-        load_projector(folder / "nowhere")
-
-
-def test_a_manifest_that_is_no_json_is_refused(folder: Path) -> None:
-    (folder / MANIFEST).write_text((folder / MANIFEST).read_text()[:-10])
-    with pytest.raises(InputError, match="is no projector: .*; train it again"):
-        load_projector(folder)
 
 
 def test_a_save_that_fails_half_way_leaves_the_old_folder(projector: Projector, folder: Path) -> None:
@@ -372,8 +166,8 @@ def test_support_images_stand_for_the_classes_that_the_source_sees_in_them(
         seen = varied(images).argmax(-1).tolist()
     projector = make_projector(Source(source.spec, canonical_weights(varied), source.statistics))
     projector = replace(projector, data={**projector.data, "inverted": inverted})
-    expected = [name for class_id, name in enumerate(CLASSES) if class_id in seen[:4]]
-    assert 2 <= len(expected) < len(CLASSES)
+    expected = [name for class_id, name in enumerate(DIGITS) if class_id in seen[:4]]
+    assert 2 <= len(expected) < len(DIGITS)
     assert projector.recognise(pictures[:4]) == expected
     found, named = projector.generate(support_images=pictures[:4]), projector.generate(expected)
     assert torch.equal(found(images), named(images))
