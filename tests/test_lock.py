@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from projpipe.errors import InputError
-from projpipe.lock import locked
+from projpipe.lock import LOCK, locked
 
 HOLD = """
 import sys, time
@@ -38,6 +38,7 @@ def test_a_folder_in_use_is_refused_and_free_after_its_user_was_killed(tmp_path:
         take(folder)
 
 
-def test_a_folder_is_free_after_use(tmp_path: Path) -> None:
+def test_a_folder_is_free_after_use_and_names_nobody(tmp_path: Path) -> None:
     take(tmp_path)
     take(tmp_path)
+    assert (tmp_path / LOCK).read_text() == ""

@@ -36,4 +36,7 @@ def locked(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()}: {' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200]}\n")
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            file.truncate(0)

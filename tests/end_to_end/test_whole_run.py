@@ -22,6 +22,7 @@ from nbclient import NotebookClient
 from pages import IMAGE_MODELLING, WITH_COMMANDS, type_all
 from projpipe import load_projector
 from projpipe.datasets import FolderDataset
+from projpipe.lock import LOCK
 from projpipe.methods.controls import CONTROLS
 from projpipe.methods.registry import main_methods
 
@@ -90,7 +91,8 @@ def test_everything_of_the_catalog_is_there_and_can_be_read(catalog: DataCatalog
 
 
 def test_nothing_half_written_is_left(project: Path) -> None:
-    assert not [path for path in (project / "data").rglob(".*") if path.name != ".validate_storage_marker"]
+    hidden = {path.name for path in (project / "data").rglob(".*")}
+    assert hidden <= {LOCK, ".validate_storage_marker"}
 
 
 def test_metrics_have_the_form_that_all_data_sets_share(metrics: dict[str, Any]) -> None:
