@@ -45,7 +45,7 @@ def test_a_full_disk_is_named_whoever_passes_it_on(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_named_and_other_errors_are_none_of_the_disk(tmp_path: Path) -> None:
     forbidden = PermissionError(13, os.strerror(13), "data/file")
     assert disk_problem(forbidden, tmp_path) == (
-        "data/file: cannot be written (Permission denied); allow it, or use another folder"
+        "data/file: cannot be opened or written (Permission denied); allow it, or use another folder"
     )
     for error in (PermissionError(13, os.strerror(13)), FileNotFoundError(2, "no", "file"), ValueError("other")):
         assert disk_problem(error, tmp_path) is None

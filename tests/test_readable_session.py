@@ -53,7 +53,8 @@ def test_what_a_killed_run_left_half_written_is_gone_after_the_next(project: Pat
 def test_a_folder_that_cannot_be_written_is_named(project: Path) -> None:
     (project / "data").symlink_to("/sys")
     assert re.fullmatch(
-        r".*/data/smoke: cannot be written \(.+\); allow it, or use another folder", refused(project, "split_tasks")
+        r".*/data/smoke: cannot be opened or written \(.+\); allow it, or use another folder",
+        refused(project, "split_tasks"),
     )
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from projpipe.lock import LOCK, locked
 
-UNFINISHED, REPLACED = ".unfinished-", ".replaced"
+UNFINISHED, RESUMABLE, REPLACED = ".unfinished-", ".resumable", ".replaced"
+KEY = ".key"  # in a resumable folder: what it is made of
 _AT_FDCWD, _EXCHANGE = -100, 2  # of renameat2(2); macOS's renamex_np takes the same 2
 
 
@@ -49,35 +50,39 @@ def write_resumably(path: Path, key: str, replace: bool = True) -> Iterator[Path
     Raises:
         InputError: another program is at work on it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}{UNFINISHED}{key}")
-    for left in path.parent.glob(f".{path.name}{UNFINISHED}*"):
-        if left != unfinished:
-            shutil.rmtree(left)
-    with locked(unfinished):
+    unfinished, lock = path.with_name(f".{path.name}{RESUMABLE}"), path.with_name(f".{path.name}{LOCK}")
+    made_for = unfinished / KEY
+    with locked(path, lock):
+        if not (made_for.is_file() and made_for.read_text() == key):
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            made_for.write_text(key)
         tidy_up(unfinished)
         try:
             yield unfinished
+            made_for.unlink()  # so that nobody goes on with what is replaced, and then lies here
+            os.sync()
             _put(unfinished, path, replace)
         except Exception:
             shutil.rmtree(unfinished)
+            lock.unlink()
             raise
-        (path / LOCK).unlink()
-        shutil.rmtree(unfinished, ignore_errors=True)  # what was replaced
+        shutil.rmtree(unfinished, ignore_errors=True)
+        lock.unlink()
 
 
-def tidy_up(folder: Path, name: str = "*") -> None:
-    """Remove what killed programs left half-written of paths called `name`, anywhere in a folder.
+def tidy_up(folder: Path) -> None:
+    """Remove what killed programs left half-written anywhere in a folder.
 
     What was just being replaced is put back. No other program may be writing there.
     """
-    for aside in folder.rglob(f".{name}{REPLACED}"):
+    for aside in folder.rglob(f".*{REPLACED}"):
         path = aside.with_name(aside.name.removeprefix(".").removesuffix(REPLACED))
         if path.exists():
             shutil.rmtree(aside)
         else:
             aside.rename(path)
-    for scratch in folder.rglob(f".{name}{UNFINISHED}*"):
+    for scratch in folder.rglob(f".*{UNFINISHED}*"):
         shutil.rmtree(scratch)
 
 

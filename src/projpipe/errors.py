@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -58,9 +59,16 @@ def disk_problem(error: BaseException, folder: Path) -> str | None:
     """
     said = str(error)
     if any(os.strerror(number) in said for number in (errno.ENOSPC, errno.EDQUOT)):
-        disk = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.is_mount())
+        found = [
+            _disk_of(path) for path in (folder, Path(tempfile.gettempdir()))
+        ]  # Ray and checkpoints take the latter
+        disk = min(found, key=lambda disk: shutil.disk_usage(disk).free)
         free = shutil.disk_usage(disk).free / 2**20
         return f"{folder}: the disk {disk} is full ({free:.0f} MB are free); make room, and run the same command again"
     if isinstance(error, OSError) and error.filename and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"{error.filename}: cannot be written ({error.strerror}); allow it, or use another folder"
+        return f"{error.filename}: cannot be opened or written ({error.strerror}); allow it, or use another folder"
     return None
+
+
+def _disk_of(path: Path) -> Path:
+    return next(parent for parent in (path.resolve(), *path.resolve().parents) if parent.is_mount())

@@ -3,7 +3,9 @@
 import logging
 import os
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -94,6 +96,22 @@ class InputHooks:
             InputError: names the data sets that are missing and the command that makes them, the parameter that does
                 not fit, or the run that is at work on the same data.
         """
+        folder = catalog["dataset_card"].filepath.parents[1]
+        try:
+            if there := folder.exists():  # a run that is refused makes none
+                self._take(folder)
+            self._check(run_params, pipeline, catalog)
+            if not there:
+                self._take(folder)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def _take(self, folder: Path) -> None:
+        self._lock.enter_context(locked(folder))
+        tidy_up(folder)
+
+    def _check(self, run_params: Mapping[str, str], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         made = pipeline.all_outputs()
         if "params:train_projector" in pipeline.inputs():
             from projpipe.methods.registry import check_rates_and_schedules  # imports torch
@@ -113,9 +131,6 @@ class InputHooks:
             if "tasks" in made:
                 _check_tasks(catalog)
             _check_machine(catalog.load("params:train_projector").ray)
-        folder = catalog["dataset_card"].filepath.parents[1]
-        self._lock.enter_context(locked(folder))
-        tidy_up(folder)
 
     @hook_impl
     def after_pipeline_run(self) -> None:

@@ -15,16 +15,18 @@ LOCK = ".lock"
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """While the body runs, refuse the folder to others who ask for it in this way; it is made where it is not there.
+def locked(folder: Path, lock: Path | None = None) -> Iterator[None]:
+    """While the body runs, refuse the folder to others who ask for it in this way.
 
-    However this process ends, the folder is free afterwards.
+    However this process ends, the folder is free afterwards. The file `lock` says who has it; by default it is in the
+    folder itself, which is made where it is not there.
 
     Raises:
         InputError: another process has the folder; says which.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+", encoding="utf-8") as file:
+    lock = folder / LOCK if lock is None else lock
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

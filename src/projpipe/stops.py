@@ -14,6 +14,7 @@ STOPPED = "stopped; run the same command again to go on"
 ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 PATIENCE = 8.0  # seconds for what is half-written to be removed, after which the program ends as it is
 
+stopping = threading.Event()  # set when this process has been told to end
 _said = threading.Event()
 
 
@@ -25,8 +26,11 @@ class Stopped(SystemExit):
 def ending_in_order() -> Iterator[None]:
     """While the body runs, a signal that is to end the program raises `Stopped`, so that what is half-written goes.
 
-    A signal that is not to end it, as `nohup` asks for, still does not.
+    A signal that is not to end it, as `nohup` asks for, still does not. Only the main thread hears of signals.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     usual = (signal.SIG_DFL, signal.default_int_handler)
     before = {end: signal.getsignal(end) for end in ENDING if signal.getsignal(end) in usual}
     for end in before:
@@ -57,7 +61,7 @@ def end_with_parent() -> None:
     parent = os.getppid()
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == parent != 1:
             waited.wait(1.0)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -66,6 +70,7 @@ def end_with_parent() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    stopping.set()
     for end in ENDING:
         signal.signal(end, signal.SIG_IGN)
     last = threading.Timer(PATIENCE, _end_now, [128 + number])

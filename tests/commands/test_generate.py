@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,9 @@ import timm
 import torch
 from click.testing import Result
 
+from projpipe.atomic import KEY
 from projpipe.commands.task_list import parse_names
+from projpipe.lock import locked
 from projpipe.manifest import MANIFEST
 from projpipe.projection.projector_folder import TENSORS, Projector
 
@@ -121,7 +125,7 @@ def test_many_models_go_on_where_they_were_stopped(number: signal.Signals, folde
     if number != signal.SIGKILL:
         assert ended.stderr.endswith("stopped; run the same command again to go on\n")
     assert not out.exists()
-    (left,) = folder.parent.glob(".models.unfinished-*")
+    left = folder.parent / ".models.resumable"
     made = {path: path.stat().st_mtime_ns for path in left.glob("*/*")}
     assert {path.parent.name for path in made} == {"0", "1"}
 
@@ -131,13 +135,45 @@ def test_many_models_go_on_where_they_were_stopped(number: signal.Signals, folde
     assert not list(folder.parent.glob(".*"))
 
 
-def test_what_another_command_left_unfinished_is_removed(folder: Path, projpipe: Command) -> None:
-    left = folder.parent / ".models.unfinished-0123456789abcdef"
+def test_what_another_command_left_unfinished_is_not_gone_on_with(folder: Path, projpipe: Command) -> None:
+    left = folder.parent / ".models.resumable"
     (left / "0").mkdir(parents=True)
+    (left / KEY).write_text("that of another")
+    (left / "surplus").mkdir()
     table = folder.parent / "tasks.csv"
     table.write_text('name,classes\n0,"Sneaker,Bag"\n')
     assert projpipe("generate", folder, "--tasks", table, "--out", folder.parent / "models").exit_code == 0
     assert not left.exists()
+    assert {path.name for path in (folder.parent / "models").iterdir()} == {"0", "models.csv"}
+
+
+def test_models_that_were_just_replaced_are_not_gone_on_with(folder: Path, projpipe: Command) -> None:
+    """A stop before what was replaced is removed leaves it where unfinished ones lie."""
+    table, out = folder.parent / "tasks.csv", folder.parent / "models"
+    arguments = ["generate", folder, "--tasks", table, "--out", out, "--force"]
+    table.write_text('name,classes\n0,"Coat,Bag"\nsurplus,"Coat,Bag"\n')
+    assert projpipe(*arguments).exit_code == 0
+    shutil.copytree(out, folder.parent / ".models.resumable")
+    table.write_text('name,classes\n0,"Sneaker,Bag"\n')
+    assert projpipe(*arguments).exit_code == 0
+    assert json.loads((out / "0/manifest.json").read_text())["classes"] == ["Sneaker", "Bag"]
+    assert not (out / "surplus").exists()
+
+
+def test_two_commands_do_not_write_the_same_models(folder: Path, projpipe: Command) -> None:
+    table, out = folder.parent / "tasks.csv", folder.parent / "models"
+    table.write_text('name,classes\n0,"Sneaker,Bag"\n')
+    with locked(out, folder.parent / ".models.lock"):
+        refused = projpipe("generate", folder, "--tasks", table, "--out", out)
+    assert refused.exit_code == 2
+    assert "models: is in use by another run" in refused.output
+
+
+def test_a_table_that_is_a_pipe_is_not_waited_for(folder: Path, projpipe: Command) -> None:
+    os.mkfifo(folder.parent / "tasks.csv")
+    refused = projpipe("generate", folder, "--tasks", folder.parent / "tasks.csv", "--out", folder.parent / "models")
+    assert refused.exit_code == 2
+    assert "is no regular file" in refused.output
 
 
 def test_the_same_command_gives_the_same_bytes(folder: Path, projpipe: Command) -> None:

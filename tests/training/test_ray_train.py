@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -178,13 +178,16 @@ def test_a_run_goes_on_where_its_worker_and_then_its_driver_were_killed(
     assert [row["step"] for row in history] == list(range(0, 401, 10))  # every one once
 
 
+@pytest.mark.parametrize("tell", [os.kill, os.killpg], ids=["alone", "with its children"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_told_to_end_says_so_in_one_line_and_leaves_no_process(
-    number: signal.Signals, driver: tuple[subprocess.Popen[bytes], RunInputs, Path]
+    number: signal.Signals,
+    tell: Callable[[int, int], None],
+    driver: tuple[subprocess.Popen[bytes], RunInputs, Path],
 ) -> None:
     process, _, _ = driver
     children = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(number)
+    tell(process.pid, number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     assert said.decode().endswith(f"{STOPPED}\n")

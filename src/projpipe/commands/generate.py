@@ -6,6 +6,7 @@ import csv
 import hashlib
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,12 +78,16 @@ def generate(
 
 
 def _key(projector: Path, tasks: Path, onnx: bool) -> str:
-    """Names what a command makes by all that decides it."""
+    """Names what a command makes by all that decides it; a file that cannot be read is refused where it is used."""
+    from projpipe import __version__
     from projpipe.manifest import MANIFEST
+    from projpipe.record import regular_file
 
-    manifest = projector / MANIFEST
-    content = [manifest.read_bytes() if manifest.is_file() else b"", tasks.read_bytes(), str(onnx).encode()]
-    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in content)).hexdigest()[:16]
+    digest = hashlib.sha256(f"{__version__} {onnx}".encode())
+    for path in (projector / MANIFEST, tasks):
+        with suppress(OSError), regular_file(path).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _generate_all(projector: Projector, tasks: list[NamedTask], out: Path, onnx: bool) -> None:

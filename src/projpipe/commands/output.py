@@ -40,7 +40,9 @@ def output(
         with write_resumably(free, key, force) if key else write_atomically(free, force) as temporary:
             yield temporary
     except OSError as error:
-        raise InputError(f"--out: {out} cannot be written ({error.strerror}); choose another {kind}") from error
+        raise InputError(
+            f"--out: {out} cannot be written ({error.strerror or error}); choose another {kind}"
+        ) from error
 
 
 def _free(out: Path, force: bool, ours: Callable[[Path], bool], foreign: str, kind: str) -> Path:

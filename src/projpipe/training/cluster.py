@@ -16,12 +16,12 @@ import torch
 
 from projpipe.config import RayConfig
 from projpipe.errors import InputError
-from projpipe.stops import keeping_signals
+from projpipe.stops import keeping_signals, stopping
 
 SECONDS_TO_ANSWER = 3
 # What gRPC, which Ray speaks, begins with (RFC 9113): a preface with empty settings, and the type of such a frame.
 HTTP2, HTTP2_SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", b"\4"
-SECONDS_BETWEEN_LOOKS = 0.05
+SECONDS_BETWEEN_LOOKS, SECONDS_TO_BE_TOLD = 0.05, 0.3
 GOES_ON = "run the same command again, and it goes on"
 LOST = f"a worker of Ray was lost: it was killed, or memory was short; {GOES_ON}"
 
@@ -95,7 +95,8 @@ def _end_when_ray_does() -> None:
     def watch() -> None:
         while ray.is_initialized():
             ended = [kind for kind, _ in node.dead_processes()]
-            if ended and ray.is_initialized():  # else they were ended in order
+            # Whoever tells this process to end may tell its children too, and they may be the first to do so.
+            if ended and ray.is_initialized() and not stopping.wait(SECONDS_TO_BE_TOLD):
                 sys.stderr.write(f"Ray has ended: its {ended[0]} was killed, or memory was short; {GOES_ON}\n")
                 sys.stderr.flush()
                 os._exit(1)
@@ -110,15 +111,16 @@ def find_cluster(address: str | None) -> None:
     Raises:
         InputError: names the address and what went wrong.
     """
-    host, _, port = (address or "").rpartition("://")[2].partition(":")
+    host, _, port = (address or "").rpartition("://")[2].rpartition(":")
     if port.isdigit():
+        host = host.strip("[]")  # of IPv6
         try:
             with socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER) as connection:
                 connection.sendall(HTTP2)
-                header = connection.recv(9)
+                header = connection.makefile("rb").read(9)
         except OSError as error:
             raise _no_cluster(address, error) from error
-        if header[3:4] != HTTP2_SETTINGS:
+        if header[3:4] != HTTP2_SETTINGS and os.environ.get("RAY_USE_TLS") != "1":
             raise _no_cluster(address, ConnectionError("something else does"))
 
 

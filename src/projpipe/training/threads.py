@@ -1,5 +1,6 @@
 """How many threads compute: into how many parts a sum falls decides its last digits."""
 
+import scipy.linalg  # noqa: F401 - its own libraries have to be there to be limited
 import torch
 from threadpoolctl import threadpool_limits
 
