@@ -56,8 +56,7 @@ def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, 
     """
     config = inputs.config.of_method(method)
     build(method, Ingredients(inputs.source, config, config.seeds[0]))  # refuses before work starts
-    rate = config.known_rates[method]
-    name = inputs.stage(runs, method, {**deciding(config, rate), "threads": config.ray.cpus_per_worker})
+    name = stage_run(method, inputs, runs)
     folder = runs / name
     if not (folder / RESULT).exists():
         config = config.model_copy(update={"ray": connect(config.ray)})
@@ -70,6 +69,13 @@ def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, 
         return load_file(folder / RESULT), history
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"run {folder}: its result cannot be read ({error}); delete this folder") from error
+
+
+def stage_run(method: str, inputs: RunInputs, runs: Path) -> str:
+    """Write a run's inputs into its folder; its name, which the number of threads decides too."""
+    config = inputs.config.of_method(method)
+    decided_by = deciding(config, config.known_rates[method])
+    return inputs.stage(runs, method, {**decided_by, "threads": config.ray.cpus_per_worker})
 
 
 def _check_checkpoints(folder: Path) -> None:
