@@ -59,9 +59,8 @@ def disk_problem(error: BaseException, folder: Path) -> str | None:
     """
     said = str(error)
     if any(os.strerror(number) in said for number in (errno.ENOSPC, errno.EDQUOT)):
-        found = [
-            _disk_of(path) for path in (folder, Path(tempfile.gettempdir()))
-        ]  # Ray and checkpoints take the latter
+        # Ray, and checkpoints on their way, are in the folder of temporary files.
+        found = [_disk_of(path) for path in (folder, Path(tempfile.gettempdir()))]
         disk = min(found, key=lambda disk: shutil.disk_usage(disk).free)
         free = shutil.disk_usage(disk).free / 2**20
         return f"{folder}: the disk {disk} is full ({free:.0f} MB are free); make room, and run the same command again"

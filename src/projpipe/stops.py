@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -61,11 +62,10 @@ def end_with_parent() -> None:
     parent = os.getppid()
 
     def watch() -> None:
-        while os.getppid() == parent != 1:
-            waited.wait(1.0)
+        while os.getppid() == parent:
+            time.sleep(1.0)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    waited = threading.Event()
     threading.Thread(target=watch, daemon=True).start()
 
 

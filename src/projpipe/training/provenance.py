@@ -19,8 +19,6 @@ from torch import Tensor
 from projpipe.training.run_inputs import source_code_digest
 
 PACKAGES = ("projpipe", "torch", "timm", "numpy", "ray")
-
-
 INPUTS = ("dataset_sha256", "train_tasks_sha256", "teacher_sha256")  # of a projector's provenance
 
 
