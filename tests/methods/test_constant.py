@@ -25,7 +25,7 @@ def test_it_learns_by_the_same_coefficients(source: Source, images: torch.Tensor
     model = task_model("constant", source, settings())
     coefficients = model.generator.coefficients.weight
     assert coefficients.shape == task_model("projected", source, settings()).generator.coefficients.weight.shape
-    logits, _ = model(images.view(2, 16, 1, 8, 8), TASKS, MASK)
+    (logits,), _ = model(images.view(2, 16, 1, 8, 8), TASKS, MASK)
     logits[..., 0].sum().backward()
     assert coefficients.grad.abs().max() > 0
 

@@ -9,6 +9,7 @@ from makers import shaken, task_model
 from projpipe.methods.registry import main_methods
 from projpipe.projection.source import Source
 from projpipe.transformer.class_weights import MASKED
+from projpipe.transformer.spec import TransformerSpec
 
 each_method = pytest.mark.parametrize("method", main_methods())
 Settings = Any  # the fixture `settings`: a miniature TrainProjectorConfig with what is changed in it
@@ -23,12 +24,31 @@ def test_the_student_of_one_task_computes_what_the_batch_of_all_tasks_did(
     classes, mask = torch.tensor([[9, 2, 5], [3, 0, 0]]), torch.tensor([[True] * 3, [True, True, False]])
     batches = images.view(2, 16, 1, 8, 8)
     with torch.no_grad():
-        together, _ = model(batches, classes, mask)
+        (together,), _ = model(batches, classes, mask)
         assert (together[1, :, 2] == MASKED).all()
         for task, logits, batch in zip(tasks, together, batches, strict=True):
             student = model.specialise(task)
             assert student.num_classes == len(task)
             torch.testing.assert_close(student(batch), logits[:, : len(task)], atol=1e-5, rtol=0)
+
+
+@each_method
+def test_a_smaller_student_of_one_task_computes_what_the_batch_of_all_sizes_did(
+    method: str, source: Source, images: torch.Tensor, settings: Settings
+) -> None:
+    smallest = {"embed_dim": 8, "depth": 1, "num_heads": 2, "mlp_ratio": 1.0}
+    model = shaken(task_model(method, source, settings(smallest=smallest)))
+    assert model.sizes is not None
+    sizes = model.sizes.sandwich((0, 1))
+    tasks, batches = torch.tensor([[9, 2, 5], [3, 0, 1]]), images.view(2, 16, 1, 8, 8)
+    with torch.no_grad():
+        of_sizes, _ = model(batches, tasks, torch.ones_like(tasks, dtype=torch.bool), sizes=sizes)
+        for size, together in zip(sizes, of_sizes, strict=True):
+            for task, logits, batch in zip(tasks.tolist(), together, batches, strict=True):
+                student = model.specialise(task, size=size)
+                found = TransformerSpec.of(student)
+                assert found.describe_size() == size.describe_size()
+                torch.testing.assert_close(student(batch), logits, atol=1e-5, rtol=0)
 
 
 def test_static_makes_one_body_for_all_tasks_and_the_other_methods_one_for_each(

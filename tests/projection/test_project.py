@@ -5,7 +5,8 @@ from torch import Tensor
 
 from projpipe.projection.products import inner_products
 from projpipe.projection.project import LINEAR_MAPS, READING, project
-from projpipe.projection.source import Source, block_groups, merged_weights
+from projpipe.projection.source import Source, merged_weights
+from projpipe.transformer.elastic import block_groups
 
 TASKS, BLOCKS, WIDTH, UNITS = 3, 2, 5, 7
 

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projpipe.projection.source import Source, block_groups, merge_blocks, side_by_side
+from projpipe.projection.source import Source, merge_blocks, side_by_side
+from projpipe.transformer.elastic import block_groups
 
 DEPTHS = st.integers(1, 60).flatmap(lambda depth: st.tuples(st.just(depth), st.integers(1, depth)))
 

@@ -11,12 +11,13 @@ from makers import task_model, train_in_process
 from projpipe.methods.per_task_models import PerTaskModels, random_inits
 from projpipe.methods.task_model import TaskModel
 from projpipe.record import from_json, to_json
+from projpipe.tensors import starting_with
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
 from projpipe.training.history import HistoryRow
 from projpipe.training.run_inputs import RunInputs, load_staged
 from projpipe.training.seeds import Worker, train_seeds
 from projpipe.training.state import Checkpoint, TrainingState
-from projpipe.training.student_trainer import StudentTrainer
+from projpipe.training.student_trainer import StudentTrainer, task_score
 
 
 def through_a_file(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
@@ -58,6 +59,28 @@ def test_a_projector_whose_factors_stay_is_resumed_too(run_inputs: RunInputs, tm
     whole = train_in_process(inputs, tmp_path, "projected")
     resumed = train_in_process(inputs, tmp_path, "projected", through_a_file(whole[3], tmp_path / "checkpoint"))
     assert_same(resumed[-1], whole[-1])
+
+
+def test_a_projector_of_many_sizes_is_resumed_too_and_all_of_them_learn(
+    run_inputs: RunInputs, tmp_path: Path, settings
+) -> None:
+    smallest = {"embed_dim": 8, "depth": 1, "num_heads": 2, "mlp_ratio": 1.0}
+    inputs = replace(run_inputs, config=settings(smallest=smallest))
+    whole = train_in_process(inputs, tmp_path, "projected")
+    resumed = train_in_process(inputs, tmp_path, "projected", through_a_file(whole[3], tmp_path / "checkpoint"))
+    assert_same(resumed[-1], whole[-1])
+
+    longer = replace(inputs, config=settings(seeds=[0], smallest=smallest, optimisation={"steps": 60}))
+    last = train_in_process(longer, tmp_path, "projected")[-1]
+    data, source = load_staged(tmp_path / longer.stage(tmp_path, "test", {}))
+    untrained, trained = (task_model("projected", source, longer.config) for _ in range(2))
+    trained.load_state_dict(starting_with("finished.0.", last.tensors))
+    for size in (trained.sizes.largest, trained.sizes.smallest):
+        before, after = (
+            sum(task_score(model, data.validation, task, torch.device("cpu"), size) for task in data.validation_tasks)
+            for model in (untrained, trained)
+        )
+        assert after > before + 0.05 * len(data.validation_tasks)
 
 
 def test_a_tuned_source_is_resumed_too_and_keeps_its_accuracy(run_inputs: RunInputs, tmp_path: Path, settings) -> None:

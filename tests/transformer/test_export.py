@@ -48,7 +48,7 @@ def test_task_batched_forward_equals_the_exported_model(method: str, layout: dic
     tasks = [[0, 3, 4], [9, 2, 5]]
     batch = images.view(2, 16, 1, 8, 8)
     with torch.no_grad():
-        together, _ = model(batch, torch.tensor(tasks), torch.ones(2, 3, dtype=torch.bool))
+        (together,), _ = model(batch, torch.tensor(tasks), torch.ones(2, 3, dtype=torch.bool))
         for logits, task, own_images in zip(together, tasks, batch, strict=True):
             exported = model.specialise(task)
             assert type(exported) is timm.models.VisionTransformer

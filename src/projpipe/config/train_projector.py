@@ -139,6 +139,9 @@ class TrainProjectorConfig(Config):
 
     seeds: Annotated[Seeds, Field(description="one projector is trained with each")]
     student: StudentConfig
+    smallest: Annotated[
+        StudentConfig | None, Field(description="student too: there are all sizes between; null: `student` alone")
+    ] = None
     start: Annotated[Literal["principal", "random", "uniform"], Field(description="how the factors are initialised")]
     source: Annotated[Literal["frozen", "tuned"], Field(description="whether the teacher's weights learn too")]
     free_weights: Annotated[bool, Field(description="learned offsets to the weights, the same for all tasks")]

@@ -14,8 +14,8 @@ from projpipe.objectives.batch import Batch
 def flops_per_step(model: TaskModel, batch: Batch) -> int:
     """Operations of the forward and the backward pass of one step on a batch."""
     with FlopCounterMode(display=False) as counter:
-        outputs = model(**batch.inputs)
-        sum(logits.sum() for logits in outputs if logits is not None).backward()
+        logits, of_source = model(**batch.inputs, sizes=model.sizes.sandwich((0,)) if model.sizes else ())
+        sum(part.sum() for part in (*logits, of_source) if part is not None).backward()
     model.zero_grad()
     return counter.get_total_flops()
 

@@ -12,6 +12,7 @@ from projpipe.config import TrainProjectorConfig
 from projpipe.projection.parameter_groups import ParameterGroup
 from projpipe.projection.source import Source
 from projpipe.transformer.canonical import Weights
+from projpipe.transformer.elastic import Sizes
 from projpipe.transformer.spec import TransformerSpec
 
 Task = Sequence[int]  # class ids
@@ -63,6 +64,18 @@ class Ingredients:
             InputError: it is not smaller than its source.
         """
         return self.source.spec.student(**self.config.student.model_dump(), place=self.place)
+
+    @property
+    def sizes(self) -> Sizes | None:
+        """The sizes that students are trained in, the student's the largest; None where there is that one alone.
+
+        Raises:
+            InputError: the smallest is not below the largest.
+        """
+        if self.config.smallest is None:
+            return None
+        place = "train_projector.smallest"
+        return Sizes(self.source.spec.student(**self.config.smallest.model_dump(), place=place), self.student, place)
 
 
 @dataclass(frozen=True)

@@ -61,9 +61,12 @@ def selected_init(source: Source, spec: TransformerSpec) -> Weights:
 
 
 @torch.no_grad()
-def principal_init(source: Source, spec: TransformerSpec) -> Weights:
-    """Canonical weights of one model as the untrained projection makes them, with what belongs to all classes."""
-    projection = ProjectionOperator(source, spec, Conditioning.none(), seed=0)
+def principal_init(source: Source, spec: TransformerSpec, ranked: bool = False) -> Weights:
+    """Canonical weights of one model as the untrained projection makes them, with what belongs to all classes.
+
+    With `ranked` heads and units have the order of importance, see `transformer.elastic`.
+    """
+    projection = ProjectionOperator(source, spec, Conditioning.none(), seed=0, ranked=ranked)
     every_class = torch.arange(source.num_classes)[None]
     made = projection(every_class, torch.ones_like(every_class, dtype=torch.bool))
     weights = {name: tensor[0] for name, tensor in made.items()}

@@ -19,7 +19,8 @@ def build(method: str, given: Ingredients) -> TaskModel:
     Raises:
         InputError: the student is not smaller than its source.
     """
-    return TaskModel(METHODS[method].build(given))
+    of = METHODS[method]
+    return TaskModel(of.build(given), None if of.per_task else given.sizes)
 
 
 def restore(

@@ -21,6 +21,7 @@ def operator(given: Ingredients, terms: Conditioning) -> ProjectionOperator:
         start=config.start,
         tuned=config.source == "tuned",
         free_weights=config.free_weights,
+        ranked=given.sizes is not None,
         class_map=config.free_weights and not config.rate_shares.factors,
         factors_rate=config.rate_shares.factors,
         offsets_rate=config.rate_shares.offsets,

@@ -12,8 +12,10 @@ from projpipe.methods.method import WeightGenerator
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.parameter_groups import ParameterGroup
 from projpipe.transformer.class_weights import told
+from projpipe.transformer.elastic import Sizes, cut
 from projpipe.transformer.export import export_student
 from projpipe.transformer.forward import forward_students
+from projpipe.transformer.spec import TransformerSpec
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
@@ -24,11 +26,12 @@ class TaskModel(nn.Module):
 
     Args:
         generator: maps class ids `[T, K]` and their mask `[T, K]` to canonical weights with a leading axis `T`.
+        sizes: those of its students; None where there is one.
     """
 
-    def __init__(self, generator: WeightGenerator) -> None:
+    def __init__(self, generator: WeightGenerator, sizes: Sizes | None = None) -> None:
         super().__init__()
-        self.generator = generator
+        self.generator, self.sizes = generator, sizes
 
     def forward(
         self,
@@ -39,19 +42,22 @@ class TaskModel(nn.Module):
         source_images: Tensor | None = None,
         source_labels: Tensor | None = None,
         keep_rows: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor | None]:
+        sizes: Sequence[TransformerSpec] = (),
+    ) -> tuple[list[Tensor], Tensor | None]:
         """Encoded images `[T, B, ...]` of `T` tasks to logits `[T, B, ...]`, very negative for classes out of the mask.
 
-        `embedding` `[T, D]` replaces the projector's embedding of the tasks; `keep_rows` `[T, K]` is class-row dropout,
-        False where what was learned for a class is left out. Second come the source's own logits for `source_images`,
-        where there are any: data-parallel training asks for both in one call.
+        There are logits for each of `sizes`; for the largest alone if none is given. `embedding` `[T, D]` replaces the
+        projector's embedding of the tasks; `keep_rows` `[T, K]` is class-row dropout, False where what was learned for
+        a class is left out. Second come the source's own logits for `source_images`, where there are any: data-parallel
+        training asks for all in one call.
         """
         weights = (
             self.generator(classes, mask, keep_rows)
             if embedding is None
             else self.projector(classes, mask, keep_rows, embedding)
         )
-        logits = forward_students(self.generator.spec, weights, images)
+        largest = self.generator.spec
+        logits = [forward_students(size, cut(weights, largest, size), images) for size in sizes or (largest,)]
         source_logits = None
         if source_images is not None and source_labels is not None:
             source_logits = self.source_logits(source_images, source_labels)
@@ -100,10 +106,12 @@ class TaskModel(nn.Module):
         return forward_students(spec, of_images, images[:, None])[:, 0]
 
     @torch.no_grad()
-    def specialise(self, classes: Sequence[int], embedding: Tensor | None = None) -> VisionTransformer:
+    def specialise(
+        self, classes: Sequence[int], embedding: Tensor | None = None, size: TransformerSpec | None = None
+    ) -> VisionTransformer:
         """The small model for one task: a stock timm VisionTransformer, a classifier's logits in the order given.
 
-        `embedding` `[D]` replaces the projector's embedding of the task.
+        `embedding` `[D]` replaces the projector's embedding of the task; `size` is the largest if None.
         """
         device = next(self.parameters()).device
         ids = torch.tensor([list(classes)], device=device)
@@ -112,4 +120,6 @@ class TaskModel(nn.Module):
             weights = self.generator(ids, mask)
         else:
             weights = self.projector(ids, mask, embedding=embedding[None].to(device))
-        return export_student(self.generator.spec, {name: value[0].cpu() for name, value in weights.items()})
+        size = size or self.generator.spec
+        weights = cut(weights, self.generator.spec, size)
+        return export_student(size, {name: value[0].cpu() for name, value in weights.items()})

@@ -11,7 +11,7 @@ from projpipe.methods.universal_model import UniversalModel
 
 def build(given: Ingredients) -> UniversalModel:
     """The model with the weights that the untrained projection makes."""
-    return universal.model(given, principal_init(given.source, given.student))
+    return universal.model(given, principal_init(given.source, given.student, ranked=given.sizes is not None))
 
 
 UNIVERSAL_PRINCIPAL = Method(

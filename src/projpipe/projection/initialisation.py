@@ -20,7 +20,12 @@ NOISE = 0.1  # norm of the noise on a row of a selection, whose entry is one
 
 
 def initial_factors(
-    source: Source, student: TransformerSpec, groups: list[range], generator: torch.Generator, start: str = "principal"
+    source: Source,
+    student: TransformerSpec,
+    groups: list[range],
+    generator: torch.Generator,
+    start: str = "principal",
+    ranked: bool = False,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Initial factors and biases, with which a student is near its source.
 
@@ -29,7 +34,8 @@ def initial_factors(
     zero. The student's LayerNorm then finds nothing to centre, and a student as wide as its source is exact.
     Heads and hidden units are chosen by their activations' second moment times the norm of what they write; the
     mean of what the dropped ones wrote goes into the bias. `start` is `principal`, which is all this, or one of the
-    two above that replace basis and choice.
+    two above that replace basis and choice. With `ranked` the best units come first, so that smaller students can be
+    cut out of these (`transformer.elastic`); else they have the source's order.
 
     Returns:
         Factors `[L_s, student, source]` by name, and biases `[L_s, d_s]` that are not zero at first, by canonical name.
@@ -52,7 +58,7 @@ def initial_factors(
         within_heads = _evenly_spaced_heads(student, blocks, spec.head_dim, importance["heads"].shape[1])
         hidden = select_evenly(importance["hidden"].shape[1], student.mlp_dim).sum(0).expand(blocks, -1)
         importance = {"heads": within_heads, "queries": within_heads, "hidden": hidden}
-    chosen = _choose(importance, spec.head_dim, student)
+    chosen = _choose(importance, spec.head_dim, student, ranked)
     factors = {
         "embed.write": write[None],
         "attn.read": read.expand(blocks, -1, -1),
@@ -85,15 +91,17 @@ def _importance(statistics: Mapping[str, Tensor], merged: Mapping[str, Tensor]) 
     }
 
 
-def _choose(importance: Mapping[str, Tensor], head_dim: int, student: TransformerSpec) -> dict[str, Tensor]:
+def _choose(
+    importance: Mapping[str, Tensor], head_dim: int, student: TransformerSpec, ranked: bool
+) -> dict[str, Tensor]:
     """One-hot rows `[L_s, student, source]` of the units that are kept; queries come from the heads of their values."""
     select: dict[str, list[Tensor]] = {"queries": [], "heads": [], "hidden": []}
     for queries, values, hidden in zip(*(importance[kind] for kind in ("queries", "heads", "hidden")), strict=True):
         heads = values.view(-1, head_dim).sum(1).argsort(descending=True, stable=True)
         for name, units in (("queries", queries), ("heads", values)):
-            rows = select_within_heads(units.view(-1, head_dim), heads, student.num_heads, student.head_dim)
+            rows = select_within_heads(units.view(-1, head_dim), heads, student.num_heads, student.head_dim, ranked)
             select[name].append(rows)
-        select["hidden"].append(select_units(hidden, student.mlp_dim))
+        select["hidden"].append(select_units(hidden, student.mlp_dim, ranked))
     return {name: torch.stack(rows) for name, rows in select.items()}
 
 
@@ -144,13 +152,17 @@ def zero_sum_basis(width: int) -> Tensor:
     return F.normalize(below, dim=0).float()
 
 
-def select_within_heads(importance: Tensor, ranking: Tensor, num_heads: int, head_dim: int) -> Tensor:
+def select_within_heads(
+    importance: Tensor, ranking: Tensor, num_heads: int, head_dim: int, ranked: bool = False
+) -> Tensor:
     """One-hot rows that give each student head the most important units of one source head.
 
     Args:
         importance: `[source heads, source head_dim]`.
         ranking: source heads, the best first. With more student heads than source heads, several share one and take
             its units in turn.
+        ranked: the most important units of a head come first; else they have the source's order, so that a head kept
+            whole is kept as it is.
 
     Returns:
         `[num_heads * head_dim, source heads * source head_dim]`; rows for which no unit is left are zero.
@@ -161,15 +173,16 @@ def select_within_heads(importance: Tensor, ranking: Tensor, num_heads: int, hea
         source_head = int(ranking[student_head % heads])
         order = importance[source_head].argsort(descending=True, stable=True)
         start = student_head // heads * head_dim
-        # In the source's order, so that a head kept whole is kept as it is.
-        for row, unit in enumerate(order[start : start + head_dim].sort().values):
+        kept = order[start : start + head_dim]
+        for row, unit in enumerate(kept if ranked else kept.sort().values):
             rows[student_head, row, source_head, unit] = 1.0
     return rows.view(num_heads * head_dim, heads * width)
 
 
-def select_units(importance: Tensor, count: int) -> Tensor:
-    """One-hot rows `[count, units]` for the most important units, in the source's order."""
-    kept = importance.argsort(descending=True, stable=True)[:count].sort().values
+def select_units(importance: Tensor, count: int, ranked: bool = False) -> Tensor:
+    """One-hot rows `[count, units]` for the most important units: the best first, or in the source's order."""
+    kept = importance.argsort(descending=True, stable=True)[:count]
+    kept = kept if ranked else kept.sort().values
     rows = torch.zeros(count, len(importance))
     rows[torch.arange(len(kept)), kept] = 1.0
     return rows

@@ -15,10 +15,11 @@ from projpipe.projection.initialisation import initial_factors
 from projpipe.projection.parameter_groups import ParameterGroup, matrices_decay, nothing_decays
 from projpipe.projection.products import Products, inner_products, mix, multiply_ahead, static_units
 from projpipe.projection.project import project, project_tokens
-from projpipe.projection.source import Source, block_groups, merged_weights
+from projpipe.projection.source import Source, merged_weights
 from projpipe.projection.task_encoder import ClassMap, TaskEncoder, reset_linears
 from projpipe.transformer.canonical import Weights, canonical_name, module_key
 from projpipe.transformer.class_weights import class_weights, own_rows
+from projpipe.transformer.elastic import block_groups
 from projpipe.transformer.spec import TransformerSpec
 
 TUNED_RATE = 0.1  # of a tuned source, as a share of the method's rate
@@ -37,6 +38,7 @@ class ProjectionOperator(nn.Module):
         free_weights: learned offsets to every weight of the students, the same for all tasks and zero at first, and to
             the row or embedding of every class; else to biases alone, and not to the classifier's.
         class_map: a learned map of the class features, zero at first, is added to the rows or embeddings of classes.
+        ranked: heads and units have the order of importance, so that smaller students can be cut out of the weights.
         factors_rate, offsets_rate: how fast factors and learned offsets learn, as shares of the method's rate. With 0
             the factors stay as they start, but for what depends on the task.
     """
@@ -51,6 +53,7 @@ class ProjectionOperator(nn.Module):
         tuned: bool = False,
         free_weights: bool = True,
         class_map: bool = False,
+        ranked: bool = False,
         factors_rate: float = 1.0,
         offsets_rate: float = 5.0,
     ) -> None:
@@ -71,7 +74,7 @@ class ProjectionOperator(nn.Module):
             for name, tensor in merged_weights(source.weights, self.groups).items():
                 self.register_buffer(module_key(name), tensor, persistent=False)
 
-        factors, biases = initial_factors(source, student, self.groups, generator, start)
+        factors, biases = initial_factors(source, student, self.groups, generator, start, ranked)
         self.factors = nn.ModuleDict(
             {module_key(name): Factor(base, conditioning.of(name), generator) for name, base in factors.items()}
         )

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.products import bias_factor
 from projpipe.projection.project import LINEAR_MAPS, READING
-from projpipe.projection.source import block_groups
 from projpipe.projection.task_encoder import HIDDEN
 from projpipe.transformer.canonical import module_key
 from projpipe.transformer.class_weights import class_weights
+from projpipe.transformer.elastic import block_groups
 from projpipe.transformer.spec import TransformerSpec
 
 Named = Iterator[tuple[str, tuple[int, ...]]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -38,12 +37,6 @@ class Source:
     @property
     def num_classes(self) -> int:
         return len(self.class_table)
-
-
-def block_groups(depth: int, student_depth: int) -> list[range]:
-    """Split `depth` source blocks into `student_depth` runs of neighbours whose lengths differ by at most one."""
-    bounds = [round(i * depth / student_depth) for i in range(student_depth + 1)]
-    return [range(start, stop) for start, stop in pairwise(bounds)]
 
 
 def side_by_side(tensor: Tensor, groups: list[range], dim: int) -> Tensor:

@@ -80,7 +80,8 @@ def train_seeds(
         batches = StepBatches(data.train, data.train_tasks, schedule, seed, share, source_images, data.train_weights)
         steps = range(trainer.step, schedule.steps)
         for batch in prefetch(batches, steps, config.ray.loading_workers, worker.device):
-            loss = trainer.train_step(batch.to(worker.device))
+            sizes = model.sizes.sandwich((seed, trainer.step)) if model.sizes else ()
+            loss = trainer.train_step(batch.to(worker.device), sizes)
             last = trainer.step == schedule.steps
             if rank_0 and (last or trainer.step % schedule.validate_every == 0):
                 judge(loss=loss)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from projpipe.tensors import prefixed, starting_with
 from projpipe.training.batches import LabelledImages, pad_tasks
 from projpipe.training.precision import computing_in
 from projpipe.training.trainer import Schedule, Trainer
+from projpipe.transformer.spec import TransformerSpec
 
 FORWARD_IMAGES = 256  # most images in one validation forward pass
 SOURCE_MAY_LOSE = 0.005  # of its score, where it is tuned: half a point of accuracy
@@ -81,8 +83,8 @@ class StudentTrainer:
         """How many steps are done."""
         return self.trainer.step
 
-    def train_step(self, batch: Batch) -> float:
-        """One step on one batch; returns the loss.
+    def train_step(self, batch: Batch, sizes: Sequence[TransformerSpec] = ()) -> float:
+        """One step on one batch with students of these sizes, the largest alone if there are none; returns the loss.
 
         Raises:
             DivergenceError: the loss is no number any more.
@@ -92,7 +94,7 @@ class StudentTrainer:
         parts = batch.split(self.config.accumulate)
         for part in parts:
             with self._gradients_kept_here() if part is not parts[-1] else nullcontext():
-                loss = self._loss(part, share=len(part.labels) / len(batch.labels))
+                loss = self._loss(part, len(part.labels) / len(batch.labels), sizes)
                 loss.backward()
             total += loss.detach()
         self.trainer.update()
@@ -102,12 +104,13 @@ class StudentTrainer:
             )
         return reached
 
-    def _loss(self, batch: Batch, share: float) -> Tensor:
-        """The loss of the tasks of a batch times `share`, and that of the source where the batch has images for it."""
+    def _loss(self, batch: Batch, share: float, sizes: Sequence[TransformerSpec]) -> Tensor:
+        """The mean loss of sizes on a batch, times `share`, and the source's where the batch has images for it."""
         with computing_in(self.config.precision, self.device):
-            logits, source_logits = self.wrapped(**batch.inputs)
+            of_sizes, source_logits = self.wrapped(**batch.inputs, sizes=sizes)
         weight, temperature = self.config.distillation_weight, self.config.distillation_temperature
-        loss = share * self.objective.loss(logits.float(), batch, weight, temperature)
+        losses = [self.objective.loss(logits.float(), batch, weight, temperature) for logits in of_sizes]
+        loss = share * sum(losses[1:], start=losses[0]) / len(losses)
         if source_logits is not None and batch.source_images is not None and batch.source_labels is not None:
             loss = loss + self.objective.source_loss(source_logits.float(), batch.source_images, batch.source_labels)
         return loss
@@ -120,11 +123,15 @@ class StudentTrainer:
     def judge(self, data: LabelledImages, tasks: Sequence[Sequence[int]], known: Tensor) -> Judgement:
         """Mean score of the averaged model over tasks, each on all images of its classes; keeps the best model.
 
+        Where there are several sizes, it is that of the largest and the smallest together.
         Where the source is tuned, its own score on the `known` classes (ids, those of the training tasks) is measured
         too, and a model that has cost it more than `SOURCE_MAY_LOSE` since the start is not kept.
         """
         averaged, metric = self._averaged.eval(), self.objective.metric
-        score = sum(task_score(averaged, data, task, self.device) for task in tasks) / len(tasks)
+        of_sizes = self.model.sizes
+        ends = [None] if of_sizes is None else [of_sizes.largest, of_sizes.smallest]
+        scores = [task_score(averaged, data, task, self.device, size) for size in ends for task in tasks]
+        score = sum(scores) / len(scores)
         source = self._judge_source(data, known) if self.model.tunes_source else None
         if self.source_score is None:
             self.source_score = source
@@ -162,17 +169,19 @@ class StudentTrainer:
 
 
 def task_score(
-    forward: Callable[..., tuple[Tensor, Tensor | None]],
+    model: TaskModel,
     data: LabelledImages,
     task: Sequence[int],
     device: torch.device,
+    size: TransformerSpec | None = None,
 ) -> float:
-    """Mean score of the student on the images of the task's classes."""
+    """Mean score of the student of a size, the largest if None, on the images of the task's classes."""
+    forward = partial(model, sizes=() if size is None else (size,))
     return float(image_scores(forward, data, task, device).double().mean())
 
 
 def image_scores(
-    forward: Callable[..., tuple[Tensor, Tensor | None]],
+    forward: Callable[..., tuple[list[Tensor], Tensor | None]],
     data: LabelledImages,
     task: Sequence[int],
     device: torch.device,
@@ -184,6 +193,6 @@ def image_scores(
     scores = []
     for some_rows, some_targets in zip(rows.split(FORWARD_IMAGES), targets.split(FORWARD_IMAGES), strict=True):
         images = data.read(some_rows).to(device)
-        logits, _ = forward(images[None], classes, mask)
+        (logits,), _ = forward(images[None], classes, mask)
         scores.append(data.objective.scores(logits[0], images, some_targets.to(device)))
     return torch.cat(scores).cpu()

@@ -141,13 +141,7 @@ class TransformerSpec:
                 f"{asked}: wider or deeper than its teacher ({self.embed_dim} x {self.depth}); make it smaller"
             )
         student = replace(
-            self,
-            embed_dim=embed_dim,
-            depth=depth,
-            num_heads=num_heads,
-            head_dim=embed_dim // num_heads,
-            mlp_dim=int(embed_dim * mlp_ratio),
-            norm_eps=STUDENT_NORM_EPS,
+            self.resized(embed_dim, depth, num_heads, int(embed_dim * mlp_ratio)), norm_eps=STUDENT_NORM_EPS
         )
         if student.mlp_dim < 1:
             raise InputError(f"{asked}: leaves no hidden unit in the MLP; raise mlp_ratio")
@@ -157,6 +151,17 @@ class TransformerSpec:
                 "make the student smaller"
             )
         return student
+
+    def resized(self, embed_dim: int, depth: int, num_heads: int, mlp_dim: int) -> TransformerSpec:
+        """The same with other sizes."""
+        return replace(
+            self,
+            embed_dim=embed_dim,
+            depth=depth,
+            num_heads=num_heads,
+            head_dim=embed_dim // num_heads,
+            mlp_dim=mlp_dim,
+        )
 
     def block_params(self) -> int:
         """Weights of all blocks, biases left out."""
