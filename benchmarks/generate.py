@@ -24,7 +24,7 @@ from projpipe import load_projector
 from projpipe.objectives import Classification
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
-from projpipe.projection.projector_folder import Projector
+from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
 from projpipe.teacher.activations import activation_statistics
 from projpipe.transformer.canonical import canonical_weights

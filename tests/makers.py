@@ -30,7 +30,7 @@ from projpipe.methods.task_model import TaskModel
 from projpipe.objectives import Classification
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
-from projpipe.projection.projector_folder import Projector
+from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
 from projpipe.teacher.data import TeacherData
 from projpipe.training.provenance import Run

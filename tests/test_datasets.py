@@ -22,7 +22,7 @@ from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
-from projpipe.projection.projector_folder import Projector
+from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
 
 TABLE = pd.DataFrame({"task_id": [0, 1], "class_ids": [[0, 1], [2, 5, 7]], "name": ["a", "ä"]})

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from projpipe.projection.projector_folder import Projector as Projector
+    from projpipe.projection.projector import Projector as Projector
     from projpipe.projection.projector_folder import load_projector as load_projector
     from projpipe.students.student import Student as Student
     from projpipe.students.student import load_student as load_student
@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 __all__ = ["Projector", "Student", "__version__", "load_projector", "load_student"]
 
 _HOMES = {
-    "Projector": "projpipe.projection.projector_folder",
+    "Projector": "projpipe.projection.projector",
     "Student": "projpipe.students.student",
     "load_projector": "projpipe.projection.projector_folder",
     "load_student": "projpipe.students.student",

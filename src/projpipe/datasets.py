@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from projpipe.images.streamed import Images
     from projpipe.objectives.teacher_logits import TeacherLogits
-    from projpipe.projection.projector_folder import Projector
+    from projpipe.projection.projector import Projector
 
 T = TypeVar("T")
 

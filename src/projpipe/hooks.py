@@ -187,11 +187,12 @@ class InputHooks:
 def _check_sizes(catalog: CatalogProtocol, sweep: bool) -> None:
     """Refuse students that are not smaller than the teacher, which would otherwise be trained first."""
     from projpipe.experiments.sweep import check_space
+    from projpipe.methods.method import sizes_of
     from projpipe.teacher.create import planned_spec
 
     teacher = planned_spec(catalog.load("params:extract_teacher"))
-    student = catalog.load("params:train_projector").student
-    teacher.student(**student.model_dump(), place="train_projector.student")
+    config = catalog.load("params:train_projector")
+    sizes_of(config, teacher.student(**config.student.model_dump(), place="train_projector.student"), teacher)
     if sweep:
         check_space(catalog.load("params:sweep_students").space, teacher)
 

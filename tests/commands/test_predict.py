@@ -14,7 +14,7 @@ import torch
 from click.testing import Result
 from PIL import Image
 
-from projpipe.projection.projector_folder import Projector
+from projpipe.projection.projector import Projector
 
 Command = Callable[..., Result]
 

@@ -15,7 +15,7 @@ from projpipe.commands.output import quote_cell, unquote_cell
 from projpipe.commands.task_list import NamedTask, format_names, parse_names, read_names, read_tasks
 from projpipe.errors import LONGEST, InputError
 from projpipe.objectives import Classification
-from projpipe.projection.projector_folder import Projector
+from projpipe.projection.projector import Projector
 
 
 class knows:  # noqa: N801 - reads as a word

@@ -17,7 +17,7 @@ from projpipe.commands.output import quote_cell
 from projpipe.commands.task_list import NamedTask, read_tasks
 from projpipe.errors import InputError
 from projpipe.objectives import Classification
-from projpipe.projection.projector_folder import Projector
+from projpipe.projection.projector import Projector
 
 CLASSES = ["a", "b", "Größe", "x, y", 'a "quote"', "=1+1", "'-c", "\x1b[31mred"]
 WORDS = st.sampled_from([*CLASSES, "", " ", "a,b", "name", "classes", "class_ids", '"', "'", "\x00", "x" * 300])

@@ -28,7 +28,7 @@ from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.pipeline_registry import WHOLE
 from projpipe.pipelines.evaluate import create_pipeline, nodes
-from projpipe.projection.projector_folder import Projector
+from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
 from projpipe.reporting.figures import pareto_figure
 from projpipe.teacher.activations import activation_statistics

@@ -6,7 +6,7 @@ import pytest
 
 from makers import make_projector
 from projpipe.projection.factors import Conditioning
-from projpipe.projection.projector_folder import Projector
+from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
 
 TERMS = {

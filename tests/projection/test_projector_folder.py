@@ -17,7 +17,7 @@ from projpipe import load_projector
 from projpipe.errors import InputError
 from projpipe.objectives import Classification
 from projpipe.projection.factors import Conditioning
-from projpipe.projection.projector_folder import Projector
+from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.forward import forward_students

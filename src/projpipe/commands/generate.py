@@ -14,7 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from projpipe.commands.task_list import NamedTask
-    from projpipe.projection.projector_folder import Projector
+    from projpipe.projection.projector import Projector
     from projpipe.students.student import Student
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)

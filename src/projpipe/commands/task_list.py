@@ -16,7 +16,7 @@ from projpipe.errors import InputError
 from projpipe.record import regular_file
 
 if TYPE_CHECKING:
-    from projpipe.projection.projector_folder import Projector
+    from projpipe.projection.projector import Projector
 
 ROWS_AT_ONCE = 256  # of a Parquet file, whose cells may each unpack to much
 LONGEST_NAME = 200  # of a folder, in bytes: file systems take 255

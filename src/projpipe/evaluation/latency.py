@@ -1,9 +1,7 @@
 """Wall-clock time of inference, of drawing an image, and of making one model."""
 
 import platform
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypedDict
 
@@ -13,11 +11,11 @@ from torch import nn
 
 from projpipe.config import LatencyConfig
 from projpipe.objectives import Objective
+from projpipe.students.latency import WARM_UP, fixed_threads, seconds
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.sampling import sample
 from projpipe.transformer.spec import TransformerSpec
 
-WARM_UP = 5
 SAMPLED_LESS = 5  # drawing an image is as many forward passes as it has symbols, so that fewer repeats do
 
 
@@ -149,15 +147,15 @@ def latencies(runs: Mapping[str, Callable[[], object]], threads: int, repeats: i
     in the caches fall on all of them.
     """
     order = np.random.default_rng(0)
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    taken: dict[str, list[float]] = {name: [] for name in runs}
     with fixed_threads(threads), torch.inference_mode():
         for repeat in range(-WARM_UP, repeats):
             for name in order.permutation(list(runs)):
-                elapsed = _seconds(runs[name])
+                elapsed = seconds(runs[name])
                 if repeat >= 0:
-                    seconds[name].append(elapsed)
-    teacher = np.array(seconds["teacher"])
-    return {name: _summary(np.array(times), teacher) for name, times in seconds.items()}
+                    taken[name].append(elapsed)
+    teacher = np.array(taken["teacher"])
+    return {name: _summary(np.array(times), teacher) for name, times in taken.items()}
 
 
 def time_to_make(
@@ -166,25 +164,8 @@ def time_to_make(
     """Median time in milliseconds that `specialise` takes to make a model, over the class lists of `tasks`."""
     with fixed_threads(threads), torch.inference_mode():
         specialise(tasks[0])
-        seconds = [_seconds(partial(specialise, classes)) for classes in tasks]
-    return round(1000 * float(np.median(seconds)), 4)
-
-
-@contextmanager
-def fixed_threads(threads: int) -> Iterator[None]:
-    """Run torch with `threads` threads inside the block, and with as many as before after it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+        taken = [seconds(partial(specialise, classes)) for classes in tasks]
+    return round(1000 * float(np.median(taken)), 4)
 
 
 def _against_teacher(table: str, measured: Mapping[str, Latency]) -> SpeedUp:
@@ -195,11 +176,11 @@ def _against_teacher(table: str, measured: Mapping[str, Latency]) -> SpeedUp:
     )
 
 
-def _summary(seconds: np.ndarray, teacher: np.ndarray) -> Latency:
-    low, median, high = np.percentile(seconds, [25, 50, 75])
+def _summary(taken: np.ndarray, teacher: np.ndarray) -> Latency:
+    low, median, high = np.percentile(taken, [25, 50, 75])
     return Latency(
         median_ms=round(1000 * float(median), 4),
         iqr_ms=round(1000 * float(high - low), 4),
         speedup=round(float(np.median(teacher) / median), 3),
-        paired_speedup=round(float(np.median(teacher / seconds)), 3),
+        paired_speedup=round(float(np.median(teacher / taken)), 3),
     )

@@ -67,15 +67,20 @@ class Ingredients:
 
     @property
     def sizes(self) -> Sizes | None:
-        """The sizes that students are trained in, the student's the largest; None where there is that one alone.
+        """The sizes that students are trained in, see `sizes_of`."""
+        return sizes_of(self.config, self.student, self.source.spec)
 
-        Raises:
-            InputError: the smallest is not below the largest.
-        """
-        if self.config.smallest is None:
-            return None
-        place = "train_projector.smallest"
-        return Sizes(self.source.spec.student(**self.config.smallest.model_dump(), place=place), self.student, place)
+
+def sizes_of(config: TrainProjectorConfig, student: TransformerSpec, source: TransformerSpec) -> Sizes | None:
+    """The sizes that students are trained in, `student` the largest; None where there is that one alone.
+
+    Raises:
+        InputError: the smallest is larger than the largest in some respect.
+    """
+    if config.smallest is None:
+        return None
+    place = "train_projector.smallest"
+    return Sizes(source.student(**config.smallest.model_dump(), place=place), student, place)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from projpipe.objectives import Classification, Objective
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.projection.initialisation import evenly_spaced
-from projpipe.projection.projector_folder import Projector
+from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
 from projpipe.reporting import figures
 from projpipe.reporting.answers import AnsweredTask, answers_figure

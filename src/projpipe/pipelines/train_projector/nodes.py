@@ -14,7 +14,7 @@ from projpipe.methods.models import restore
 from projpipe.methods.projected import PROJECTED
 from projpipe.methods.registry import METHODS, main_methods
 from projpipe.objectives.teacher_card import TeacherCard
-from projpipe.projection.projector_folder import Projector
+from projpipe.projection.projector import Projector
 from projpipe.tasks.task import classes_in
 from projpipe.training.provenance import package_versions, tasks_sha256, tensors_sha256
 from projpipe.training.ray_train import train_method
@@ -62,11 +62,11 @@ def assemble_projector(
     best = metric.best(history[history["kept"]].to_dict("records"), lambda row: row["validation_score"])
     seed = int(best["seed"])
     schedule = run_inputs.config.schedules.get(PROJECTED.name, MethodSchedule())
-    operator = restore(PROJECTED.name, models, seed, run_inputs.source, config).projector
+    model = restore(PROJECTED.name, models, seed, run_inputs.source, config)
     trained_on = classes_in(run_inputs.train_tasks)
     new = [name for class_id, name in enumerate(dataset_card.classes) if class_id not in trained_on]
     return Projector(
-        operator=operator,
+        operator=model.projector,
         objective=run_inputs.objective,
         data={**_picked(dataset_card, OF_DATA), "held_out_classes": new},
         provenance={
@@ -82,6 +82,7 @@ def assemble_projector(
             **_tuned_source(history[history["seed"] == seed], best),
             "versions": package_versions(),
         },
+        sizes=model.sizes,
     )
 
 

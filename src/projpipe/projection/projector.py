@@ -1,0 +1,303 @@
+"""A trained projector: what makes small models, and how it is asked for them.
+
+Its folder holds `manifest.json` (shapes, classes, image settings, where it came from, a checksum) and
+`projector.safetensors` (the trained factors, the source's canonical weights, and the products of both that no task
+changes), and where sizes were measured, `sizes.json`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from projpipe.atomic import write_atomically
+from projpipe.errors import InputError, did_you_mean
+from projpipe.manifest import MANIFEST, manifest_bytes
+from projpipe.objectives import Objective
+from projpipe.projection.operator import ProjectionOperator
+from projpipe.students.latency import median_ms
+from projpipe.students.size_table import Limits, SizeTable, choose
+from projpipe.students.student import Student
+from projpipe.tensors import prefixed
+from projpipe.transformer.elastic import Sizes, cut
+from projpipe.transformer.forward import forward_students
+from projpipe.transformer.spec import TransformerSpec
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
+
+SEEN = 0.02  # share of the support images from which on a class counts; that of a lone image always does
+CANDIDATES = 30  # sizes to choose among where none was measured
+KIND, TENSORS = "projector", "projector.safetensors"
+
+
+@dataclass(frozen=True)
+class Projector:
+    """A trained projection operator with the names and settings of its data.
+
+    `objective` says what its models do with images. `data` holds `classes` (names, in the order of the source's),
+    `groups` (of each class, "" for none), `held_out_classes` (those that no training task had, for which less is to be
+    expected) and whether images have black and white swapped (`inverted`). `provenance` says what made it. `sizes` are
+    those of its students, None where there is one; `size_table` says what was measured of some of them.
+    """
+
+    operator: ProjectionOperator
+    objective: Objective
+    data: dict[str, Any]
+    provenance: dict[str, Any]
+    sizes: Sizes | None = None
+    size_table: SizeTable | None = None
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes that a task may hold."""
+        return list(self.data["classes"])
+
+    def generate(
+        self,
+        classes: Sequence[str] | None = None,
+        support_images: np.ndarray | None = None,
+        size: str | None = None,
+        max_parameters: str | int | None = None,
+        max_macs: str | int | None = None,
+        max_latency: str | None = None,
+        batch: int = 1,
+        threads: int = 1,
+    ) -> VisionTransformer:
+        """Make a small model for the given classes, in one shot: `student` as a model of timm.
+
+        Args:
+            classes, support_images: as of `student`.
+            size: as `24x2`, width x depth, or with heads and hidden units as `24x2x4x96`.
+            max_parameters, max_macs, max_latency: as `50k`, `1M`, `2ms`; the best size within all of them is made. The
+                latency is that of a timm model here, with so many images in a `batch` and so many `threads`.
+
+        Returns:
+            A stock timm VisionTransformer in eval mode; a classifier's `pretrained_cfg` holds `label_names`, `mean`,
+            `std`.
+
+        Raises:
+            InputError: as `student` and `size_within` do.
+
+        Example:
+            >>> from projpipe import load_projector
+            >>> projector = load_projector("data/digits/06_models/projector")  # doctest: +SKIP
+            >>> student = projector.generate(classes=["3", "5", "8"])  # doctest: +SKIP
+        """
+        limits = Limits.of(size, max_parameters, max_macs, max_latency, batch, threads)
+        classes = self._asked(classes, support_images)
+        return self.student(classes, size=self.size_within(limits, classes)).to_timm()
+
+    @torch.no_grad()
+    def student(
+        self,
+        classes: Sequence[str] | None = None,
+        support_images: np.ndarray | None = None,
+        size: TransformerSpec | None = None,
+    ) -> Student:
+        """Make a small model for the given classes, in one shot: one that tells them apart, or draws images of them.
+
+        Args:
+            classes: class names, two or more for a classifier, whose logits are in this order.
+            support_images: a few unlabelled pictures of the task instead of its classes; the task is then what the
+                source sees in them, see `recognise`.
+            size: one of `sizes`; None for the one that is recommended, or the largest where none is.
+
+        Raises:
+            InputError: an unknown class, a class given twice, or too few; classes and images both, or neither.
+        """
+        class_ids = self.class_ids(self._asked(classes, support_images))
+        size, largest = size or self.recommended, self.operator.spec
+        names = [self.classes[class_id] for class_id in class_ids]  # as the projector writes them
+        ids = torch.tensor([class_ids])
+        weights = cut(self.operator(ids, torch.ones_like(ids, dtype=torch.bool)), largest, size)
+        return Student(
+            size,
+            {name: tensor[0] for name, tensor in weights.items()},
+            names,
+            self._of_pictures,
+            provenance={
+                "dataset": self.data.get("name"),
+                "held_out_classes": [name for name in names if name in self.data.get("held_out_classes", [])],
+                **{key: value for key, value in self.provenance.items() if key != "parameters"},
+                **self._score_of(size),
+            },
+        )
+
+    @property
+    def recommended(self) -> TransformerSpec:
+        """The size of student that is made where none is asked for."""
+        largest = self.operator.spec
+        return largest if self.size_table is None else self.size_table.sizes[self.size_table.recommended].of(largest)
+
+    def size_within(self, limits: Limits, classes: Sequence[str]) -> TransformerSpec:
+        """The best size of a student for some classes that is within limits.
+
+        The best is that with the highest score in the size table. Without one it is the largest.
+
+        Raises:
+            InputError: there is none; names the nearest.
+        """
+        largest = self.operator.spec
+        if not limits.any:
+            return self.recommended
+        if limits.size is not None:
+            return self._sized(*limits.size)
+        if self.size_table is not None:
+            candidates = self.size_table.best_first(largest)
+        else:
+            every = (largest,) if self.sizes is None else self.sizes.every[::-1]
+            some = np.unique(np.linspace(0, len(every) - 1, CANDIDATES).round().astype(int))
+            candidates = [every[i] for i in some]
+
+        def latency_ms(size: TransformerSpec) -> float:
+            images = self.objective.blank(limits.batch)
+            model = self.student(classes, size=size).to_timm()
+            return median_ms(partial(self.objective.logits, model, images), limits.threads)
+
+        return choose(candidates, len(classes), limits, latency_ms)
+
+    def _sized(
+        self, embed_dim: int, depth: int, num_heads: int | None = None, mlp_dim: int | None = None
+    ) -> TransformerSpec:
+        """A size by its width and depth; heads and hidden units are as many as the largest size allows."""
+        largest = self.operator.spec
+        counts = range(largest.num_heads, 0, -1)
+        fitting = [n for n in counts if embed_dim % n == 0 and embed_dim // n <= largest.head_dim]
+        heads = num_heads or next(iter(fitting), largest.num_heads)
+        if embed_dim % heads:
+            raise InputError(f"size: width {embed_dim} is not divisible by {heads} heads; change one of them")
+        size = largest.resized(embed_dim, depth, heads, mlp_dim or int(embed_dim * largest.mlp_ratio))
+        if size != largest and self.sizes is None:
+            raise InputError(
+                f"size: this projector makes one size, {largest.describe_size()}; train one of many sizes with "
+                "`train_projector.smallest`"
+            )
+        if self.sizes is not None:
+            self.sizes.check(size, "size")
+        return size
+
+    def _score_of(self, size: TransformerSpec) -> dict[str, float]:
+        """What provenance says of the score: it is of one size."""
+        if self.sizes is None:
+            return {}
+        score = None if self.size_table is None else self.size_table.score_of(size)
+        return {} if score is None else {"validation_score": score}
+
+    def _asked(self, classes: Sequence[str] | None, support_images: np.ndarray | None) -> Sequence[str]:
+        """The classes that are asked for by name, or by pictures of them."""
+        if (classes is None) == (support_images is None):
+            raise InputError("generate: give either classes or support_images")
+        if support_images is not None:
+            return self.recognise(support_images)
+        assert classes is not None
+        return classes
+
+    @property
+    def _of_pictures(self) -> Objective:
+        """The objective for pictures as they are."""
+        return self.objective.of_pictures(bool(self.data.get("inverted")))
+
+    def group(self, name: str) -> list[str]:
+        """Names of all classes of a group.
+
+        Raises:
+            InputError: there is no such group; names the nearest ones.
+        """
+        groups = self.data.get("groups", [])
+        members = [one for one, group in zip(self.classes, groups, strict=False) if group == name != ""]
+        if not members:
+            known = sorted(set(groups) - {""})
+            raise InputError(f"group: {name!r} is not a group of this projector; {_nearest(name, known)}")
+        return members
+
+    @torch.no_grad()
+    def recognise(self, support_images: np.ndarray) -> list[str]:
+        """Names of the classes that the source sees in pictures, in its own order; for classifiers.
+
+        The pictures are uint8 `[N, H, W, C]`, as they are: they are normalised here, with black and white swapped where
+        the projector's own images were.
+
+        A class counts if it is the likeliest one of at least one image, and of one in fifty where there are many:
+        single mistakes of the source add no class from 51 images on, and with fewer every one does.
+
+        Raises:
+            InputError: the pictures are not uint8 or have another shape than the source's images, or they show fewer
+                than two classes.
+        """
+        spec = self.operator.source.spec
+        if spec.symbols:
+            raise InputError("support_images: are for classifiers; name the classes instead")
+        expected = (*spec.image_size, spec.in_chans)
+        if support_images.dtype != np.uint8 or support_images.shape[1:] != expected:
+            raise InputError(
+                f"support_images: {support_images.dtype} {list(support_images.shape)} is not uint8 "
+                f"[N, {', '.join(map(str, expected))}]; give pictures of this size, with values 0 to 255"
+            )
+        weights = {name: tensor[None] for name, tensor in self.operator.source_weights().items()}
+        encoded = self._of_pictures.encode(support_images)
+        likeliest = forward_students(spec, weights, encoded[None])[0].argmax(-1)
+        seen = likeliest.bincount(minlength=len(self.classes)) >= max(1, SEEN * len(support_images))
+        names = [name for name, there in zip(self.data["classes"], seen.tolist(), strict=True) if there]
+        if len(names) < 2:
+            raise InputError(f"support_images: show {names or 'no class'}; give images of two or more classes")
+        return names
+
+    def class_ids(self, classes: Sequence[str]) -> list[int]:
+        """Positions of class names among the source's classes."""
+        if isinstance(classes, str):
+            raise InputError(f"classes: {classes!r} is one name; give a list such as {self.classes[:2]}")
+        known = {normalize("NFC", name): position for position, name in enumerate(self.data["classes"])}
+        classes = [normalize("NFC", name) if isinstance(name, str) else name for name in classes]
+        for name in classes:
+            if name not in known:
+                raise InputError(f"classes: {name!r} is not a class of this projector; {_nearest(name, list(known))}")
+        if len(classes) < self.objective.fewest_classes:
+            several = self.objective.fewest_classes > 1
+            fewest = "two or more; add what to tell apart" if several else "at least one; name it"
+            raise InputError(f"classes: {classes} must be {fewest}")
+        if repeated := [name for name, count in Counter(classes).items() if count > 1]:
+            raise InputError(f"classes: {min(repeated)!r} stands there twice; name it once")
+        return [known[name] for name in classes]
+
+    def save(self, folder: Path | str) -> None:
+        """Write the projector's folder, whole or not at all, with its size table if it has one."""
+        source = prefixed("source.", self.operator.source_weights())
+        statistics = prefixed("statistics.", self.operator.source.statistics)
+        # A tuned source is the source of the folder: there it is frozen.
+        state = {name: tensor for name, tensor in self.operator.state_dict().items() if "tuned_weights" not in name}
+        operator = prefixed("operator.", state)
+        kept = self.operator.precompute()
+        products = prefixed("products.", kept.to_tensors())
+        tensors = {**source, **statistics, **operator, **products}
+        content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
+        described = {
+            "source": self.operator.source.spec.to_json(),
+            "student": self.operator.spec.to_json(),
+            "conditioning": asdict(self.operator.conditioning),
+            "free_weights": self.operator.free_weights,
+            "class_map": self.operator.class_map is not None,
+            **({} if self.sizes is None else {"smallest": self.sizes.smallest.to_json()}),
+            "objective": self.objective.to_json(),
+            "data": self.data,
+            "provenance": self.provenance,
+        }
+        with write_atomically(Path(folder)) as temporary:
+            temporary.mkdir()
+            (temporary / TENSORS).write_bytes(content)
+            (temporary / MANIFEST).write_bytes(manifest_bytes(KIND, described, {TENSORS: content}))
+            if self.size_table is not None:
+                self.size_table.save(temporary)
+
+
+def _nearest(name: object, known: Sequence[str]) -> str:
+    return did_you_mean(name, known, otherwise=f"known: {', '.join(known[:10]) or 'none'}", count=3)

@@ -1,0 +1,39 @@
+"""Wall-clock time of a model's forward pass."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import median
+
+import torch
+
+WARM_UP = 5
+REPEATS = 30
+
+
+@contextmanager
+def fixed_threads(threads: int) -> Iterator[None]:
+    """Run torch with `threads` threads inside the block, and with as many as before after it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """How long a call takes."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def median_ms(run: Callable[[], object], threads: int = 1, repeats: int = REPEATS) -> float:
+    """The median time in milliseconds of a call, after some that do not count."""
+    with fixed_threads(threads), torch.inference_mode():
+        for _ in range(WARM_UP):
+            run()
+        return 1000 * median(seconds(run) for _ in range(repeats))

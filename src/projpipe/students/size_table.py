@@ -1,0 +1,250 @@
+"""What a projector's students of many sizes were measured to be, and the choice of a size by limits.
+
+The table is a file in the projector's folder, beside its manifest, which does not know of it: it is measured after the
+projector is trained, and may be measured anew.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from projpipe.atomic import write_atomically
+from projpipe.errors import InputError
+from projpipe.metric import METRICS, Metric
+from projpipe.record import Bounds, from_json, read_json, to_json
+from projpipe.transformer.spec import Depth, Size, TransformerSpec
+
+SIZES = "sizes.json"
+_COUNT = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+Score = Annotated[float, Bounds(0, 1e6)]
+Number = Annotated[int, Bounds(0, 2**60)]
+
+
+@dataclass(frozen=True)
+class MeasuredSize:
+    """One size of student.
+
+    `score` is the mean over validation tasks, with its 95 % `interval`; `params`, `macs` (multiply-accumulates of one
+    image), `file_bytes` (of `model.safetensors`) and `latency_ms` are of models for the table's number of classes.
+    """
+
+    embed_dim: Size
+    depth: Depth
+    num_heads: Size
+    mlp_dim: Annotated[int, Bounds(1, 2**20)]
+    score: Score
+    interval: tuple[Score, Score]
+    params: Number
+    macs: Number
+    file_bytes: Number
+    latency_ms: Annotated[float, Bounds(0, 1e9)]
+
+    def of(self, spec: TransformerSpec) -> TransformerSpec:
+        """This size of student, of those that `spec` is one of."""
+        return spec.resized(self.embed_dim, self.depth, self.num_heads, self.mlp_dim)
+
+
+@dataclass(frozen=True)
+class SizeTable:
+    """Sizes of a projector's students, those with fewer parameters first.
+
+    Args:
+        weights_sha256: of the `projector.safetensors` that they are students of.
+        metric: the name of what `score` is.
+        num_classes: of the models that were measured.
+        batch, threads: images in a forward pass whose `latency_ms` was measured, and threads that computed it.
+        machine: what it was measured on.
+        versions: of the packages that it was measured with.
+        recommended: the position of the size that is made where none is asked for.
+        sizes: what was measured.
+    """
+
+    weights_sha256: str
+    metric: str
+    num_classes: Annotated[int, Bounds(1, 2**16)]
+    batch: Annotated[int, Bounds(1, 2**16)]
+    threads: Annotated[int, Bounds(1, 2**10)]
+    machine: str
+    versions: Mapping[str, str]
+    recommended: Annotated[int, Bounds(0, 2**16)]
+    sizes: Annotated[tuple[MeasuredSize, ...], Bounds(1, 2**12)]
+
+    @property
+    def measure(self) -> Metric:
+        """What `score` is."""
+        return METRICS[self.metric]
+
+    def score_of(self, spec: TransformerSpec) -> float | None:
+        """The score of a size; None where it was not measured."""
+        return next((size.score for size in self.sizes if size.of(spec) == spec), None)
+
+    def best_first(self, spec: TransformerSpec) -> list[TransformerSpec]:
+        """All sizes by score, the smaller first where it is the same."""
+        sign = -1 if self.measure.higher_is_better else 1
+        return [size.of(spec) for size in sorted(self.sizes, key=lambda size: (sign * size.score, size.params))]
+
+    def save(self, folder: Path) -> None:
+        """Write it into a projector's folder."""
+        with write_atomically(folder / SIZES) as temporary:
+            temporary.write_text(json.dumps(to_json(self), indent=2) + "\n")
+
+    @classmethod
+    def from_json(cls, described: object) -> SizeTable:
+        """Read back what `to_json` gave.
+
+        Raises:
+            InputError: a key is not as it should be, or contradicts another.
+        """
+        table = from_json(cls, described, exact=True)
+        if table.metric not in METRICS:
+            raise InputError(f"metric: {table.metric[:40]!r} is none of {', '.join(METRICS)}")
+        if table.recommended >= len(table.sizes):
+            raise InputError(f"recommended: {table.recommended} is no position among {len(table.sizes)} sizes")
+        return table
+
+    def to_json(self) -> dict[str, object]:
+        return to_json(self)
+
+
+def read_size_table(folder: Path, weights_sha256: str) -> SizeTable | None:
+    """The table in a projector's folder; None where there is none.
+
+    Raises:
+        InputError: it cannot be read, contradicts itself, or is of other weights than these.
+    """
+    path = folder / SIZES
+    if not path.exists():
+        return None
+    fix = "delete it, or measure anew with `projpipe measure`"
+    try:
+        table = SizeTable.from_json(read_json(path))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {error}; {fix}") from error
+    if table.weights_sha256 != weights_sha256:
+        raise InputError(f"{path}: is of another projector, or of this one before it was trained anew; {fix}")
+    return table
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a model may be at most; None is no limit.
+
+    `size` is one size instead: width, depth, and if they are not to be the largest's, heads and hidden units.
+    """
+
+    size: tuple[int, ...] | None = None
+    max_parameters: int | None = None
+    max_macs: int | None = None
+    max_latency_ms: float | None = None
+    batch: int = 1
+    threads: int = 1
+
+    @classmethod
+    def of(
+        cls,
+        size: str | None = None,
+        max_parameters: str | int | None = None,
+        max_macs: str | int | None = None,
+        max_latency: str | None = None,
+        batch: int = 1,
+        threads: int = 1,
+    ) -> Limits:
+        """Limits as people write them: `24x2` or `24x2x4x96`, `50k`, `1M`, `2ms`.
+
+        Raises:
+            InputError: one cannot be read, or a size and limits are given.
+        """
+        limits = cls(
+            None if size is None else _size(size),
+            None if max_parameters is None else _count("max-parameters", max_parameters),
+            None if max_macs is None else _count("max-macs", max_macs),
+            None if max_latency is None else _milliseconds(max_latency),
+            batch,
+            threads,
+        )
+        if limits.size and (limits.max_parameters or limits.max_macs or limits.max_latency_ms):
+            raise InputError("size: is one size, and limits choose among them; give the one or the others")
+        if min(batch, threads) < 1:
+            raise InputError(f"batch {batch}, threads {threads}: are 1 or more")
+        return limits
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return bool(self.size or self.max_parameters or self.max_macs or self.max_latency_ms)
+
+
+def choose(
+    candidates: Sequence[TransformerSpec],
+    num_classes: int,
+    limits: Limits,
+    latency_ms: Callable[[TransformerSpec], float],
+) -> TransformerSpec:
+    """The first of some sizes that is within all limits, for models of so many classes.
+
+    Args:
+        candidates: the best first.
+        latency_ms: measures a size.
+
+    Raises:
+        InputError: there is none; names the nearest.
+    """
+    fitting = list(candidates)
+    for name, limit, cost in (
+        ("max-parameters", limits.max_parameters, TransformerSpec.deployed_params),
+        ("max-macs", limits.max_macs, TransformerSpec.deployed_macs),
+    ):
+        if limit is None:
+            continue
+        least = min(cost(size, num_classes) for size in fitting)
+        if least > limit:
+            nearest = min(fitting, key=lambda size: cost(size, num_classes))
+            raise InputError(f"{name}: no size has {limit:,} or fewer; the least is {least:,}, of {_named(nearest)}")
+        fitting = [size for size in fitting if cost(size, num_classes) <= limit]
+    if limits.max_latency_ms is None:
+        return fitting[0]
+    measured: list[float] = []
+    for size in fitting:
+        measured.append(latency_ms(size))
+        if measured[-1] <= limits.max_latency_ms:
+            return size
+    fastest = measured.index(min(measured))
+    raise InputError(
+        f"max-latency: no size takes {limits.max_latency_ms:g} ms or less here, with {limits.threads} "
+        f"thread{'s' * (limits.threads > 1)} and batches of {limits.batch}; the fastest takes {measured[fastest]:.2f} "
+        f"ms: {_named(fitting[fastest])}"
+    )
+
+
+def _named(spec: TransformerSpec) -> str:
+    return f"{spec.embed_dim}x{spec.depth}x{spec.num_heads}x{spec.mlp_dim}"
+
+
+def _size(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"[1-9]\d{0,4}(x[1-9]\d{0,6}){1,3}", text):
+        raise InputError(
+            f"size: {text[:40]!r} is no size; write width x depth as 24x2, or with heads and hidden units as 24x2x4x96"
+        )
+    return tuple(map(int, text.split("x")))
+
+
+def _count(name: str, given: str | int) -> int:
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?) ?([kmg]?)", str(given).lower())
+    number = round(float(found[1]) * _COUNT[found[2]]) if found else 0
+    if number < 1:
+        raise InputError(f"{name}: {str(given)[:40]!r} is no number of them; write it as 5000, 50k or 1.5M")
+    return number
+
+
+def _milliseconds(given: str) -> float:
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?) ?(us|ms|s)", str(given).lower())
+    milliseconds = float(found[1]) * _MILLISECONDS[found[2]] if found else 0.0
+    if not milliseconds:
+        raise InputError(f"max-latency: {str(given)[:40]!r} is no time; write it with its unit, as 500us, 2ms or 1s")
+    return milliseconds

@@ -1,0 +1,131 @@
+"""What was measured of a projector's sizes, and the choice among them."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from makers import CLASSIFIER
+from projpipe.errors import InputError
+from projpipe.students.size_table import SIZES, Limits, MeasuredSize, SizeTable, choose, read_size_table
+from projpipe.transformer.spec import TransformerSpec
+
+LARGEST = CLASSIFIER.resized(16, 2, 4, 32)
+MIDDLE, SMALL = LARGEST.resized(12, 2, 4, 12), LARGEST.resized(8, 1, 2, 8)
+
+
+def measured(spec: TransformerSpec, score: float) -> MeasuredSize:
+    params, macs = spec.deployed_params(3), spec.deployed_macs(3)
+    sizes = spec.embed_dim, spec.depth, spec.num_heads, spec.mlp_dim
+    return MeasuredSize(*sizes, score, (score - 0.1, score + 0.1), params, macs, 4 * params, latency_ms=0.5)
+
+
+TABLE = SizeTable(
+    "0" * 64,
+    "accuracy",
+    num_classes=3,
+    batch=1,
+    threads=1,
+    machine="Linux x86_64",
+    versions={"torch": "2.9"},
+    recommended=1,
+    sizes=(measured(SMALL, 0.7), measured(MIDDLE, 0.9), measured(LARGEST, 0.8)),
+)
+
+
+def never(size: TransformerSpec) -> float:
+    raise AssertionError(f"{size} was measured")
+
+
+def test_it_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    assert read_size_table(tmp_path, TABLE.weights_sha256) is None
+    TABLE.save(tmp_path)
+    assert read_size_table(tmp_path, TABLE.weights_sha256) == TABLE
+    assert TABLE.score_of(MIDDLE) == 0.9
+    assert TABLE.score_of(LARGEST.resized(8, 2, 2, 8)) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"weights_sha256": "1" * 64}, "is of another projector, or of this one before it was trained anew"),
+        ({"metric": "beauty"}, "metric: 'beauty' is none of accuracy"),
+        ({"recommended": 3}, "recommended: 3 is no position among 3 sizes"),
+        ({"threads": 0}, "threads: 0 is not in 1..1024"),
+        ({"sizes": []}, "sizes: a length of 0"),
+        ({"more": 1}, "more: is not known"),
+    ],
+)
+def test_one_that_contradicts_itself_or_belongs_to_other_weights_is_refused(
+    changed: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / SIZES).write_text(json.dumps({**TABLE.to_json(), **changed}))
+    with pytest.raises(InputError) as refused:
+        read_size_table(tmp_path, TABLE.weights_sha256)
+    assert str(tmp_path / SIZES) in str(refused.value)
+    assert said in str(refused.value)
+    assert "measure anew with `projpipe measure`" in str(refused.value)
+
+
+def test_the_best_size_within_limits_is_chosen() -> None:
+    candidates = TABLE.best_first(LARGEST)
+    assert candidates == [MIDDLE, LARGEST, SMALL]
+    assert choose(candidates, 3, Limits(), never) == MIDDLE
+    assert choose(candidates, 3, Limits(max_parameters=SMALL.deployed_params(3)), never) == SMALL
+    assert choose(candidates, 3, Limits(max_macs=MIDDLE.deployed_macs(3) - 1), never) == SMALL
+    takes = {MIDDLE: 3.0, LARGEST: 4.0, SMALL: 1.0}
+    assert choose(candidates, 3, Limits(max_latency_ms=2), takes.__getitem__) == SMALL
+    assert choose(candidates, 3, Limits(max_latency_ms=3), takes.__getitem__) == MIDDLE
+    of_two = Limits(max_parameters=SMALL.deployed_params(3), max_latency_ms=3)
+    assert choose(candidates, 3, of_two, {SMALL: 2.0}.__getitem__) == SMALL  # the others are not even measured
+
+
+def test_a_limit_that_no_size_meets_is_refused_with_the_nearest() -> None:
+    candidates = TABLE.best_first(LARGEST)
+    least = SMALL.deployed_params(3)
+    with pytest.raises(
+        InputError, match=rf"^max-parameters: no size has 10 or fewer; the least is {least:,}, of 8x1x2x8$"
+    ):
+        choose(candidates, 3, Limits(max_parameters=10), never)
+    with pytest.raises(InputError, match=r"^max-macs: no size has 10 or fewer; the least is [\d,]+, of 8x1x2x8$"):
+        choose(candidates, 3, Limits(max_macs=10), never)
+    takes = {MIDDLE: 3.0, LARGEST: 4.0, SMALL: 1.0}
+    with pytest.raises(InputError, match=r"no size takes 0.5 ms or less here.* the fastest takes 1.00 ms: 8x1x2x8$"):
+        choose(candidates, 3, Limits(max_latency_ms=0.5), takes.__getitem__)
+
+
+def test_fewer_bits_are_better() -> None:
+    bits = replace(TABLE, metric="bits_per_pixel")
+    assert bits.best_first(LARGEST) == [SMALL, LARGEST, MIDDLE]
+
+
+def test_limits_are_read_as_people_write_them() -> None:
+    assert Limits.of(size="24x2") == Limits(size=(24, 2))
+    assert Limits.of(size="24x2x4x96").size == (24, 2, 4, 96)
+    found = Limits.of(max_parameters="50k", max_macs="1.5M", max_latency="500us", batch=8, threads=2)
+    assert found == Limits(None, 50_000, 1_500_000, 0.5, 8, 2)
+    assert Limits.of(max_parameters=5000).max_parameters == 5000
+    assert [Limits.of(max_latency=text).max_latency_ms for text in ("2ms", "1.5 s")] == [2.0, 1500.0]
+    assert not Limits.of().any
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"size": "24"}, "size: '24' is no size; write width x depth as 24x2"),
+        ({"size": "0x2"}, "size: '0x2' is no size"),
+        ({"max_parameters": "many"}, "max-parameters: 'many' is no number of them; write it as 5000, 50k or 1.5M"),
+        ({"max_parameters": 0}, "max-parameters: '0' is no number"),
+        ({"max_macs": "1T"}, "max-macs: '1T' is no number"),
+        ({"max_latency": "2"}, "max-latency: '2' is no time; write it with its unit, as 500us, 2ms or 1s"),
+        ({"max_latency": "2 minutes"}, "max-latency: '2 minutes' is no time"),
+        ({"max_latency": "0ms"}, "max-latency: '0ms' is no time"),
+        ({"size": "24x2", "max_macs": 5}, "size: is one size, and limits choose among them"),
+        ({"threads": 0}, "batch 1, threads 0: are 1 or more"),
+    ],
+)
+def test_limits_that_cannot_be_read_are_refused(given: dict[str, object], said: str) -> None:
+    with pytest.raises(InputError) as refused:
+        Limits.of(**given)
+    assert said in str(refused.value)
