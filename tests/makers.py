@@ -76,10 +76,10 @@ SWEEP_STUDENTS = SweepStudentsConfig.model_validate(
     {
         "seed": 0,
         "trials": 1,
-        "trials_at_once": 1,
         "sampler": "tpe",
-        "steps": 10,
-        "space": {"embed_dim": [12], "depth": [1], "num_heads": [3], "mlp_ratio": [2.0]},
+        "images_per_class": 4,
+        "listed": 3,
+        "tolerance": 0.01,
     }
 )
 RUN: Run = {

@@ -13,8 +13,8 @@ from makers import dataset_card
 from projpipe import config
 from projpipe.config_loader import EnvironmentConfigLoader
 from projpipe.experiments.plan import check_sampled, check_trials, plan, with_any_rates
-from projpipe.experiments.sweep import check_space
 from projpipe.images.dataset_card import DatasetCard
+from projpipe.methods.method import sizes_of
 from projpipe.objectives import OBJECTIVES, make_objective
 from projpipe.pipeline_registry import ORDER
 from projpipe.settings import CONFIG_LOADER_ARGS
@@ -56,7 +56,8 @@ def test_its_students_are_smaller_than_its_teacher_which_reads_its_images(env: s
     student = spec.student(**training.student.model_dump())
     teacher_params = sum(parameter.numel() for parameter in teacher.parameters())
     assert student.deployed_params(num_classes=3) < (0.5 if env.startswith("smoke") else 0.09) * teacher_params
-    check_space(config.SweepStudentsConfig(**given["sweep_students"]).space, spec)
+    sizes_of(training, student, spec)
+    config.SweepStudentsConfig(**given["sweep_students"])
     config.EvaluateConfig(**given["evaluate"])
     for comparison in config.CompareMethodsConfig(**given["compare_methods"]).comparisons.values():
         check_trials(plan(comparison, with_any_rates(training)), spec, OBJECTIVES[extraction.objective.name])

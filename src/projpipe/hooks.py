@@ -127,7 +127,7 @@ class InputHooks:
             )
         self._check_images(run_params, pipeline, catalog)
         if {"teacher", "run_inputs"} <= made:
-            _check_sizes(catalog, sweep="sweep_inputs" in made)
+            _check_sizes(catalog)
             if "tasks" in made:
                 _check_tasks(catalog)
             _check_machine(catalog.load("params:train_projector").ray)
@@ -184,17 +184,14 @@ class InputHooks:
             raise InputError(f"{wrong}; delete it and make it again with `{command}`") from error
 
 
-def _check_sizes(catalog: CatalogProtocol, sweep: bool) -> None:
+def _check_sizes(catalog: CatalogProtocol) -> None:
     """Refuse students that are not smaller than the teacher, which would otherwise be trained first."""
-    from projpipe.experiments.sweep import check_space
     from projpipe.methods.method import sizes_of
     from projpipe.teacher.create import planned_spec
 
     teacher = planned_spec(catalog.load("params:extract_teacher"))
     config = catalog.load("params:train_projector")
     sizes_of(config, teacher.student(**config.student.model_dump(), place="train_projector.student"), teacher)
-    if sweep:
-        check_space(catalog.load("params:sweep_students").space, teacher)
 
 
 def _check_tasks(catalog: CatalogProtocol) -> None:

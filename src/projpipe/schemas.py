@@ -55,19 +55,40 @@ HISTORY = pa.DataFrameSchema(
     name="history",
 )
 
+_SIZE = {
+    "embed_dim": pa.Column("int64", pa.Check.gt(0)),
+    "depth": pa.Column("int64", pa.Check.gt(0)),
+    "num_heads": pa.Column("int64", pa.Check.gt(0)),
+    "mlp_dim": pa.Column("int64", pa.Check.gt(0)),
+    "params": pa.Column("int64", pa.Check.gt(0)),
+    "latency_ms": pa.Column("float64", pa.Check.ge(0)),
+    "validation_score": pa.Column("float64", pa.Check.ge(0)),
+}
+
 TRIALS = pa.DataFrameSchema(
     {
         "trial": pa.Column("int64", pa.Check.ge(0), unique=True),
-        "embed_dim": pa.Column("int64", pa.Check.gt(0)),
-        "depth": pa.Column("int64", pa.Check.gt(0)),
-        "num_heads": pa.Column("int64", pa.Check.gt(0)),
-        "mlp_ratio": pa.Column("float64", pa.Check.gt(0)),
-        "params": pa.Column("int64", pa.Check.gt(0)),
-        "validation_score": pa.Column("float64", pa.Check.ge(0)),
+        **_SIZE,
+        "macs": pa.Column("int64", pa.Check.gt(0)),
+        "file_bytes": pa.Column("int64", pa.Check.gt(0)),
+        "low": pa.Column("float64", pa.Check.ge(0)),  # ends of the score's 95 % interval
+        "high": pa.Column("float64", pa.Check.ge(0)),
+        "within_limits": pa.Column(bool),
         "pareto": pa.Column(bool),
     },
     strict=True,
     name="sweep_trials.parquet",
+)
+
+PARETO_FRONT = pa.DataFrameSchema(
+    {
+        "method": pa.Column(str, pa.Check(lambda name: name == "teacher" or name in METHODS, element_wise=True)),
+        **_SIZE,
+        "recommended": pa.Column(bool),
+    },
+    unique=["method", "embed_dim", "depth", "num_heads", "mlp_dim"],
+    strict=True,
+    name="pareto_front.parquet",
 )
 
 RESULTS = pa.DataFrameSchema(

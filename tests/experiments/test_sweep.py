@@ -1,145 +1,155 @@
-"""The sweep's parts: which sizes it may propose, who proposes them, and which results are on the front."""
+"""The sweep's parts: which sizes are proposed, what is on the front, which of it is listed and recommended."""
 
-from itertools import product
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
 
-from projpipe.config import StudentConfig, StudentSpace
-from projpipe.errors import InputError
-from projpipe.experiments.sweep import _dominates, ask_new, check_space, make_sampler, sizes, suggest
-from projpipe.metric import ACCURACY
-from projpipe.projection.source import Source
+from makers import CLASSIFIER, SWEEP_STUDENTS
+from projpipe.config import SweepStudentsConfig
+from projpipe.experiments.sweep import Try, ask_new, dominates, listed, make_sampler, over_limits, run_sweep, suggest
+from projpipe.metric import ACCURACY, BITS_PER_PIXEL, Metric
+from projpipe.students.size_table import MeasuredSize
+from projpipe.transformer.elastic import Sizes
+from projpipe.transformer.spec import TransformerSpec
 
-SPACE: dict[str, Any] = {"embed_dim": [8, 12], "depth": [1, 2], "num_heads": [2, 3], "mlp_ratio": [1.0, 1.5]}
-ROW = {"embed_dim": 8, "depth": 1, "num_heads": 2, "mlp_ratio": 1.0}
-
-
-def space(**changes: Any) -> StudentSpace:
-    return StudentSpace(**{**SPACE, **changes})
+SIZES = Sizes(CLASSIFIER.resized(8, 1, 2, 8), CLASSIFIER.resized(32, 3, 4, 96)).every
 
 
-def test_a_space_is_accepted_where_each_of_its_sizes_makes_a_student_smaller_than_the_teacher(source: Source) -> None:
-    def smaller(space: StudentSpace) -> bool:
-        students = [source.spec.student(**size.model_dump()) for size in sizes(space)]
-        return all(student.block_params() < source.spec.block_params() for student in students)
-
-    check_space(largest := space(embed_dim=[12, 24], depth=[1, 4], mlp_ratio=[1.0, 1.9]), source.spec)
-    assert smaller(largest)
-    with pytest.raises(InputError, match="24 wide x 4 deep, mlp_ratio 2: .* block parameters, its teacher has"):
-        check_space(space(embed_dim=[12, 24], depth=[1, 4], mlp_ratio=[1.0, 2.0]), source.spec)
+def measured(size: TransformerSpec, score: float = 0.5, latency_ms: float = 1.0) -> MeasuredSize:
+    params, macs = size.deployed_params(3), size.deployed_macs(3)
+    sizes = size.embed_dim, size.depth, size.num_heads, size.mlp_dim
+    return MeasuredSize(*sizes, score, (0.0, 1.0), params, macs, 4 * params, latency_ms)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"embed_dim": [12, 7]}, r"space: embed_dim 7 is divisible by none of num_heads \[2, 3\]; change one of them"),
-        (
-            {"embed_dim": [12, 48]},
-            "sweep_students.space: 48 wide .*: wider or deeper than its teacher .*make it smaller",
-        ),
-        ({"depth": [2, 5]}, "sweep_students.space: 8 wide x 5 deep.*: wider or deeper than its teacher"),
-        ({"mlp_ratio": [1.0, 40.0]}, "mlp_ratio 40: .* block parameters, its teacher has .*make the student smaller"),
-        ({"mlp_ratio": [0.01]}, "leaves no hidden unit in the MLP; raise mlp_ratio"),
-    ],
+def by_parameters(size: TransformerSpec) -> MeasuredSize:
+    """Larger is better and slower, as it mostly is."""
+    params = size.deployed_params(3)
+    return measured(size, score=1 - 100 / params, latency_ms=params / 1000)
+
+
+def config(**changes: Any) -> SweepStudentsConfig:
+    return SWEEP_STUDENTS.model_copy(update=changes)
+
+
+def sweep(
+    folder: Path, given: SweepStudentsConfig, measure: Any = by_parameters, metric: Metric = ACCURACY
+) -> list[Try]:
+    return run_sweep("sizes", folder, SIZES, given, metric, measure, lambda *_: None)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
+def test_as_many_sizes_are_tried_as_were_asked_for_and_none_twice(sampler: str, tmp_path: Path) -> None:
+    tried = [one.measured.of(CLASSIFIER) for one in sweep(tmp_path, config(sampler=sampler, trials=30))]
+    assert len(tried) == len(set(tried)) == 30
+    assert set(tried) <= set(SIZES)
+
+
+def test_no_more_sizes_are_tried_than_there_are(tmp_path: Path) -> None:
+    few = SIZES[:5]
+    found = run_sweep("sizes", tmp_path, few, config(trials=50), ACCURACY, by_parameters, lambda *_: None)
+    assert {one.measured.of(CLASSIFIER) for one in found} == set(few)
+
+
+def test_a_stopped_sweep_goes_on_with_what_it_has_found(tmp_path: Path) -> None:
+    calls: list[TransformerSpec] = []
+
+    def counted(size: TransformerSpec) -> MeasuredSize:
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        calls.append(size)
+        return by_parameters(size)
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(tmp_path, config(trials=10), counted)
+    again: list[TransformerSpec] = []
+    found = sweep(tmp_path, config(trials=10), lambda size: again.append(size) or by_parameters(size))
+    assert len(again) == 4
+    assert [one.measured.of(CLASSIFIER) for one in found[:6]] == calls
+    assert found == sweep(tmp_path, config(trials=10), lambda size: pytest.fail("measured again"))
+
+
+def test_its_journal_is_a_study_that_optuna_reads(tmp_path: Path) -> None:
+    sweep(tmp_path, config(trials=5, max_parameters=3000))
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "journal.log"))
+    study = optuna.load_study(study_name="sizes", storage=optuna.storages.JournalStorage(backend))
+    done = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
+    assert len(done) == 5
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
+    assert all(set(trial.constraints) == {"max_parameters"} for trial in done)
+
+
+def test_with_a_limit_more_of_the_sizes_that_are_tried_are_within_it(tmp_path: Path) -> None:
+    limit = sorted(size.deployed_params(3) for size in SIZES)[len(SIZES) // 5]
+    found = sweep(tmp_path, config(trials=50, max_parameters=limit))
+    within = [one for one in found if one.within_limits]
+    assert len(within) > 15  # of 50; 10 would be chance
+    assert all(one.measured.params <= limit for one in found if one.pareto)
+
+
+def test_what_is_over_a_limit_is_said_as_a_share_of_it() -> None:
+    size = replace(measured(SIZES[0], latency_ms=3.0), params=1000, macs=500)
+    assert over_limits(size, config()) == {}
+    found = over_limits(size, config(max_latency_ms=2.0, max_parameters=2000, max_macs=500))
+    assert found == {"max_latency_ms": 0.5, "max_parameters": -0.5, "max_macs": 0.0}
+
+
+MEASURED = st.builds(
+    measured,
+    st.sampled_from(SIZES),
+    st.sampled_from([0.5, 0.6, 0.7]),
+    st.sampled_from([1.0, 2.0, 3.0]),
 )
-def test_a_space_with_a_size_that_cannot_be_trained_is_refused(
-    changes: dict[str, Any], message: str, source: Source
+
+
+@given(one=MEASURED, other=MEASURED, metric=st.sampled_from([ACCURACY, BITS_PER_PIXEL]))
+def test_what_dominates_is_no_worse_in_anything_and_better_in_something(
+    one: MeasuredSize, other: MeasuredSize, metric: Metric
 ) -> None:
-    with pytest.raises(InputError, match=message):
-        check_space(space(**changes), source.spec)
+    assert not dominates(one, one, metric)
+    if dominates(one, other, metric):
+        assert not dominates(other, one, metric)
+        assert not metric.better(other.score, one.score)
+        assert one.params <= other.params
+        assert one.latency_ms <= other.latency_ms
 
 
-SPACES = st.builds(
-    StudentSpace,
-    embed_dim=st.lists(st.integers(1, 24), min_size=1, max_size=4, unique=True),
-    depth=st.lists(st.integers(1, 4), min_size=1, max_size=3, unique=True),
-    num_heads=st.lists(st.integers(1, 6), min_size=1, max_size=4, unique=True),
-    mlp_ratio=st.lists(st.sampled_from([0.5, 1.0, 2.0]), min_size=1, max_size=3, unique=True),
-)
+def test_the_recommended_size_is_the_smallest_that_is_hardly_worse_than_the_best() -> None:
+    scores = [0.60, 0.80, 0.893, 0.9, 0.9]
+    tries = [Try(replace(measured(SIZES[i]), score=score, params=i), True, i < 4) for i, score in enumerate(scores)]
+    table, recommended = listed(tries, 10, tolerance=0.01, metric=ACCURACY)
+    assert [size.score for size in table] == scores[:4]
+    assert recommended == 2
+    assert listed(tries, 10, tolerance=0.0, metric=ACCURACY)[1] == 3
+    assert listed(tries, 10, tolerance=0.5, metric=ACCURACY)[1] == 0
 
 
-@given(SPACES, st.integers(0, 1000))
-def test_every_suggestion_lies_in_the_space_and_divides_into_whole_heads(space: StudentSpace, seed: int) -> None:
-    assume(all(any(width % heads == 0 for heads in space.num_heads) for width in space.embed_dim))
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=RandomSampler(seed=seed), directions=["maximize", "minimize"])
-    for _ in range(3):
-        student = suggest(study.ask(), space)
-        assert student.embed_dim % student.num_heads == 0
-        for name, value in student.model_dump().items():
-            assert value in getattr(space, name)
+def test_of_a_long_front_the_ends_the_best_and_the_recommended_are_listed() -> None:
+    front = [
+        replace(measured(SIZES[i]), score=i / 100, params=100 + i, latency_ms=50.0 - (i == 31) * 40) for i in range(60)
+    ]
+    table, recommended = listed([Try(one, True, True) for one in front], 10, tolerance=0.05, metric=ACCURACY)
+    assert len(table) == 10
+    assert [size.params for size in table] == sorted(size.params for size in table)
+    assert table[0] == front[0]
+    assert table[-1] == front[-1]
+    assert front[31] in table
+    assert table[recommended] == front[57]
 
 
-def test_every_size_that_divides_is_suggested_sooner_or_later() -> None:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=RandomSampler(seed=0), directions=["maximize", "minimize"])
-    suggested = {tuple(suggest(study.ask(), space()).model_dump().values()) for _ in range(150)}
-    assert suggested == {size for size in product(*SPACE.values()) if size[0] % size[2] == 0}
+def test_a_sampler_that_insists_gets_the_size_that_is_left_over() -> None:
+    study = optuna.create_study(directions=["maximize", "minimize", "minimize"], sampler=RandomSampler(seed=0))
+    sized = {(s.embed_dim, s.depth, s.num_heads, s.mlp_dim) for s in SIZES[:-1]}
+    trial, size = ask_new(study, SIZES, sized)
+    assert size == SIZES[-1]
+    assert suggest(trial, SIZES) == size
 
 
 @pytest.mark.parametrize(("name", "kind"), [("tpe", TPESampler), ("nsga2", NSGAIISampler), ("random", RandomSampler)])
-def test_a_sampler_is_found_by_name_and_fixed_by_its_seed(name: str, kind: type) -> None:
-    def propose(seed: int) -> list[StudentConfig]:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = optuna.create_study(sampler=make_sampler(name, seed, 12), directions=["maximize", "minimize"])
-        proposed = []
-        for accuracy in range(8):
-            trial = study.ask()
-            proposed.append(suggest(trial, space()))
-            study.tell(trial, [accuracy / 8, proposed[-1].embed_dim])
-        return proposed
-
-    assert type(make_sampler(name, 0, 12)) is kind
-    assert propose(0) == propose(0)
-    assert propose(0) != propose(1)
-
-
-RESULTS = st.lists(st.tuples(st.sampled_from([0.5, 0.6, 0.7, 0.8]), st.integers(1, 5)), min_size=1, max_size=12)
-
-
-@given(RESULTS)
-def test_the_front_is_that_of_optuna(results: list[tuple[float, int]]) -> None:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(directions=["maximize", "minimize"])
-    study.add_trials([optuna.trial.create_trial(values=result) for result in results])
-    rows = [{**ROW, "validation_score": accuracy, "params": params} for accuracy, params in results]
-    front = [i for i, row in enumerate(rows) if not any(_dominates(other, row, ACCURACY) for other in rows)]
-    assert front == sorted(trial.number for trial in study.best_trials)
-
-
-@given(RESULTS)
-def test_what_is_not_on_the_front_is_beaten_in_one_objective_and_not_better_in_the_other(
-    results: list[tuple[float, int]],
-) -> None:
-    rows = [{"validation_score": accuracy, "params": params} for accuracy, params in results]
-    for row, (accuracy, params) in zip(rows, results, strict=True):
-        beaten = any((a > accuracy and p <= params) or (a >= accuracy and p < params) for a, p in results)
-        assert any(_dominates(other, row, ACCURACY) for other in rows) == beaten
-
-
-class Stubborn(RandomSampler):
-    """Proposes the first of all choices, whatever came of it before."""
-
-    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
-        return param_distribution.choices[0]
-
-
-@pytest.mark.parametrize("sampler", [TPESampler(seed=0, n_startup_trials=2), NSGAIISampler(seed=0), Stubborn()])
-def test_no_size_is_asked_for_twice_until_all_are_tried(sampler: optuna.samplers.BaseSampler) -> None:
-    study = optuna.create_study(sampler=sampler, directions=["maximize", "minimize"])
-    tried: list[StudentConfig] = []
-    while len(tried) < len(sizes(space())):
-        for trial, student in ask_new(study, space(), tried, 2):
-            study.tell(trial, [float(student.embed_dim), 1.0])  # one choice is always better
-            tried.append(student)
-    assert sorted(map(str, tried)) == sorted(map(str, sizes(space())))
-
-
-def test_sizes_are_all_that_divide_into_whole_heads() -> None:
-    assert len(sizes(space(num_heads=[2, 3]))) == 2 * 2 * 2 + 2 * 2  # 8 does not divide into 3 heads
-    assert all(size.embed_dim % size.num_heads == 0 for size in sizes(space()))
+def test_every_sampler_of_the_parameters_is_optunas(name: str, kind: type) -> None:
+    assert type(make_sampler(name, 0, 8)) is kind

@@ -38,7 +38,7 @@ from projpipe.config.split_tasks import (
     TaskDraw,
     WholeGroups,
 )
-from projpipe.config.sweep_students import StudentSpace, SweepStudentsConfig
+from projpipe.config.sweep_students import SweepStudentsConfig
 from projpipe.config.train_projector import (
     ConditioningConfig,
     MethodSchedule,
@@ -84,7 +84,6 @@ __all__ = [
     "SplitFractions",
     "SplitTasksConfig",
     "StudentConfig",
-    "StudentSpace",
     "SweepStudentsConfig",
     "TaskCounts",
     "TaskDraw",

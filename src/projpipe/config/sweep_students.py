@@ -4,28 +4,26 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from projpipe.config.base import Config, Seed
-
-
-class StudentSpace(Config):
-    """Values that the sweep may choose from; combinations that do not divide into whole heads are not tried."""
-
-    embed_dim: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
-    depth: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
-    num_heads: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
-    mlp_ratio: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+from projpipe.config.base import Config, Fraction, Seed
 
 
 class SweepStudentsConfig(Config):
-    """Parameters of the pipeline `sweep_students`. Conditioning and schedule are those of `train_projector`.
+    """Parameters of the pipeline `sweep_students`: a search among the sizes of a trained projector.
 
-    `trials_at_once: 1` runs one trial after another, 0 as many at once as the cluster has room for. Suggestions are
-    asked for and results told in whole batches, so that a given number reproduces exactly.
+    Nothing is trained: a trial judges students of one size on validation tasks, and measures their latency. With limits
+    the search keeps to sizes within them, and so does the size that is recommended.
     """
 
     seed: Seed
-    trials: PositiveInt
-    trials_at_once: Annotated[int, Field(ge=0)]
-    sampler: Literal["tpe", "nsga2", "random"]
-    steps: PositiveInt
-    space: StudentSpace
+    trials: Annotated[PositiveInt, Field(description="sizes that are tried; fewer where there are not as many")]
+    sampler: Annotated[Literal["tpe", "nsga2", "random"], Field(description="Optuna's")]
+    images_per_class: Annotated[PositiveInt, Field(description="validation images, of each class of a task")]
+    listed: Annotated[PositiveInt, Field(le=1000, description="sizes of the Pareto front in the projector's table")]
+    tolerance: Annotated[
+        Fraction, Field(description="share of the best score by which the recommended size may be worse; it is smaller")
+    ]
+    max_latency_ms: Annotated[PositiveFloat | None, Field(description="of a forward pass")] = None
+    max_parameters: Annotated[PositiveInt | None, Field(description="of a model")] = None
+    max_macs: Annotated[PositiveInt | None, Field(description="multiply-accumulates of an image")] = None
+    batch: Annotated[PositiveInt, Field(description="images in a forward pass whose latency is measured")] = 1
+    threads: Annotated[PositiveInt, Field(description="that compute it")] = 1

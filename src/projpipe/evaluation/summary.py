@@ -157,6 +157,13 @@ class Summariser:
         return resampled_means(scores.to_numpy(), _parts(scores), self.samples, np.random.default_rng(self.seed))
 
 
+def mean_score(scores: pd.DataFrame, metric: Metric, samples: int = 1000) -> tuple[float, tuple[float, float]]:
+    """The mean over tasks of one model's scores, a table as of `scores.task_scores`, and its 95 % interval."""
+    by_class = _by_class(scores.assign(method="", seed=0)).pivot(index="seed", columns=PART, values="score")
+    mean, low, high = mean_with_interval(by_class.to_numpy(), _parts(by_class), samples, np.random.default_rng(0))
+    return round(mean, DIGITS), (round(max(low, 0.0), DIGITS), round(min(high, metric.highest), DIGITS))
+
+
 def _by_kind(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Rows of every reported kind of task that there is, in order."""
     kinds: dict[str, pd.DataFrame] = {}

@@ -1,170 +1,158 @@
-"""The sweep over student sizes: Optuna proposes, Ray tasks train, one process owns the study."""
+"""The sweep over student sizes: Optuna proposes sizes of a trained projector, and nothing is trained."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-from dataclasses import replace
-from itertools import product
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from projpipe.config import StudentConfig, StudentSpace, SweepStudentsConfig
-from projpipe.errors import InputError
-from projpipe.experiments.study import best_validation_score, direction, finished_trials, open_study
-from projpipe.methods.projected import PROJECTED
+from projpipe.config import SweepStudentsConfig
+from projpipe.experiments.study import direction, finished_trials, open_study
 from projpipe.metric import Metric
-from projpipe.training.cluster import as_task, result_of
-from projpipe.training.run_inputs import RunInputs, deciding
+from projpipe.students.size_table import MeasuredSize
 from projpipe.transformer.spec import TransformerSpec
 
 if TYPE_CHECKING:
     import optuna
 
-ATTEMPTS = 20  # to get a size out of a sampler that was not tried yet
-logger = logging.getLogger(__name__)
+ATTEMPTS = 10  # to get a size out of a sampler that was not tried yet
+Sized = tuple[int, int, int, int]  # width, depth, heads, hidden units
 
 
-def run_sweep(inputs: RunInputs, config: SweepStudentsConfig, runs: Path) -> list[dict[str, Any]]:
-    """Search student sizes for good validation scores and few deployed parameters.
+@dataclass(frozen=True)
+class Try:
+    """What came of one size; `pareto` where no other is as good in score, latency and parameters, and better in one."""
 
-    Suggestions are asked for and results are told in whole batches of `trials_at_once`, with a sampler seeded anew
-    by the number of finished trials: a stopped sweep goes on with the suggestions it would have made. No size is
-    tried twice; there are fewer trials than asked for if the space has fewer sizes.
+    measured: MeasuredSize
+    within_limits: bool
+    pareto: bool
+
+
+def run_sweep(
+    name: str,
+    folder: Path,
+    sizes: Sequence[TransformerSpec],
+    config: SweepStudentsConfig,
+    metric: Metric,
+    measure: Callable[[TransformerSpec], MeasuredSize],
+    progress: Callable[[int, int, MeasuredSize], None],
+) -> list[Try]:
+    """Search sizes for good scores, low latency and few parameters; no size is tried twice.
 
     Args:
-        inputs: the run that every trial is, but for the size of its student.
-        runs: folder for the journal of the study, which all workers must see.
-
-    Returns:
-        One row a trial, as `schemas.TRIALS` wants them.
-
-    Raises:
-        InputError: a size of the space is no smaller than the teacher, or the cluster has no room.
+        name: of the study.
+        folder: holds its journal, from which a stopped sweep goes on, and which optuna-dashboard opens.
+        sizes: to choose among.
+        measure: judges a size.
+        progress: called after every trial, with how many are done, how many there will be, and what came of it.
     """
-    check_space(config.space, inputs.source.spec)
-    inputs = replace(inputs, config=inputs.config.of_method(PROJECTED.name))
-    metric = inputs.objective.metric
-    decided_by = deciding(inputs.config, inputs.config.known_rates[PROJECTED.name])
-    name = inputs.stage(runs, "sweep", decided_by | {"sweep": config.model_dump(mode="json", exclude={"trials"})})
-    folder = (runs / name).resolve()
-    study = open_study(name, folder, [direction(metric), "minimize"])
-    count = min(config.trials, len(sizes(config.space)))
-    num_classes = int(median(len(task) for task in inputs.validation_tasks))
-    while (done := len(finished := finished_trials(study))) < count:
-        train, device = as_task(best_validation_score, inputs.config.ray)
-        import ray  # not before: it is connected with a token
-
-        kind = "GPU" if device.type == "cuda" else "CPU"
-        at_once = config.trials_at_once or int(ray.cluster_resources().get(kind, 1))
-        study.sampler = make_sampler(config.sampler, config.seed + done, config.trials)
-        tried = [StudentConfig(**trial.user_attrs["student"]) for trial in finished]
-        asked = ask_new(study, config.space, tried, min(at_once, count - done))
-        settings, rate = inputs.config.model_dump(mode="json"), inputs.config.known_rates[PROJECTED.name]
-        trials = [
-            train.remote(str(folder), PROJECTED.name, settings | {"student": student.model_dump()}, rate, device)
-            for _, student in asked
-        ]
-        scores = [result_of(trial) for trial in trials]
-        for number, ((trial, student), score) in enumerate(zip(asked, scores, strict=True), start=done + 1):
-            params = inputs.source.spec.student(**student.model_dump()).deployed_params(num_classes)
-            trial.set_user_attr("student", student.model_dump())
-            study.tell(trial, [score, params])
-            size = " x ".join(f"{value:g}" for value in student.model_dump().values())
-            logger.info(
-                "trial %d of %d: %s, %s parameters, %s", number, count, size, f"{params:,}", metric.named(score)
-            )
-    rows = [
-        {**trial.user_attrs["student"], "validation_score": trial.values[0], "params": int(trial.values[1])}
-        for trial in finished[:count]
-    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    study = open_study(name, folder, [direction(metric), "minimize", "minimize"])
+    tried = {_sized(trial.user_attrs["measured"]): trial.user_attrs["measured"] for trial in finished_trials(study)}
+    count = min(config.trials, len(sizes))
+    while len(tried) < count:
+        study.sampler = make_sampler(config.sampler, config.seed + len(tried), count)
+        attempts = ATTEMPTS if count < len(sizes) else 0  # where all are tried, none has to be chosen
+        trial, size = ask_new(study, sizes, set(tried), attempts)
+        measured = measure(size)
+        trial.set_user_attr("measured", asdict(measured))
+        for limit, above in over_limits(measured, config).items():
+            trial.set_constraint(limit, above)
+        study.tell(trial, [measured.score, measured.latency_ms, measured.params])
+        tried[_sized(asdict(measured))] = asdict(measured)
+        progress(len(tried), count, measured)
+    found = [MeasuredSize(**{**row, "interval": tuple(row["interval"])}) for row in list(tried.values())[:count]]
+    within = [all(above <= 0 for above in over_limits(one, config).values()) for one in found]
     return [
-        {"trial": i, **row, "pareto": not any(_dominates(other, row, metric) for other in rows)}
-        for i, row in enumerate(rows)
+        Try(one, fits, fits and not any(dominates(other, one, metric) for other in found))
+        for one, fits in zip(found, within, strict=True)
     ]
 
 
-def check_space(space: StudentSpace, source: TransformerSpec) -> None:
-    """Refuse a space with a size that could not be trained, before anything is."""
-    for embed_dim in space.embed_dim:
-        heads = [count for count in space.num_heads if embed_dim % count == 0]
-        if not heads:
-            raise InputError(
-                f"sweep_students.space: embed_dim {embed_dim} is divisible by none of num_heads "
-                f"{list(space.num_heads)}; change one of them"
-            )
-        for depth, mlp_ratio in product(space.depth, space.mlp_ratio):
-            source.student(embed_dim, depth, heads[0], mlp_ratio, place="sweep_students.space")
+def over_limits(measured: MeasuredSize, config: SweepStudentsConfig) -> dict[str, float]:
+    """By which share a size is above each limit that there is; what is within is not above zero, as Optuna has it."""
+    limits = {
+        "max_latency_ms": (measured.latency_ms, config.max_latency_ms),
+        "max_parameters": (measured.params, config.max_parameters),
+        "max_macs": (measured.macs, config.max_macs),
+    }
+    return {name: value / limit - 1 for name, (value, limit) in limits.items() if limit is not None}
 
 
-def sizes(space: StudentSpace) -> list[StudentConfig]:
-    """All sizes of a space, in order."""
-    return [
-        StudentConfig(embed_dim=embed_dim, depth=depth, num_heads=num_heads, mlp_ratio=mlp_ratio)
-        for embed_dim, depth, num_heads, mlp_ratio in product(
-            space.embed_dim, space.depth, space.num_heads, space.mlp_ratio
-        )
-        if embed_dim % num_heads == 0
-    ]
+def listed(tries: Sequence[Try], count: int, tolerance: float, metric: Metric) -> tuple[list[MeasuredSize], int]:
+    """Sizes of the Pareto front for a table, those with fewer parameters first, and which of them is recommended.
+
+    It is the one with the fewest parameters whose score is at most `tolerance` of the best score worse. Where there are
+    more than `count`, the best, the recommended, the smallest and the fastest stay, and others at even distances.
+    """
+    front = sorted((one.measured for one in tries if one.pareto), key=lambda one: (one.params, one.latency_ms))
+    best = metric.best(front, lambda one: one.score)
+    room = tolerance * best.score
+    recommended = next(one for one in front if abs(one.score - best.score) <= room)
+    kept = {front.index(one) for one in (best, recommended, front[0], min(front, key=lambda one: one.latency_ms))}
+    evenly = [round(i * (len(front) - 1) / max(1, count - 1)) for i in range(count)]
+    for position in evenly:
+        if len(kept) < count:
+            kept.add(min(position, len(front) - 1))
+    table = [front[position] for position in sorted(kept)]
+    return table, table.index(recommended)
+
+
+def dominates(one: MeasuredSize, other: MeasuredSize, metric: Metric) -> bool:
+    """At least as good in score, latency and parameters, and better in one."""
+    as_good = one.score == other.score or metric.better(one.score, other.score)
+    no_worse = as_good and one.latency_ms <= other.latency_ms and one.params <= other.params
+    return no_worse and (one.score, one.latency_ms, one.params) != (other.score, other.latency_ms, other.params)
 
 
 def ask_new(
-    study: optuna.Study, space: StudentSpace, tried: Sequence[StudentConfig], count: int
-) -> list[tuple[optuna.Trial, StudentConfig]]:
-    """Ask the study for `count` sizes that were not tried: samplers like to repeat what was good, and training is dear.
+    study: optuna.Study, sizes: Sequence[TransformerSpec], tried: set[Sized], attempts: int = ATTEMPTS
+) -> tuple[optuna.Trial, TransformerSpec]:
+    """Ask the study for a size that was not tried: samplers like to repeat what was good.
 
-    A sampler that insists gets the first size left over.
+    A sampler that insists is given the first size left over.
     """
     import optuna
 
-    known = list(tried)
-    asked: list[tuple[optuna.Trial, StudentConfig]] = []
-    while len(asked) < count:
-        for attempt in range(ATTEMPTS + 1):
-            if attempt == ATTEMPTS:
-                left = next(size for size in sizes(space) if size not in known)
-                study.enqueue_trial(_as_suggested(left))
-            trial = study.ask()
-            student = suggest(trial, space)
-            if student not in known:
-                break
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        known.append(student)
-        asked.append((trial, student))
-    return asked
+    for attempt in range(attempts + 1):
+        if attempt == attempts:
+            left = next(size for size in sizes if _sized(vars(size)) not in tried)
+            study.enqueue_trial(_as_suggested(left))
+        trial = study.ask()
+        size = suggest(trial, sizes)
+        if size is not None and _sized(vars(size)) not in tried:
+            return trial, size
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    raise AssertionError("a size that is enqueued is suggested")
 
 
-def _as_suggested(student: StudentConfig) -> dict[str, Any]:
+def suggest(trial: optuna.Trial, sizes: Sequence[TransformerSpec]) -> TransformerSpec | None:
+    """A size; None where what the trial suggests is none."""
+    embed_dim = trial.suggest_categorical("embed_dim", sorted({size.embed_dim for size in sizes}))
+    depth = trial.suggest_categorical("depth", sorted({size.depth for size in sizes}))
+    as_wide = [size for size in sizes if size.embed_dim == embed_dim]
+    num_heads = trial.suggest_categorical(f"num_heads at {embed_dim}", sorted({size.num_heads for size in as_wide}))
+    mlp_dim = trial.suggest_categorical(f"mlp_dim at {embed_dim}", sorted({size.mlp_dim for size in as_wide}))
+    asked = embed_dim, depth, num_heads, mlp_dim
+    return next((size for size in as_wide if _sized(vars(size)) == asked), None)
+
+
+def _as_suggested(size: TransformerSpec) -> dict[str, Any]:
     """The parameters by which `suggest` arrives at a size."""
-    values = student.model_dump()
-    values[f"num_heads at {student.embed_dim}"] = values.pop("num_heads")
-    return values
-
-
-def suggest(trial: optuna.Trial, space: StudentSpace) -> StudentConfig:
-    """A size out of the space; the number of heads is chosen among those that divide the width."""
-    embed_dim = trial.suggest_categorical("embed_dim", space.embed_dim)
-    heads = [count for count in space.num_heads if embed_dim % count == 0]
-    return StudentConfig(
-        embed_dim=embed_dim,
-        depth=trial.suggest_categorical("depth", space.depth),
-        num_heads=trial.suggest_categorical(f"num_heads at {embed_dim}", heads),
-        mlp_ratio=trial.suggest_categorical("mlp_ratio", space.mlp_ratio),
-    )
+    at = f"at {size.embed_dim}"
+    of_width = {f"num_heads {at}": size.num_heads, f"mlp_dim {at}": size.mlp_dim}
+    return {"embed_dim": size.embed_dim, "depth": size.depth, **of_width}
 
 
 def make_sampler(name: str, seed: int, trials: int) -> optuna.samplers.BaseSampler:
-    """The named Optuna sampler; its first third of the trials is random."""
+    """The named Optuna sampler; its first quarter of the trials is random."""
     from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
 
     if name == "tpe":
-        return TPESampler(seed=seed, n_startup_trials=max(2, trials // 3))
+        return TPESampler(seed=seed, n_startup_trials=max(2, trials // 4))
     return {"nsga2": NSGAIISampler, "random": RandomSampler}[name](seed=seed)
 
 
-def _dominates(one: dict[str, Any], other: dict[str, Any], metric: Metric) -> bool:
-    """At least as good in score and size, and not the same in both."""
-    mine, theirs = one["validation_score"], other["validation_score"]
-    as_good = mine == theirs or metric.better(mine, theirs)
-    return as_good and one["params"] <= other["params"] and (mine, one["params"]) != (theirs, other["params"])
+def _sized(described: Any) -> Sized:
+    return tuple(described[name] for name in ("embed_dim", "depth", "num_heads", "mlp_dim"))

@@ -9,6 +9,7 @@ from projpipe.errors import InputError
 from projpipe.methods.method import Ingredients
 from projpipe.methods.registry import METHODS
 from projpipe.methods.task_model import TaskModel
+from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.projection.source import Source
 from projpipe.tensors import starting_with
 
@@ -20,7 +21,9 @@ def build(method: str, given: Ingredients) -> TaskModel:
         InputError: the student is not smaller than its source.
     """
     of = METHODS[method]
-    return TaskModel(of.build(given), None if of.per_task else given.sizes)
+    sizes = None if of.per_task else given.sizes
+    rate = given.config.rate_shares.offsets
+    return TaskModel(of.build(given), None if sizes is None else SizeOffsets(sizes, rate))
 
 
 def restore(

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from projpipe.methods.method import WeightGenerator
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.parameter_groups import ParameterGroup
+from projpipe.projection.size_offsets import SizeOffsets
+from projpipe.transformer.canonical import Weights
 from projpipe.transformer.class_weights import told
-from projpipe.transformer.elastic import Sizes, cut
+from projpipe.transformer.elastic import Sizes
 from projpipe.transformer.export import export_student
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.spec import TransformerSpec
@@ -26,12 +28,17 @@ class TaskModel(nn.Module):
 
     Args:
         generator: maps class ids `[T, K]` and their mask `[T, K]` to canonical weights with a leading axis `T`.
-        sizes: those of its students; None where there is one.
+        of_sizes: makes the weights of smaller students of them; None where there is one size.
     """
 
-    def __init__(self, generator: WeightGenerator, sizes: Sizes | None = None) -> None:
+    def __init__(self, generator: WeightGenerator, of_sizes: SizeOffsets | None = None) -> None:
         super().__init__()
-        self.generator, self.sizes = generator, sizes
+        self.generator, self.of_sizes = generator, of_sizes
+
+    @property
+    def sizes(self) -> Sizes | None:
+        """Those of its students; None where there is one."""
+        return None if self.of_sizes is None else self.of_sizes.sizes
 
     def forward(
         self,
@@ -56,12 +63,16 @@ class TaskModel(nn.Module):
             if embedding is None
             else self.projector(classes, mask, keep_rows, embedding)
         )
-        largest = self.generator.spec
-        logits = [forward_students(size, cut(weights, largest, size), images) for size in sizes or (largest,)]
+        of_each = [(size, self._sized(weights, size)) for size in sizes or (self.generator.spec,)]
+        logits = [forward_students(size, own, images) for size, own in of_each]
         source_logits = None
         if source_images is not None and source_labels is not None:
             source_logits = self.source_logits(source_images, source_labels)
         return logits, source_logits
+
+    def _sized(self, weights: Weights, size: TransformerSpec) -> Weights:
+        """The weights of a size, out of the largest's."""
+        return weights if self.of_sizes is None else self.of_sizes(weights, size)
 
     @property
     def projector(self) -> ProjectionOperator:
@@ -76,7 +87,8 @@ class TaskModel(nn.Module):
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """All parameters, by how they learn."""
-        return self.generator.parameter_groups()
+        of_sizes = [] if self.of_sizes is None else self.of_sizes.parameter_groups()
+        return self.generator.parameter_groups() + of_sizes
 
     def precompute(self) -> None:
         """Multiply what no task changes once, where there is something: for a model that learns no more."""
@@ -121,5 +133,5 @@ class TaskModel(nn.Module):
         else:
             weights = self.projector(ids, mask, embedding=embedding[None].to(device))
         size = size or self.generator.spec
-        weights = cut(weights, self.generator.spec, size)
+        weights = self._sized(weights, size)
         return export_student(size, {name: value[0].cpu() for name, value in weights.items()})

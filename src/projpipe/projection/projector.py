@@ -24,11 +24,12 @@ from projpipe.errors import InputError, did_you_mean
 from projpipe.manifest import MANIFEST, manifest_bytes
 from projpipe.objectives import Objective
 from projpipe.projection.operator import ProjectionOperator
+from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.students.latency import median_ms
 from projpipe.students.size_table import Limits, SizeTable, choose
 from projpipe.students.student import Student
 from projpipe.tensors import prefixed
-from projpipe.transformer.elastic import Sizes, cut
+from projpipe.transformer.elastic import Sizes
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.spec import TransformerSpec
 
@@ -46,16 +47,23 @@ class Projector:
 
     `objective` says what its models do with images. `data` holds `classes` (names, in the order of the source's),
     `groups` (of each class, "" for none), `held_out_classes` (those that no training task had, for which less is to be
-    expected) and whether images have black and white swapped (`inverted`). `provenance` says what made it. `sizes` are
-    those of its students, None where there is one; `size_table` says what was measured of some of them.
+    expected) and whether images have black and white swapped (`inverted`). `provenance` says what made it. `of_sizes`
+    makes smaller students of the largest, None where there is one size; `size_table` says what was measured of some.
+    `weights_sha256` is that of its file, once it is read from one.
     """
 
     operator: ProjectionOperator
     objective: Objective
     data: dict[str, Any]
     provenance: dict[str, Any]
-    sizes: Sizes | None = None
+    of_sizes: SizeOffsets | None = None
     size_table: SizeTable | None = None
+    weights_sha256: str = ""
+
+    @property
+    def sizes(self) -> Sizes | None:
+        """Those of its students; None where there is one."""
+        return None if self.of_sizes is None else self.of_sizes.sizes
 
     @property
     def classes(self) -> list[str]:
@@ -116,10 +124,12 @@ class Projector:
             InputError: an unknown class, a class given twice, or too few; classes and images both, or neither.
         """
         class_ids = self.class_ids(self._asked(classes, support_images))
-        size, largest = size or self.recommended, self.operator.spec
+        size = size or self.recommended
         names = [self.classes[class_id] for class_id in class_ids]  # as the projector writes them
         ids = torch.tensor([class_ids])
-        weights = cut(self.operator(ids, torch.ones_like(ids, dtype=torch.bool)), largest, size)
+        weights = self.operator(ids, torch.ones_like(ids, dtype=torch.bool))
+        if self.of_sizes is not None:
+            weights = self.of_sizes(weights, size)
         return Student(
             size,
             {name: tensor[0] for name, tensor in weights.items()},
@@ -278,7 +288,8 @@ class Projector:
         operator = prefixed("operator.", state)
         kept = self.operator.precompute()
         products = prefixed("products.", kept.to_tensors())
-        tensors = {**source, **statistics, **operator, **products}
+        of_sizes = {} if self.of_sizes is None else prefixed("sizes.", self.of_sizes.offsets.state_dict())
+        tensors = {**source, **statistics, **operator, **products, **of_sizes}
         content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
         described = {
             "source": self.operator.source.spec.to_json(),

@@ -19,6 +19,7 @@ from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.products import Products
 from projpipe.projection.projector import KIND, TENSORS, Projector
 from projpipe.projection.shapes import projector_shapes
+from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.projection.source import Source
 from projpipe.record import Bounds, from_json, read_json
 from projpipe.students.model_card import check_provenance
@@ -46,12 +47,13 @@ def load_projector(folder: Path | str) -> Projector:
     except (OSError, RuntimeError, SafetensorError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{folder / MANIFEST} does not describe {TENSORS}: {reason}; {fix}") from error
+    projector = replace(projector, weights_sha256=read_json(folder / MANIFEST)["sha256"][TENSORS])
     return replace(projector, size_table=_size_table(folder, projector))
 
 
 def _size_table(folder: Path, projector: Projector) -> SizeTable | None:
     """The size table in a projector's folder, if there is one and it is the projector's."""
-    table = read_size_table(folder, weights_sha256(folder))
+    table = read_size_table(folder, projector.weights_sha256)
     if table is None:
         return None
     largest, found = projector.operator.spec, None
@@ -64,11 +66,6 @@ def _size_table(folder: Path, projector: Projector) -> SizeTable | None:
     if found:
         raise InputError(f"{folder / SIZES}: {found}; delete it, or measure anew with `projpipe measure`")
     return table
-
-
-def weights_sha256(folder: Path) -> str:
-    """The checksum of the weights in a projector's folder, as its manifest has it."""
-    return str(read_json(folder / MANIFEST)["sha256"][TENSORS])
 
 
 @dataclass(frozen=True)
@@ -135,9 +132,15 @@ def _assemble(described: dict[str, Any], path: Path) -> Projector:
         len(manifest.data.classes),
         manifest.free_weights,
         manifest.class_map,
+        sizes,
     )
-    operator = _restore(source, student, manifest, read_tensors(path, shapes))
-    return Projector(operator.eval(), objective, described["data"], described["provenance"], sizes)
+    tensors = read_tensors(path, shapes)
+    of_sizes = None
+    if sizes is not None:
+        of_sizes = SizeOffsets(sizes)
+        load_weights(of_sizes.offsets, starting_with("sizes.", tensors))
+    operator = _restore(source, student, manifest, tensors).eval()
+    return Projector(operator, objective, described["data"], described["provenance"], of_sizes)
 
 
 def _restore(

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.products import bias_factor
 from projpipe.projection.project import LINEAR_MAPS, READING
+from projpipe.projection.size_offsets import size_offset_shapes
 from projpipe.projection.task_encoder import HIDDEN
 from projpipe.transformer.canonical import module_key
 from projpipe.transformer.class_weights import class_weights
-from projpipe.transformer.elastic import block_groups
+from projpipe.transformer.elastic import Sizes, block_groups
 from projpipe.transformer.spec import TransformerSpec
 
 Named = Iterator[tuple[str, tuple[int, ...]]]
@@ -26,6 +27,7 @@ def projector_shapes(
     num_classes: int,
     free_weights: bool,
     class_map: bool,
+    sizes: Sizes | None = None,
 ) -> dict[str, tuple[int, ...]]:
     """Shapes of all tensors by name: those of the source, of the operator, and what is multiplied ahead."""
     factors = _factors(source, student)
@@ -40,6 +42,7 @@ def projector_shapes(
         **{f"operator.{name}": shape for name, shape in _of_tasks(source, factors, student, conditioning, num_classes)},
         **{f"operator.{name}": shape for name, shape in _experts(source, student, conditioning, num_classes)},
         **{f"products.{name}": shape for name, shape in _products(factors, source, conditioning)},
+        **({} if sizes is None else {f"sizes.{name}": shape for name, shape in size_offset_shapes(sizes).items()}),
     }
 
 

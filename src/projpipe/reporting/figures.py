@@ -170,39 +170,6 @@ def tasks_figure(results: pd.DataFrame, metric: Metric) -> go.Figure:
     return finish(figure, "Universal conditional minus projected model, task by task")
 
 
-def pareto_figure(trials: pd.DataFrame, metric: Metric) -> go.Figure:
-    """Validation score against deployed parameters of every student tried, with the Pareto front marked.
-
-    `trials` has the columns of `schemas.TRIALS`.
-    """
-    figure = go.Figure()
-    front = trials[trials["pareto"]].sort_values("params")
-    for name, rows, style in (
-        ("beaten by a smaller or better student", trials[~trials["pareto"]], {"color": QUIET, "symbol": "x-thin-open"}),
-        ("Pareto front", front, {"color": PROJECTED.style.colour, "symbol": PROJECTED.style.marker}),
-    ):
-        figure.add_scatter(
-            name=name,
-            x=list(rows["params"]),
-            y=list(metric.scale * rows["validation_score"]),
-            mode="lines+markers" if rows is front else "markers",
-            # along the front a score holds until the next larger student, in either direction of the metric
-            line={"color": PROJECTED.style.colour, "shape": "hv", "width": 1.5},
-            marker={**style, "size": 10},
-            customdata=[
-                f"embed_dim {row.embed_dim}, depth {row.depth}, num_heads {row.num_heads}, mlp_ratio {row.mlp_ratio:g}"
-                for row in rows.itertuples()
-            ],
-            hovertemplate=f"%{{customdata}}<br>%{{x:,}} parameters: {_hovered(metric)}<extra></extra>",
-        )
-    ticks = [digit * 10**power for power in range(12) for digit in (1, 2, 5)]
-    figure.update_xaxes(
-        title="deployed parameters (log scale)", type="log", tickvals=ticks, tickformat="~s", ticks="outside"
-    )
-    figure.update_yaxes(title=metric.axis(" on validation tasks"))
-    return finish(figure, f"Student sizes: {metric.title} against deployed parameters")
-
-
 def _hovered(metric: Metric) -> str:
     """The score of a mark, as plotly's hover text writes it: '97.1 %', '1.818 bits per pixel'."""
     return f"%{{y:.{metric.decimals}f}} {metric.unit or metric.title}"

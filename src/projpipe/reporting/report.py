@@ -23,6 +23,7 @@ from projpipe.reporting.formats import count, percent
 from projpipe.reporting.opening import opening
 from projpipe.reporting.style import KIND_NAMES, TITLE, styles
 from projpipe.reporting.wording import WORDING, described, told_apart
+from projpipe.students.size_table import SizeTable
 from projpipe.training.provenance import Run
 
 PACKAGES = ("projpipe", "torch", "timm", "kedro", "ray", "optuna", "numpy", "pandas", "plotly")
@@ -33,7 +34,8 @@ def render_report(
     costs: Mapping[str, Cost],
     timings: Timings,
     results: pd.DataFrame,
-    sweep_trials: pd.DataFrame,
+    size_table: SizeTable,
+    sizes_tried: int,
     figures: Mapping[str, go.Figure],
     teacher_card: TeacherCard,
     dataset_card: DatasetCard,
@@ -43,8 +45,8 @@ def render_report(
     """The report as one HTML document, plotly.js included.
 
     `figures` holds scores, examples, learning_curves, tasks and pareto; `parameters` the parameters to print, by
-    pipeline.
-    Names of classes, tasks and data sets are escaped, as they come from folders.
+    pipeline; `sizes_tried` says how many sizes were judged for the table. Names of classes, tasks and data sets are
+    escaped, as they come from folders.
     """
     settings = flatten({name: model.model_dump(mode="json") for name, model in parameters.items()})
     template = environment().get_template("report.html.j2")
@@ -55,7 +57,8 @@ def render_report(
         costs=costs,
         timings=timings,
         per_task=per_task_table(results),
-        trials=sweep_trials.sort_values(["params", "validation_score"]).to_dict(orient="records"),
+        size_table=size_table,
+        sizes_tried=sizes_tried,
         figures={name: _fragment(name, figure) for name, figure in figures.items()},
         plotly_js=get_plotlyjs(),
         teacher_card=dict(flatten({k: v for k, v in teacher_card.to_json().items() if k not in ("data", "versions")})),

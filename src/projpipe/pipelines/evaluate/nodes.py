@@ -1,6 +1,6 @@
 """Nodes of the pipeline `evaluate`. Every method is judged through one interface: `specialise(classes) -> model`."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,15 @@ from projpipe.config import (
     SweepStudentsConfig,
     TrainProjectorConfig,
 )
-from projpipe.errors import InputError
 from projpipe.evaluation.cost import Costs, deployed_cost
 from projpipe.evaluation.judged_tasks import median_task, reported_tasks
 from projpipe.evaluation.latency import Timings, measure_timings
 from projpipe.evaluation.metrics import TEACHER_SEED, Metrics, build_metrics, headline
 from projpipe.evaluation.scores import images_of_task, masked_scores, task_scores
+from projpipe.evaluation.trained_methods import Methods
 from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.streamed import Images
 from projpipe.methods.controls import CONTROLS, control_embeddings
-from projpipe.methods.models import restore
-from projpipe.methods.registry import main_methods
 from projpipe.methods.task_model import TaskModel
 from projpipe.metric import METRICS
 from projpipe.objectives import Classification, Objective
@@ -35,69 +33,19 @@ from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.projection.initialisation import evenly_spaced
 from projpipe.projection.projector import Projector
-from projpipe.projection.source import Source
 from projpipe.reporting import figures
 from projpipe.reporting.answers import AnsweredTask, answers_figure
 from projpipe.reporting.examples import ExampleRow, examples_figure
 from projpipe.reporting.report import render_report
 from projpipe.reporting.style import title_of
+from projpipe.students.size_table import SizeTable
 from projpipe.tasks.classes import class_names, class_of_image
 from projpipe.tasks.task import are_coherent, class_ids_of, sorts_of, train_weights_of
 from projpipe.training import provenance
-from projpipe.training.provenance import Run, tasks_sha256, tensors_sha256
-from projpipe.transformer.spec import TransformerSpec
+from projpipe.training.provenance import Run
 
 ANSWERED, DRAWN = 8, 16  # images a task, with the answers of classifiers or beside those that decoders draw
 Specialise = Callable[[Sequence[int]], nn.Module]
-Methods = Mapping[str, Mapping[int, TaskModel]]
-
-
-def restore_methods(
-    teacher: nn.Module,
-    source_weights: dict[str, Tensor],
-    source_statistics: dict[str, Tensor],
-    projector: Projector,
-    dataset_card: DatasetCard,
-    tasks: pd.DataFrame,
-    train_projector: TrainProjectorConfig,
-    *models: dict[str, Tensor],
-) -> Methods:
-    """What makes the models of every method and seed: {method: {seed: TaskModel}}; `models` are of `main_methods`.
-
-    The projector is of the same run and knows what made it: models of other parameters, of another teacher, or of
-    other images or tasks, of which some that are judged now may have been trained on, are refused.
-    """
-    _check_same_run(projector, source_weights, dataset_card, tasks, train_projector)
-    source = Source(TransformerSpec.of(teacher), source_weights, source_statistics)
-    return {
-        method: {seed: restore(method, trained, seed, source, train_projector) for seed in train_projector.seeds}
-        for method, trained in zip(main_methods(), models, strict=True)
-    }
-
-
-def _check_same_run(
-    projector: Projector,
-    source_weights: dict[str, Tensor],
-    dataset_card: DatasetCard,
-    tasks: pd.DataFrame,
-    config: TrainProjectorConfig,
-) -> None:
-    cluster, made = {"ray"}, projector.provenance
-    trained = TrainProjectorConfig.model_validate(made["parameters"])
-    if trained.model_dump(exclude=cluster) != config.model_dump(exclude=cluster):
-        changed = "other parameters than train_projector has now"
-    elif made["teacher_sha256"] != tensors_sha256(source_weights):
-        changed = "another teacher than extract_teacher has left"
-    elif made["dataset_sha256"] != dataset_card.sha256:
-        changed = "other images, or another split of them, than split_tasks has left"
-    elif made.get("train_tasks_sha256") != tasks_sha256(class_ids_of(tasks, "train"), train_weights_of(tasks)):
-        changed = "other tasks than split_tasks has left"
-    else:
-        return
-    raise InputError(
-        f"projector: it and the models beside it were trained with {changed}; train them again with "
-        "`kedro run --pipelines train_projector`, in the same environment"
-    )
 
 
 def evaluate_models(
@@ -283,6 +231,7 @@ def write_report(
     costs: Costs,
     timings: Timings,
     results: pd.DataFrame,
+    size_table: SizeTable,
     sweep_trials: pd.DataFrame,
     scores_figure: go.Figure,
     learning_curves_figure: go.Figure,
@@ -301,7 +250,8 @@ def write_report(
         costs,
         timings,
         results,
-        sweep_trials,
+        size_table,
+        len(sweep_trials),
         figures={
             "scores": scores_figure,
             "learning_curves": learning_curves_figure,

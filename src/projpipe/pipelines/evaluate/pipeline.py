@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Pipeline, node
 
+from projpipe.evaluation.trained_methods import restore_methods
 from projpipe.methods.registry import main_methods
 from projpipe.pipelines.evaluate import nodes
 
@@ -13,7 +14,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             node(
-                func=nodes.restore_methods,
+                func=restore_methods,
                 inputs=[
                     "teacher",
                     "source_weights",
@@ -118,6 +119,7 @@ def create_pipeline() -> Pipeline:
                     "costs",
                     "timings",
                     "results",
+                    "size_table",
                     "sweep_trials",
                     "scores_figure",
                     "learning_curves_figure",

@@ -1,33 +1,147 @@
-"""Nodes that sweep student sizes."""
+"""Nodes that look for good sizes among those of a trained projector."""
 
-from dataclasses import replace
+import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from plotly.graph_objects import Figure
+from torch import Tensor, nn
 
 from projpipe.config import SweepStudentsConfig
-from projpipe.experiments.rates import with_learning_rates
-from projpipe.experiments.sweep import run_sweep
+from projpipe.evaluation.latency import machine
+from projpipe.evaluation.student_sizes import SizeJudge, limited
+from projpipe.evaluation.trained_methods import Methods
+from projpipe.experiments.sweep import Try, listed, run_sweep
+from projpipe.images.streamed import Images
 from projpipe.methods.projected import PROJECTED
-from projpipe.reporting.figures import pareto_figure
-from projpipe.training.run_inputs import RunInputs
+from projpipe.methods.registry import main_methods
+from projpipe.methods.task_model import TaskModel
+from projpipe.metric import Metric
+from projpipe.objectives import Objective
+from projpipe.objectives.teacher_logits import TeacherLogits
+from projpipe.projection.projector import Projector
+from projpipe.reporting.size_figure import size_figure
+from projpipe.students.size_table import MeasuredSize, SizeTable
+from projpipe.tasks.classes import class_of_image
+from projpipe.training.provenance import package_versions
+from projpipe.training.run_inputs import digest_of
+
+logger = logging.getLogger(__name__)
+EVERY = 20  # trials from one line of progress to the next
 
 
-def sweep(sweep_inputs: RunInputs, config: SweepStudentsConfig, run_store: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Let Optuna propose student sizes, train each as a Ray task, and keep the Pareto front.
+def judge_of_sizes(
+    images: Images,
+    index: pd.DataFrame,
+    tasks: pd.DataFrame,
+    objective: Objective,
+    teacher_logits: TeacherLogits,
+    config: SweepStudentsConfig,
+) -> SizeJudge:
+    """What judges students: on validation tasks, by some images of each class."""
+    ids = teacher_logits.image_ids["validation"]
+    labels = class_of_image(index)[ids]
+    some = limited(labels, config.images_per_class)
 
-    Every trial follows the projector's own recipe, with one seed and fewer steps.
-    """
-    found, _ = with_learning_rates(sweep_inputs, [PROJECTED.name], run_store)
-    recipe = found.config
-    schedule = recipe.optimisation.model_copy(update={"steps": config.steps})
-    trial = replace(found, config=recipe.model_copy(update={"optimisation": schedule, "seeds": (config.seed,)}))
-    trials = pd.DataFrame(run_sweep(trial, config, run_store))
-    front = trials[trials["pareto"]].sort_values("params", ignore_index=True)
-    return trials, front
+    def read(rows: Tensor) -> Tensor:
+        return objective.encode(images[ids[some[rows]].numpy()])
+
+    validation = tasks[tasks["kind"] == "validation"]
+    return SizeJudge(objective, read, labels[some], validation, config.batch, config.threads)
 
 
-def draw_pareto_front(sweep_inputs: RunInputs, trials: pd.DataFrame) -> Figure:
-    """Draw validation score against deployed parameters."""
-    return pareto_figure(trials, sweep_inputs.objective.metric)
+def best_seeds(methods: Methods, objective: Objective, *histories: pd.DataFrame) -> dict[str, TaskModel]:
+    """Of each method the model of the seed that was best on the validation tasks."""
+    metric = objective.metric
+    best = {}
+    for method, history in zip(main_methods(), histories, strict=True):
+        rows = history[history["kept"]].to_dict("records")
+        best[method] = methods[method][int(metric.best(rows, lambda row: row["validation_score"])["seed"])]
+    return best
+
+
+def sweep(
+    judge: SizeJudge, models: dict[str, TaskModel], projector: Projector, config: SweepStudentsConfig, run_store: Path
+) -> tuple[pd.DataFrame, SizeTable]:
+    """Let Optuna choose among the sizes of the trained projector; the best go into its size table."""
+    model, metric = models[PROJECTED.name], judge.objective.metric
+    sizes = (projector.operator.spec,) if projector.sizes is None else projector.sizes.every
+    if projector.sizes is None:
+        logger.warning(
+            "the projector makes students of one size, so that there is nothing to choose among; "
+            "give `train_projector.smallest` a smaller size than `student`, and it makes all sizes between"
+        )
+    name = _study_name(judge, projector, config)
+    tries = run_sweep(name, run_store / name, sizes, config, metric, partial(judge.measure, model), _log(metric))
+    return tabulate(tries), table_of(tries, judge, projector, config)
+
+
+def _study_name(judge: SizeJudge, projector: Projector, config: SweepStudentsConfig) -> str:
+    """Names a study by all that decides what its trials find."""
+    tasks = [list(map(int, classes)) for classes in judge.tasks["class_ids"]]
+    decided_by = config.model_dump(mode="json", exclude={"trials", "listed", "tolerance"})
+    return f"sweep-{digest_of(f'{projector.weights_sha256} {tasks} {decided_by}'.encode())}"
+
+
+def _log(metric: Metric) -> Callable[[int, int, MeasuredSize], None]:
+    def progress(done: int, count: int, last: MeasuredSize) -> None:
+        if done % EVERY == 0 or done == count:
+            logger.info(
+                "size %d of %d: %d x %d, %s parameters, %.2f ms, %s",
+                *(done, count, last.embed_dim, last.depth, f"{last.params:,}", last.latency_ms),
+                metric.named(last.score),
+            )
+
+    return progress
+
+
+def tabulate(tries: list[Try]) -> pd.DataFrame:
+    """Every size that was tried, as `schemas.TRIALS` has it."""
+    rows = []
+    for number, one in enumerate(tries):
+        measured = vars(one.measured)
+        low, high = measured["interval"]
+        scores = {"validation_score": measured["score"], "low": low, "high": high}
+        sizes = {name: value for name, value in measured.items() if name not in ("score", "interval")}
+        rows.append({"trial": number, **sizes, **scores, "within_limits": one.within_limits, "pareto": one.pareto})
+    return pd.DataFrame(rows)
+
+
+def table_of(tries: list[Try], judge: SizeJudge, projector: Projector, config: SweepStudentsConfig) -> SizeTable:
+    """The sizes that travel with the projector."""
+    metric = judge.objective.metric
+    sizes, recommended = listed(tries, config.listed, config.tolerance, metric)
+    return SizeTable(
+        weights_sha256=projector.weights_sha256,
+        metric=metric.name,
+        num_classes=len(judge.classes),
+        batch=config.batch,
+        threads=config.threads,
+        machine=machine(),
+        versions=package_versions(),
+        recommended=recommended,
+        sizes=tuple(sizes),
+    )
+
+
+def compare_sizes(
+    judge: SizeJudge, models: dict[str, TaskModel], table: SizeTable, projector: Projector, teacher: nn.Module
+) -> pd.DataFrame:
+    """The sizes of the table, made by every method, and the teacher, as `schemas.PARETO_FRONT` has it."""
+    largest = projector.operator.spec
+    rows = []
+    for position, size in enumerate(table.sizes):
+        of_size = {name: getattr(size, name) for name in ("embed_dim", "depth", "num_heads", "mlp_dim")}
+        for method, model in models.items():
+            score = size.score if method == PROJECTED.name else judge.score(model, size.of(largest))[0]
+            recommended = method == PROJECTED.name and position == table.recommended
+            cost = {"params": size.params, "latency_ms": size.latency_ms}
+            rows.append({"method": method, **of_size, **cost, "validation_score": score, "recommended": recommended})
+    return pd.DataFrame([*rows, judge.teacher_row(teacher)])
+
+
+def draw_sizes(front: pd.DataFrame, trials: pd.DataFrame, objective: Objective) -> Figure:
+    """Draw validation scores against parameters and latency."""
+    return size_figure(front, trials, objective.metric)

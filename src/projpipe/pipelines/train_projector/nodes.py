@@ -82,7 +82,7 @@ def assemble_projector(
             **_tuned_source(history[history["seed"] == seed], best),
             "versions": package_versions(),
         },
-        sizes=model.sizes,
+        of_sizes=model.of_sizes,
     )
 
 

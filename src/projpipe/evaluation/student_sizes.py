@@ -1,0 +1,110 @@
+"""What a trained projector's students of one size are like: their scores on validation tasks, and their latency."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from projpipe.evaluation.scores import masked_scores, task_scores
+from projpipe.evaluation.summary import mean_score
+from projpipe.methods.task_model import TaskModel
+from projpipe.objectives import Objective
+from projpipe.students.latency import median_ms
+from projpipe.students.size_table import MeasuredSize
+from projpipe.tasks.task import median_by_size
+from projpipe.transformer.spec import TransformerSpec
+
+
+@dataclass(frozen=True)
+class SizeJudge:
+    """Judges students on validation tasks.
+
+    Args:
+        objective: says what is judged.
+        read: rows of `labels` to encoded images `[n, ...]`.
+        labels: class ids `[N]` of validation images; `limited` leaves out what is more than so many of a class.
+        tasks: the validation tasks, with the columns of `schemas.TASKS`.
+        batch, threads: of the forward pass whose latency is measured.
+    """
+
+    objective: Objective
+    read: Callable[[Tensor], Tensor]
+    labels: Tensor
+    tasks: pd.DataFrame
+    batch: int
+    threads: int
+
+    @property
+    def classes(self) -> list[int]:
+        """Those of the task in the middle by its number of classes: sizes and speeds are of its models."""
+        return list(map(int, median_by_size(list(self.tasks["class_ids"]))))
+
+    def measure(self, model: TaskModel, size: TransformerSpec) -> MeasuredSize:
+        """A size of a model's students."""
+        score, interval = self.score(model, size)
+        student = model.specialise(self.classes, size=size)
+        images = self.objective.blank(self.batch)
+        count = len(self.classes)
+        return MeasuredSize(
+            size.embed_dim,
+            size.depth,
+            size.num_heads,
+            size.mlp_dim,
+            score,
+            interval,
+            params=size.deployed_params(count),
+            macs=size.deployed_macs(count),
+            file_bytes=_file_bytes(student),
+            latency_ms=round(median_ms(partial(self.objective.logits, student, images), self.threads), 4),
+        )
+
+    def score(self, model: TaskModel, size: TransformerSpec) -> tuple[float, tuple[float, float]]:
+        """The mean over tasks, and its 95 % interval."""
+        specialise = partial(model.specialise, size=size)
+        scores = task_scores({0: specialise}, self.objective, self.read, self.labels, self.tasks)[0]
+        return mean_score(scores, self.objective.metric)
+
+    def teacher_row(self, teacher: nn.Module) -> dict[str, object]:
+        """The teacher, held to the classes of each task, as a row of `schemas.PARETO_FRONT`."""
+        spec, images = TransformerSpec.of(teacher), self.objective.blank(self.batch)
+        latency = median_ms(partial(self.objective.logits, teacher, images), self.threads)
+        return {
+            "method": "teacher",
+            "embed_dim": spec.embed_dim,
+            "depth": spec.depth,
+            "num_heads": spec.num_heads,
+            "mlp_dim": spec.mlp_dim,
+            "params": sum(parameter.numel() for parameter in teacher.parameters()),
+            "latency_ms": round(latency, 4),
+            "validation_score": self._teacher_score(teacher),
+            "recommended": False,
+        }
+
+    def _teacher_score(self, teacher: nn.Module) -> float:
+        rows = torch.arange(len(self.labels))
+        with torch.inference_mode():
+            of_images = [self.objective.class_scores(teacher, self.read(some)) for some in rows.split(256)]
+        scores = masked_scores(self.objective, torch.cat(of_images), self.labels, self.tasks)
+        return mean_score(scores, self.objective.metric)[0]
+
+
+def limited(labels: Tensor, count: int) -> Tensor:
+    """Rows of `labels` `[N]`, at most the first `count` of each class, in order."""
+    seen = np.zeros(int(labels.max()) + 1, dtype=int)
+    kept = []
+    for row, label in enumerate(labels.tolist()):
+        seen[label] += 1
+        if seen[label] <= count:
+            kept.append(row)
+    return torch.tensor(kept)
+
+
+def _file_bytes(model: nn.Module) -> int:
+    """How large a model's weights are in a file."""
+    from safetensors.torch import save
+
+    return len(save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}))
