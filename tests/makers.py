@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,17 +21,20 @@ from projpipe.config import (
     TrainProjectorConfig,
 )
 from projpipe.errors import LONGEST
+from projpipe.experiments.sweep import Try, listed
 from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.image_folder import read_image_folder
 from projpipe.images.raw import RawImages
 from projpipe.methods.method import Ingredients
 from projpipe.methods.models import build
 from projpipe.methods.task_model import TaskModel
+from projpipe.metric import Metric
 from projpipe.objectives import Classification
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
+from projpipe.students.size_table import MeasuredSize, SizeTable
 from projpipe.teacher.data import TeacherData
 from projpipe.training.provenance import Run
 from projpipe.training.run_inputs import RunInputs, load_staged
@@ -82,6 +85,24 @@ SWEEP_STUDENTS = SweepStudentsConfig.model_validate(
         "tolerance": 0.01,
     }
 )
+
+
+def tried_sizes(sizes: Sequence[tuple[int, int, int, int, int]], scores: Sequence[float]) -> list[Try]:
+    """What came of sizes (width, depth, heads, hidden units, parameters); all but the last are on the front."""
+    tries = []
+    for position, ((*size, params), score) in enumerate(zip(sizes, scores, strict=True)):
+        cost = {"params": params, "macs": 9 * params, "file_bytes": 4 * params, "latency_ms": params / 1e4}
+        measured = MeasuredSize(*size, score, (0.9 * score, score), **cost)
+        tries.append(Try(measured, within_limits=True, pareto=position < max(1, len(sizes) - 1)))
+    return tries
+
+
+def size_table(tries: Sequence[Try], metric: Metric) -> SizeTable:
+    """The table of what came of sizes."""
+    sizes, recommended = listed(tries, 30, 0.05, metric)
+    return SizeTable("0" * 64, metric.name, 3, 1, 1, "Linux x86_64", {"torch": "2.15.0"}, recommended, tuple(sizes))
+
+
 RUN: Run = {
     "command": "kedro run --params '<script>'",
     "commit": "58463a1b2c3d",

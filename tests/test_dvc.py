@@ -18,8 +18,10 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog, MemoryDataset
 
-from projpipe.datasets import FolderDataset
+from projpipe.datasets import FolderDataset, ProjectorDataset
+from projpipe.manifest import MANIFEST
 from projpipe.pipeline_registry import WHOLE
+from projpipe.projection.projector import TENSORS
 from projpipe.settings import CONFIG_LOADER_ARGS
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +54,11 @@ def files(names: set[str], catalog: DataCatalog) -> set[str]:
     """Paths of those data sets that are kept on disk between stages."""
     datasets = [catalog[name] for name in names if not name.startswith("param")]
     kept = [dataset for dataset in datasets if not isinstance(dataset, MemoryDataset | FolderDataset)]
-    return {dataset.filepath.relative_to(ROOT).as_posix() for dataset in kept}
+    paths = {dataset.filepath.relative_to(ROOT).as_posix(): dataset for dataset in kept}
+    # The projector's folder holds the size table too, which another stage writes.
+    whole = {path for path, dataset in paths.items() if not isinstance(dataset, ProjectorDataset)}
+    parts = {f"{path}/{name}" for path in paths.keys() - whole for name in (MANIFEST, TENSORS)}
+    return whole | parts
 
 
 def test_there_is_a_stage_for_each_pipeline_of_a_plain_run_and_no_other_that_a_pull_would_miss(

@@ -89,10 +89,11 @@ def test_its_file_opens_with_its_command_what_to_expect_and_how_long_it_takes(en
 def test_so_does_every_section_and_every_comparison(env: str) -> None:
     comments = re.split(r"(?m)^ *# (?=kedro run --env)", (CONF / env / "parameters.yml").read_text())
     by_command = {comment.split("\n")[0]: comment for comment in comments}
-    assert tuple(stated(env)) == ORDER
+    stating = tuple(name for name in ORDER if name != "sweep_students" or name in stated(env))  # base may say all of it
+    assert tuple(stated(env)) == stating
     default, *others = stated(env)["compare_methods"]["comparisons"]
     assert default == config.DEFAULT_COMPARISON
-    asked = [*ORDER, *(f"compare_methods --params compare_methods.comparison={name}" for name in others)]
+    asked = [*stating, *(f"compare_methods --params compare_methods.comparison={name}" for name in others)]
     for options in asked:
         says_what_to_expect(by_command[f"kedro run --env {env} --pipelines {options}"], options)
 

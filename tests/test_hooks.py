@@ -52,7 +52,10 @@ def test_part_of_a_pipeline_asks_for_the_whole_of_it_where_something_was_kept_in
     ("parameters", "wrong"),
     [
         ({"train_projector": {"student": {"embed_dim": 48}}}, r"train_projector\.student: 48 wide x 1 deep.*wider"),
-        ({"sweep_students": {"space": {"depth": [1, 9]}}}, r"sweep_students\.space: .* x 9 deep.*its teacher \(24 x 2"),
+        (
+            {"train_projector": {"smallest": {"num_heads": 4}}},
+            r"train_projector\.smallest: num_heads 4 is above the 2 of the largest; make it smaller",
+        ),
         (
             {"extract_teacher": {"arguments": {"depth": 1, "embed_dim": 12, "mlp_ratio": 2.0}}},
             "make the student smaller",

@@ -14,11 +14,12 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from timm.models.vision_transformer import VisionTransformer
 
-from makers import SPLIT_TASKS, SWEEP_STUDENTS, dataset_card, teacher_config
+from makers import SPLIT_TASKS, SWEEP_STUDENTS, dataset_card, size_table, teacher_config, tried_sizes
 from projpipe import schemas
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.evaluation.metrics import TEACHER_SEED
+from projpipe.evaluation.trained_methods import restore_methods
 from projpipe.methods.controls import CONTROLS
 from projpipe.methods.method import Ingredients
 from projpipe.methods.models import build
@@ -28,9 +29,10 @@ from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.pipeline_registry import WHOLE
 from projpipe.pipelines.evaluate import create_pipeline, nodes
+from projpipe.pipelines.sweep_students.nodes import tabulate
 from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
-from projpipe.reporting.figures import pareto_figure
+from projpipe.reporting.size_figure import size_figure
 from projpipe.teacher.activations import activation_statistics
 from projpipe.training.provenance import tasks_sha256, tensors_sha256
 from projpipe.transformer.canonical import canonical_weights
@@ -158,7 +160,9 @@ def inputs(teacher: VisionTransformer, source: Source) -> dict[str, Any]:
     with torch.no_grad():
         class_scores = teacher(OBJECTIVE.encode(images[test_ids]))
     none = torch.zeros(0, dtype=torch.long)
-    trials = pd.DataFrame([(0, 12, 1, 3, 2.0, 2_000, 0.7, True)], columns=list(schemas.TRIALS.columns))
+    tries = tried_sizes([(12, 2, 3, 24, 2_000)], [0.7])
+    trials = tabulate(tries)
+    front = trials.assign(method="projected", recommended=True)[list(schemas.PARETO_FRONT.columns)]
     return {
         "images": images,
         "index": index.sample(frac=1, random_state=0),
@@ -179,7 +183,8 @@ def inputs(teacher: VisionTransformer, source: Source) -> dict[str, Any]:
         **{f"{method}_models": trained(method, source) for method in main_methods()},
         **{f"{method}_history": history(method) for method in main_methods()},
         "sweep_trials": trials,
-        "pareto_figure": pareto_figure(trials, OBJECTIVE.metric),
+        "size_table": size_table(tries, OBJECTIVE.metric),
+        "pareto_figure": size_figure(front, trials, OBJECTIVE.metric),
         "params:train_projector": TRAIN_PROJECTOR,
         "params:evaluate": EVALUATE,
         "params:split_tasks": SPLIT_TASKS,
@@ -316,7 +321,7 @@ def test_models_that_lack_a_seed_are_refused(inputs: dict[str, Any], source: Sou
     given = [inputs[name] for name in ("projector", "dataset_card", "tasks", "params:train_projector")]
     models = [inputs["projected_models"], fewer, inputs["universal_models"]]
     with pytest.raises(InputError, match="static_models, seed 3"):
-        nodes.restore_methods(inputs["teacher"], source.weights, source.statistics, *given, *models)
+        restore_methods(inputs["teacher"], source.weights, source.statistics, *given, *models)
 
 
 @pytest.mark.parametrize("changed", ["parameters", "teacher", "images", "tasks", "cluster"])
@@ -338,7 +343,7 @@ def test_models_of_another_run_are_refused_wherever_they_were_trained(
     models = [inputs[f"{method}_models"] for method in main_methods()]
 
     def restore() -> nodes.Methods:
-        return nodes.restore_methods(
+        return restore_methods(
             inputs["teacher"], weights, source.statistics, inputs["projector"], card, tasks, config, *models
         )
 

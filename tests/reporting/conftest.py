@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from makers import RUN
+from makers import RUN, size_table, tried_sizes
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.evaluation.cost import Cost, Costs
 from projpipe.evaluation.metrics import TEACHER_SEED
@@ -18,13 +18,17 @@ from projpipe.evaluation.summary import SORTS
 from projpipe.images.dataset_card import DatasetCard
 from projpipe.metric import ACCURACY, BITS_PER_PIXEL, Metric
 from projpipe.objectives.teacher_card import TeacherCard
+from projpipe.pipelines.sweep_students.nodes import tabulate
 from projpipe.reporting import figures
 from projpipe.reporting.examples import ExampleRow, examples_figure
 from projpipe.reporting.report import render_report
+from projpipe.reporting.size_figure import size_figure
+from projpipe.schemas import PARETO_FRONT
+from projpipe.students.size_table import SizeTable
 
 KINDS = ["new_combination"] * 12 + ["new_class"] * 4 + ["train"] * 4
 STUDENTS = ("projected", "static", "universal")
-SIZES = [(12, 1, 2, 1.0, 3_400), (16, 2, 2, 2.0, 9_800), (24, 1, 4, 2.0, 8_100), (24, 3, 4, 4.0, 34_000)]
+SIZES = [(12, 1, 2, 12, 3_400), (16, 2, 2, 32, 9_800), (24, 1, 4, 48, 8_100), (24, 3, 4, 96, 34_000)]
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class Evaluation:
     results: pd.DataFrame
     history: pd.DataFrame
     trials: pd.DataFrame
+    front: pd.DataFrame
+    size_table: SizeTable
     measured: dict[str, Any]
 
 
@@ -81,8 +87,12 @@ def evaluated(
             for step in (0, 100, 200, 300, 400)
         ]
     )
-    trials = pd.DataFrame(SIZES, columns=["embed_dim", "depth", "num_heads", "mlp_ratio", "params"])
-    trials = trials.assign(trial=range(len(SIZES)), validation_score=tried, pareto=[True, True, True, False])
+    tries = tried_sizes(SIZES, tried)
+    trials, table = tabulate(tries), size_table(tries, metric)
+    front = trials[trials["pareto"]].assign(method="projected", recommended=False)
+    front.loc[0, "recommended"] = True
+    universal = front.assign(method="universal", validation_score=front["validation_score"] * 0.98, recommended=False)
+    front = pd.concat([front, universal], ignore_index=True)[list(PARETO_FRONT.columns)]
     teacher, student = Cost(params=898_000, macs=15_500_000), Cost(params=11_600, macs=180_000)
     measured = {
         "metrics": {
@@ -111,7 +121,7 @@ def evaluated(
             },
         },
     }
-    return Evaluation(metric, results, history, trials, measured)
+    return Evaluation(metric, results, history, trials, front, table, measured)
 
 
 def summarised(results: pd.DataFrame) -> dict[str, Any]:
@@ -323,12 +333,13 @@ def render(
             "examples": examples_figure(examples, "Examples"),
             "learning_curves": figures.learning_curves_figure(of.history, of.metric),
             "tasks": figures.tasks_figure(of.results, of.metric),
-            "pareto": figures.pareto_figure(of.trials, of.metric),
+            "pareto": size_figure(of.front, of.trials, of.metric),
         }
         return render_report(
             **measured,
             results=of.results,
-            sweep_trials=of.trials,
+            size_table=of.size_table,
+            sizes_tried=len(of.trials),
             figures=drawn,
             teacher_card=replace(teacher_card, metric=of.metric.name),
             dataset_card=dataset_card,

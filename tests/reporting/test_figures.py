@@ -5,6 +5,7 @@ import pytest
 
 from projpipe.metric import ACCURACY, BITS_PER_PIXEL
 from projpipe.reporting import figures
+from projpipe.reporting.size_figure import size_figure
 from projpipe.reporting.style import KIND_NAMES
 
 
@@ -31,9 +32,11 @@ def test_figures_say_what_is_drawn(accuracy: Any, bits: Any) -> None:
         drawn = [
             figures.scores_figure(of.measured["metrics"]["results"], of.metric),
             figures.learning_curves_figure(of.history, of.metric),
-            figures.pareto_figure(of.trials, of.metric),
+            size_figure(of.front, of.trials, of.metric),
         ]
-        hovered = [figure.data[1].hovertemplate.split("<extra>")[0].split(": ")[-1] for figure in drawn]
+        hovered = [
+            figure.data[1].hovertemplate.split("<extra>")[0].split(": ")[-1].split("<br>")[-1] for figure in drawn
+        ]
         return [*(figure.layout.yaxis.title.text for figure in drawn), *hovered, drawn[0].layout.title.text]
 
     assert texts(accuracy) == [
@@ -118,25 +121,30 @@ def test_task_names_cannot_bring_in_markup(results: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(("of", "front_scores"), [("accuracy", [84, 89, 90]), ("bits", [2.11, 1.98, 1.93])])
-def test_the_pareto_front_is_marked_and_runs_from_small_to_large(
+def test_sizes_are_drawn_against_parameters_and_latency_with_the_universal_model_beside_them(
     request: pytest.FixtureRequest, of: str, front_scores: list[float]
 ) -> None:
     case = request.getfixturevalue(of)
-    figure = figures.pareto_figure(case.trials, case.metric)
-    front, beaten = trace(figure, "Pareto front"), figure.data[0]
+    figure = size_figure(case.front, case.trials, case.metric)
+    of_params, of_latency = (t for t in figure.data if t.name == "Projected")
 
-    assert list(front.x) == [3_400, 8_100, 9_800]
-    assert list(front.y) == pytest.approx(front_scores)
-    assert list(beaten.x) == [34_000]
-    assert figure.layout.xaxis.type == "log"
+    assert list(of_params.x) == [3_400, 8_100, 9_800]
+    assert list(of_latency.x) == [0.34, 0.81, 0.98]
+    assert list(of_params.y) == list(of_latency.y) == pytest.approx(front_scores)
+    assert list(trace(figure, "other sizes").x) == [34_000]
+    assert list(trace(figure, "Recommended").x) == [3_400]
+    assert list(trace(figure, "Universal conditional").y) == pytest.approx([0.98 * score for score in front_scores])
+    assert "12 wide x 1 deep, 2 heads, 12 hidden units<br>3,400 parameters, 0.34 ms" in of_params.customdata
+    assert figure.layout.xaxis.type == figure.layout.xaxis2.type == "log"
 
 
-@pytest.mark.parametrize("size", [1, 2])
-def test_a_sweep_of_few_trials_is_drawn(trials: pd.DataFrame, size: int) -> None:
-    figure = figures.pareto_figure(trials.head(size), ACCURACY)
-    assert sum(len(t.x) for t in figure.data) == size
+def test_one_size_is_drawn(accuracy: Any) -> None:
+    figure = size_figure(accuracy.front.head(1), accuracy.trials.head(1), ACCURACY)
+    assert list(trace(figure, "Projected").x) == [3_400]
 
 
 def test_figures_are_the_same_bytes_every_time(either: Any) -> None:
-    for draw, table in ((figures.tasks_figure, either.results), (figures.pareto_figure, either.trials)):
-        assert draw(table, either.metric).to_json() == draw(table, either.metric).to_json()
+    drawn = [figures.tasks_figure(either.results, either.metric).to_json() for _ in range(2)]
+    sizes = [size_figure(either.front, either.trials, either.metric).to_json() for _ in range(2)]
+    assert drawn[0] == drawn[1]
+    assert sizes[0] == sizes[1]

@@ -24,6 +24,8 @@ from projpipe.transformer.spec import TransformerSpec
 
 WIDTH_STEP = 4  # from one width to the next
 RATIO_STEP = 0.5  # from one share of hidden units to the next
+SMALLEST = 0.25  # how often the smallest size is among those of a step
+MOST = 0.5  # how often a size that is drawn has as many heads, and as many hidden units, as its width allows
 _STREAM_FIRST = ("patch.weight", "patch.bias", "pre.weight", "pre.bias")  # their axis of the residual stream
 _STREAM_LAST = ("prefix", "pos", "head.weight")
 
@@ -81,9 +83,20 @@ class Sizes:
         return tuple(sorted({low, high, *(size for size in found if size in self)}, key=_by_size))
 
     def sandwich(self, seed: Sequence[int]) -> tuple[TransformerSpec, ...]:
-        """The sizes of a training step: the largest, the smallest, and one drawn from those between."""
-        drawn = self.every[np.random.default_rng(seed).integers(len(self.every))]
-        return self.largest, self.smallest, drawn
+        """The sizes of a training step: the largest, and two that a seed decides, the first at times the smallest."""
+        rng = np.random.default_rng(seed)
+        first = self.smallest if rng.random() < SMALLEST else self._draw(rng)
+        return self.largest, first, self._draw(rng)
+
+    def _draw(self, rng: np.random.Generator) -> TransformerSpec:
+        """A size of an even width and depth, in half of the cases with as many heads, and hidden units, as can be."""
+        every = self.every
+        for name in ("embed_dim", "depth", "num_heads", "mlp_dim"):
+            values = sorted({getattr(size, name) for size in every})
+            most = name in ("num_heads", "mlp_dim") and rng.random() < MOST
+            value = values[-1] if most else values[rng.integers(len(values))]
+            every = tuple(size for size in every if getattr(size, name) == value)
+        return every[0]
 
 
 def _by_size(spec: TransformerSpec) -> tuple[int, ...]:
