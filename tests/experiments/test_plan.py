@@ -36,6 +36,28 @@ def test_a_plan_has_a_trial_a_method_and_seed_with_the_tables_and_its_own_change
     assert trials[0].config.student.depth == settings().student.depth
 
 
+SIZE = {"embed_dim": 8, "depth": 1, "num_heads": 2, "mlp_ratio": 1.0}
+MANY = {"smallest": {"embed_dim": 6, "depth": 1, "num_heads": 2, "mlp_ratio": 1.0}}
+
+
+def test_rows_that_differ_in_the_size_that_is_judged_are_one_training(settings: Any, run_inputs: RunInputs) -> None:
+    wider = {**SIZE, "embed_dim": 10}
+    tables = [
+        {"name": name, "seeds": [0], "methods": [{"method": "projected", "changes": MANY, "size": size}, alone]}
+        for name, size in (("narrow", SIZE), ("wide", wider), ("largest", None))
+        for alone in [{"method": "projected", "name": "alone", "changes": {"student": size or {}}}]
+    ]
+    trials = plan(Comparison(sampled_tasks=2, tables=tables), settings())
+    elastic = [trial for trial in trials if trial.row == "projected"]
+    assert len({trial.file() for trial in elastic}) == 1
+    assert [size.embed_dim for size in elastic[2].sizes] == [8, 10]
+    assert len({trial.file() for trial in trials}) == 4
+    check_trials(trials, run_inputs.source.spec, Classification)
+    wrong = compared({"method": "projected", "changes": MANY, "size": {**SIZE, "embed_dim": 4}})
+    with pytest.raises(InputError, match=r"row 'projected', size: embed_dim 4 is below the 6 of the smallest"):
+        check_trials(plan(wrong, settings()), run_inputs.source.spec, Classification)
+
+
 @pytest.mark.parametrize(
     ("methods", "table", "message"),
     [
@@ -50,6 +72,16 @@ def test_a_plan_has_a_trial_a_method_and_seed_with_the_tables_and_its_own_change
         ([{"method": "scratch"}], {}, "scratch has no learning_rate; give it one"),
         ([{"method": "projected"}, {"method": "projected"}], {}, "'projected' stands there twice"),
         ([{"method": "projected", "name": "teacher"}], {}, "'teacher' is the name of a row that is added"),
+        (
+            [{"method": "static", "size": SIZE}],
+            {},
+            "size: is one of many sizes; give changes.smallest, or leave size out",
+        ),
+        (
+            [{"method": "projected", "size": SIZE, "changes": MANY}],
+            {"controls": True},
+            "controls: are of the largest size; leave 'projected' without a size",
+        ),
         ([{"method": "static"}], {"controls": True}, r"controls: 'static' does not look at the task"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import projpipe.experiments.trial as trial_module
+from projpipe.config import StudentConfig
 from projpipe.experiments.trial import Trial, run_trial
 from projpipe.methods.pruned import pruned_shape
 from projpipe.methods.pruning import prune_for_task
@@ -46,6 +47,18 @@ def test_every_method_is_trained_judged_and_weighed(
     assert outcome.flops_per_step > 0
     assert (outcome.flops_to_make > 0) != per_task
     assert outcome.tasks == (2 if per_task else 3)
+
+
+def test_a_model_of_many_sizes_is_judged_at_each_that_a_row_is_of(
+    run_inputs: RunInputs, tmp_path: Path, settings: Any
+) -> None:
+    folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
+    smallest = {"embed_dim": 6, "depth": 1, "num_heads": 2, "mlp_ratio": 1.0}
+    sizes = (StudentConfig(**smallest), StudentConfig(**{**smallest, "embed_dim": 8}))
+    trial = replace(one_trial("projected", settings, smallest=smallest), size=sizes[0], sizes=sizes)
+    scores = run_trial(folder, trial, JUDGED, SAMPLED, CPU).scores
+    assert list(scores) == ["method", "6 x 1 x 2 x 1", "8 x 1 x 2 x 1"]
+    assert scores["method"] != scores["6 x 1 x 2 x 1"]
 
 
 class Judging(NamedTuple):

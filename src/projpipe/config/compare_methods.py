@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
 from projpipe.config.base import Config, Seeds
+from projpipe.config.train_projector import StudentConfig
 from projpipe.errors import did_you_mean
 
 DEFAULT_COMPARISON = "main"
@@ -23,13 +24,15 @@ class ComparedMethod(Config):
     """One row of a comparison. `changes` are parameters of `train_projector`, nested as there.
 
     `method` is one of `methods.registry`, which says so where it is not, before anything runs. `learning_rate` is
-    needed where `train_projector` has none for the method.
+    needed where `train_projector` has none for the method. `size` is the one that is judged of models that are trained
+    in many sizes; rows that differ in it alone are trained once.
     """
 
     method: str
     name: str = ""
     learning_rate: PositiveFloat | None = None
     changes: Changes = Field(default_factory=dict)
+    size: StudentConfig | None = None
 
 
 class ComparisonTable(Config):

@@ -15,7 +15,7 @@ from projpipe.evaluation.metrics import TEACHER_SEED, reduction
 from projpipe.evaluation.summary import Headroom, Summariser
 from projpipe.experiments.comparison import best_shared_row
 from projpipe.experiments.outcome import Outcome, task_mean
-from projpipe.experiments.trial import Trial
+from projpipe.experiments.trial import Trial, row_of_size
 from projpipe.methods.registry import METHODS
 from projpipe.metric import Metric
 from projpipe.training.history import last_kept
@@ -39,8 +39,12 @@ def comparison_results(
     tasks = teacher[OF_A_TASK]
     for trial, outcome in zip(trials, outcomes, strict=True):
         judged = tasks.head(sampled) if METHODS[trial.method].per_task else tasks
+        own = "method" if trial.size is None else row_of_size(trial.size)
+        others = {"method", *map(row_of_size, trial.sizes)} - {own}
         for row, scores in outcome.scores.items():
-            name = trial.row if row == "method" else row
+            if row in others:
+                continue
+            name = trial.row if row == own else row
             means = [task_mean(of_task) for of_task in scores]
             of_images: list[Any] = list(scores)
             found = judged.assign(table=trial.table, method=name, seed=trial.seed, score=means)
@@ -80,7 +84,8 @@ def comparison_summary(
         own = [(trial, outcome) for trial, outcome in zip(trials, outcomes, strict=True) if trial.table == table]
         first = own[0][0]
         summariser = Summariser(of_table, metric, bootstrap_samples, seed)
-        size, student, teacher = first.config.student, costs[str(table)]["student"], costs[str(table)]["teacher"]
+        size = first.size or first.config.student
+        student, teacher = costs[str(table)]["student"], costs[str(table)]["teacher"]
         tables[str(table)] = {
             "student": {
                 "embed_dim": size.embed_dim,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from projpipe.config import ComparedMethod, Comparison, ComparisonTable, TrainProjectorConfig
+from projpipe.config import ComparedMethod, Comparison, ComparisonTable, StudentConfig, TrainProjectorConfig
 from projpipe.config.base import describe_problem
 from projpipe.errors import InputError
 from projpipe.experiments.trial import Trial
 from projpipe.methods import registry
 from projpipe.methods.controls import CONTROLS
+from projpipe.methods.method import sizes_of
 from projpipe.objectives import Objective
 from projpipe.transformer.spec import TransformerSpec
 
@@ -32,7 +34,10 @@ def check_trials(trials: Sequence[Trial], teacher: TransformerSpec, objective: O
             "against"
         )
     for trial in trials:
-        teacher.student(**trial.config.student.model_dump(), place=trial.place)
+        student = teacher.student(**trial.config.student.model_dump(), place=trial.place)
+        sizes = sizes_of(trial.config, student, teacher)
+        if sizes is not None and trial.size is not None:
+            sizes.check(teacher.student(**trial.size.model_dump(), place=trial.place), f"{trial.place}, size")
         if registry.METHODS[trial.method].per_task and not objective.per_task:
             raise InputError(f"{trial.place}: {trial.method} is not there for {objective.name}; leave it out")
 
@@ -83,7 +88,17 @@ def plan(config: Comparison, base: TrainProjectorConfig) -> list[Trial]:
     _check_distinct(tables, f"{PLACE}, tables")
     if "teacher" in tables:
         raise InputError(f"{PLACE}, tables: 'teacher' is what the teacher itself goes by; give another name")
-    return [trial for table in config.tables for trial in _trials(table, base)]
+    return _with_all_sizes([trial for table in config.tables for trial in _trials(table, base)])
+
+
+def _with_all_sizes(trials: list[Trial]) -> list[Trial]:
+    """The same, each judged at the sizes of all rows that are trained alike, so that they are trained once."""
+    sizes: dict[str, list[StudentConfig]] = {}
+    for trial in trials:
+        of_training = sizes.setdefault(trial.file(), [])
+        if trial.size is not None and trial.size not in of_training:
+            of_training.append(trial.size)
+    return [replace(trial, sizes=tuple(sizes[trial.file()])) for trial in trials]
 
 
 def _trials(table: ComparisonTable, base: TrainProjectorConfig) -> list[Trial]:
@@ -110,9 +125,15 @@ def _trials(table: ComparisonTable, base: TrainProjectorConfig) -> list[Trial]:
         controls = table.controls and position == 0
         if controls and method.method != "projected":
             raise InputError(f"{place}, controls: {name!r} does not look at the task; put a projected row first")
+        if method.size is not None and (resolved.smallest is None or controls):
+            raise InputError(
+                f"{place}, row {name!r}, size: is one of many sizes; give changes.smallest, or leave size out"
+                if resolved.smallest is None
+                else f"{place}, controls: are of the largest size; leave {name!r} without a size"
+            )
+        of_seeds = [resolved.model_copy(update={"seeds": (seed,)}) for seed in table.seeds]
         trials += [
-            Trial(table.name, name, method.method, resolved.model_copy(update={"seeds": (seed,)}), rate, controls)
-            for seed in table.seeds
+            Trial(table.name, name, method.method, config, rate, controls, size=method.size) for config in of_seeds
         ]
     return trials
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from projpipe.atomic import write_atomically
-from projpipe.config import TrainProjectorConfig
+from projpipe.config import StudentConfig, TrainProjectorConfig
 from projpipe.experiments.outcome import ImageScores, Outcome, task_mean
 from projpipe.methods.controls import CONTROLS, control_embeddings
 from projpipe.methods.flops import flops_per_step, flops_to_make
@@ -34,6 +34,7 @@ from projpipe.training.seeds import FINISHED, SOURCE_IMAGES, Worker, train_seeds
 from projpipe.training.state import Checkpoint
 from projpipe.training.student_trainer import image_scores
 from projpipe.training.threads import use_threads
+from projpipe.transformer.spec import TransformerSpec
 
 JudgedTasks = Sequence[tuple[list[int], str]]  # class ids of each task, and what sort of task it is
 
@@ -49,6 +50,8 @@ class Trial:
     learning_rate: float
     controls: bool
     start: Trial | None = None  # the one whose trained model it starts from, where its method starts from one
+    size: StudentConfig | None = None  # the one that its row is of, where its models have many sizes; else the largest
+    sizes: tuple[StudentConfig, ...] = ()  # those that all rows of its training are of, but for the largest
 
     @property
     def seed(self) -> int:
@@ -68,7 +71,8 @@ class Trial:
         """Names the file of its outcome by all that decides it, besides what was staged."""
         decided_by = deciding(self.config, self.learning_rate)
         start = [] if self.start is None else [self.start.file()]
-        content = json.dumps([self.method, self.controls, decided_by, *start], sort_keys=True)
+        sizes = [size.model_dump() for size in self.sizes]
+        content = json.dumps([self.method, self.controls, decided_by, *start, *sizes], sort_keys=True)
         return f"{self.method}-{digest_of(content.encode())}.json"
 
     def model_file(self) -> str:
@@ -134,6 +138,8 @@ def run_trial(
     model.load_state_dict(trained)
     scores["method"] = judge(model.eval())
     model.precompute()
+    for size in trial.sizes:
+        scores[row_of_size(size)] = judge(model, size=source.spec.student(**size.model_dump()))
     if trial.controls:
         sorts = [sort for _, sort in judged]
         for control in CONTROLS:
@@ -150,6 +156,11 @@ def run_trial(
         flops_per_step=of_a_step,
         flops_to_make=flops_to_make(model, median_by_size(sampled), device),
     )
+
+
+def row_of_size(size: StudentConfig) -> str:
+    """What scores of a size are called among those of a trial."""
+    return " x ".join(f"{value:g}" for value in size.model_dump().values())
 
 
 def _trained(folder: Path, trial: Trial, source: Source) -> TaskModel:
@@ -184,12 +195,17 @@ def _scores(
     tasks: Sequence[Sequence[int]],
     device: torch.device,
     told: Sequence[Tensor] | None = None,
+    size: TransformerSpec | None = None,
 ) -> list[ImageScores]:
-    """Scores on all images of every task's classes; `told` are embeddings to replace its own."""
+    """Scores on all images of every task's classes, of a size, the largest if None.
+
+    `told` are embeddings to replace its own.
+    """
+    model_of_size = model if size is None else partial(model, sizes=(size,))
     found: list[ImageScores] = []
     with torch.no_grad():
         for i, task in enumerate(tasks):
-            forward = partial(model, embedding=told[i][None]) if told else model
+            forward = partial(model_of_size, embedding=told[i][None]) if told else model_of_size
             of_classes = image_scores(forward, data, task, device).split(data.counts[list(task)].tolist())
             found.append([scores.tolist() for scores in of_classes])
     return found

@@ -78,7 +78,9 @@ def make_students(
     models = {"teacher": teacher}
     for trial in trials:
         if trial.table not in models:
-            given = Ingredients(run_inputs.source, trial.config, trial.seed, place=trial.place)
+            shape = {"student": trial.size or trial.config.student, "smallest": None}
+            config = trial.config.model_copy(update=shape)
+            given = Ingredients(run_inputs.source, config, trial.seed, place=trial.place)
             models[trial.table] = build("static", given).eval().specialise(classes)
     return models
 
