@@ -1,16 +1,20 @@
-"""Wall-clock time of a model's forward pass."""
+"""Wall-clock time of a model's forward pass, and the machine that it is measured on."""
 
 from __future__ import annotations
 
+import platform
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from statistics import median
 
 import torch
 
 WARM_UP = 5
 REPEATS = 30
+LEAST_SECONDS = 0.1  # that runs take together: where they are short, another program in between is most of a few
 
 
 @contextmanager
@@ -32,8 +36,19 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def median_ms(run: Callable[[], object], threads: int = 1, repeats: int = REPEATS) -> float:
-    """The median time in milliseconds of a call, after some that do not count."""
+    """The median time in milliseconds of a call, after some that do not count; of more repeats where it is short."""
     with fixed_threads(threads), torch.inference_mode():
         for _ in range(WARM_UP):
             run()
-        return 1000 * median(seconds(run) for _ in range(repeats))
+        end, taken = time.perf_counter() + LEAST_SECONDS, [seconds(run)]
+        while len(taken) < repeats or time.perf_counter() < end:
+            taken.append(seconds(run))
+        return 1000 * median(taken)
+
+
+def processor() -> str:
+    """The processor, and the instruction set that torch uses of it: another one gives other last digits of sums."""
+    described = Path("/proc/cpuinfo")
+    named = re.search(r"^model name\s*: (.+)$", described.read_text(), re.MULTILINE) if described.exists() else None
+    name = named[1] if named else platform.processor() or platform.machine()
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
