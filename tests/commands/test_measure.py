@@ -12,8 +12,8 @@ from click.testing import Result
 from makers import elastic
 from projpipe import load_projector
 from projpipe.projection.projector import Projector
-from projpipe.students.latency import processor
 from projpipe.students.size_table import SIZES
+from projpipe.tensors import processor
 
 Command = Callable[..., Result]
 

@@ -34,8 +34,8 @@ def measure(projector: Path, batch: int | None, threads: int | None, of: str, as
     from projpipe.commands.output import show, show_sizes
     from projpipe.errors import InputError
     from projpipe.projection.projector_folder import load_projector
-    from projpipe.students.latency import processor
     from projpipe.students.size_table import SIZES
+    from projpipe.tensors import processor
 
     loaded = load_projector(projector)
     table = loaded.size_table

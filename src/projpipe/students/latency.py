@@ -1,13 +1,10 @@
-"""Wall-clock time of a model's forward pass, and the machine that it is measured on."""
+"""Wall-clock time of a model's forward pass."""
 
 from __future__ import annotations
 
-import platform
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from statistics import median
 
 import torch
@@ -44,11 +41,3 @@ def median_ms(run: Callable[[], object], threads: int = 1, repeats: int = REPEAT
         while len(taken) < repeats or time.perf_counter() < end:
             taken.append(seconds(run))
         return 1000 * median(taken)
-
-
-def processor() -> str:
-    """The processor, and the instruction set that torch uses of it: another one gives other last digits of sums."""
-    described = Path("/proc/cpuinfo")
-    named = re.search(r"^model name\s*: (.+)$", described.read_text(), re.MULTILINE) if described.exists() else None
-    name = named[1] if named else platform.processor() or platform.machine()
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
