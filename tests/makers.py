@@ -33,6 +33,7 @@ from projpipe.objectives import Classification
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector import Projector
+from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.projection.source import Source
 from projpipe.students.size_table import MeasuredSize, SizeTable
 from projpipe.teacher.data import TeacherData
@@ -40,6 +41,7 @@ from projpipe.training.provenance import Run
 from projpipe.training.run_inputs import RunInputs, load_staged
 from projpipe.training.seeds import Worker, train_seeds
 from projpipe.training.state import Checkpoint
+from projpipe.transformer.elastic import Sizes
 from projpipe.transformer.spec import TransformerSpec
 
 CLASSIFIER = TransformerSpec(
@@ -251,3 +253,20 @@ def make_projector(
             parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
     objective = Classification([0.3], [0.35], (1, 8, 8))
     return Projector(operator.eval(), objective, {"classes": DIGITS}, {"seed": 0})
+
+
+def measured_size(spec: TransformerSpec, score: float, latency_ms: float = 0.5) -> MeasuredSize:
+    """What a table says of a size of models for three classes."""
+    params, macs = spec.deployed_params(3), spec.deployed_macs(3)
+    sizes = spec.embed_dim, spec.depth, spec.num_heads, spec.mlp_dim
+    return MeasuredSize(*sizes, score, (score - 0.01, score + 0.01), params, macs, 4 * params, latency_ms)
+
+
+def elastic(projector: Projector, measured: bool = True) -> Projector:
+    """A projector of one size as one of many, whose table of three recommends the one in the middle."""
+    largest = projector.operator.spec
+    small, middle = largest.resized(8, 1, 2, 8), largest.resized(12, 1, 2, 12)
+    sizes = measured_size(small, 0.7, 0.1), measured_size(middle, 0.9, 0.2), measured_size(largest, 0.8, 0.3)
+    versions = {"torch": "2.9"}
+    table = SizeTable("0" * 64, "accuracy", 3, 1, 1, "a machine of old", versions, recommended=1, sizes=sizes)
+    return replace(projector, of_sizes=SizeOffsets(Sizes(small, largest)), size_table=table if measured else None)

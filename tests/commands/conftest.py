@@ -8,6 +8,7 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from makers import elastic
 from projpipe.commands.main import main
 from projpipe.objectives import Classification
 from projpipe.projection.factors import Conditioning
@@ -67,6 +68,13 @@ def folder(projector: Projector, tmp_path: Path) -> Path:
     """The folder of the projector."""
     projector.save(tmp_path / "projector")
     return tmp_path / "projector"
+
+
+@pytest.fixture
+def many(projector: Projector, tmp_path: Path) -> Path:
+    """The folder of the projector as one of many sizes, with a table of three."""
+    elastic(projector).save(tmp_path / "many")
+    return tmp_path / "many"
 
 
 @pytest.fixture

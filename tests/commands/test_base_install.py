@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import projpipe
+from makers import elastic
+from projpipe import load_projector
 
 ABSENT = [
     "click_default_group",
@@ -77,12 +79,19 @@ def test_all_commands_work_without_what_trains(python: Path, folder: Path, pictu
     assert len(found) == 9
     assert json.loads(run(python, command, "evaluate", model, pictures, "--json"))["images"] == 6
     assert "Sneaker, Coat" in run(python, command, "inspect", model)
+    many = folder.parent / "many"
+    elastic(load_projector(folder)).save(many)
+    run(
+        python, command, "generate", many, "--classes", "Sneaker,Coat", "--max-latency", "9s", "--out", model, "--force"
+    )
+    assert len(json.loads(run(python, command, "measure", many, "--json"))["sizes"]) == 3
     by_timm = "import sys, timm; print(timm.create_model(sys.argv[1], pretrained=True).num_classes)"
     assert run(python, by_timm, f"local-dir:{model}") == "2\n"
 
 
-def test_what_is_missing_for_onnx_is_named(python: Path, folder: Path) -> None:
-    arguments = ["generate", folder, "--classes", "Sneaker,Coat", "--out", folder.parent / "one", "--onnx"]
+@pytest.mark.parametrize("option", [["--onnx"], ["--quantize", "int8"]])
+def test_what_is_missing_for_onnx_is_named(option: list[str], python: Path, folder: Path) -> None:
+    arguments = ["generate", folder, "--classes", "Sneaker,Coat", "--out", folder.parent / "one", *option]
     program = "from projpipe.commands.main import main; main()"
     ran = subprocess.run(
         [python, "-I", "-c", program, *map(str, arguments)], capture_output=True, text=True, check=False

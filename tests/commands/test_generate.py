@@ -20,7 +20,7 @@ from projpipe.atomic import KEY
 from projpipe.commands.task_list import parse_names
 from projpipe.lock import locked
 from projpipe.manifest import MANIFEST
-from projpipe.projection.projector_folder import TENSORS, Projector
+from projpipe.projection.projector import TENSORS, Projector
 
 Command = Callable[..., Result]
 

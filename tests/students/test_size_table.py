@@ -6,19 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from makers import CLASSIFIER
+from makers import CLASSIFIER, measured_size
 from projpipe.errors import InputError
-from projpipe.students.size_table import SIZES, Limits, MeasuredSize, SizeTable, choose, read_size_table
+from projpipe.students.size_table import CANDIDATES, SIZES, Limits, SizeTable, choose, read_size_table
 from projpipe.transformer.spec import TransformerSpec
 
 LARGEST = CLASSIFIER.resized(16, 2, 4, 32)
 MIDDLE, SMALL = LARGEST.resized(12, 2, 4, 12), LARGEST.resized(8, 1, 2, 8)
-
-
-def measured(spec: TransformerSpec, score: float) -> MeasuredSize:
-    params, macs = spec.deployed_params(3), spec.deployed_macs(3)
-    sizes = spec.embed_dim, spec.depth, spec.num_heads, spec.mlp_dim
-    return MeasuredSize(*sizes, score, (score - 0.1, score + 0.1), params, macs, 4 * params, latency_ms=0.5)
 
 
 TABLE = SizeTable(
@@ -30,7 +24,7 @@ TABLE = SizeTable(
     machine="Linux x86_64",
     versions={"torch": "2.9"},
     recommended=1,
-    sizes=(measured(SMALL, 0.7), measured(MIDDLE, 0.9), measured(LARGEST, 0.8)),
+    sizes=(measured_size(SMALL, 0.7), measured_size(MIDDLE, 0.9), measured_size(LARGEST, 0.8)),
 )
 
 
@@ -65,20 +59,41 @@ def test_one_that_contradicts_itself_or_belongs_to_other_weights_is_refused(
         read_size_table(tmp_path, TABLE.weights_sha256)
     assert str(tmp_path / SIZES) in str(refused.value)
     assert said in str(refused.value)
-    assert "measure anew with `projpipe measure`" in str(refused.value)
+    assert str(refused.value).endswith("; delete it; `kedro run --pipelines sweep_students` makes it anew")
 
 
 def test_the_best_size_within_limits_is_chosen() -> None:
     candidates = TABLE.best_first(LARGEST)
     assert candidates == [MIDDLE, LARGEST, SMALL]
-    assert choose(candidates, 3, Limits(), never) == MIDDLE
-    assert choose(candidates, 3, Limits(max_parameters=SMALL.deployed_params(3)), never) == SMALL
-    assert choose(candidates, 3, Limits(max_macs=MIDDLE.deployed_macs(3) - 1), never) == SMALL
+    assert choose(candidates, 3, Limits(), never) == (MIDDLE, None)
+    assert choose(candidates, 3, Limits(max_parameters=SMALL.deployed_params(3)), never) == (SMALL, None)
+    assert choose(candidates, 3, Limits(max_macs=MIDDLE.deployed_macs(3) - 1), never) == (SMALL, None)
     takes = {MIDDLE: 3.0, LARGEST: 4.0, SMALL: 1.0}
-    assert choose(candidates, 3, Limits(max_latency_ms=2), takes.__getitem__) == SMALL
-    assert choose(candidates, 3, Limits(max_latency_ms=3), takes.__getitem__) == MIDDLE
+    assert choose(candidates, 3, Limits(max_latency_ms=2), takes.__getitem__) == (SMALL, 1.0)
+    assert choose(candidates, 3, Limits(max_latency_ms=3.1), takes.__getitem__) == (MIDDLE, 3.0)
+    assert choose(candidates, 3, Limits(max_latency_ms=3.01), takes.__getitem__) == (SMALL, 1.0)  # too close to it
     of_two = Limits(max_parameters=SMALL.deployed_params(3), max_latency_ms=3)
-    assert choose(candidates, 3, of_two, {SMALL: 2.0}.__getitem__) == SMALL  # the others are not even measured
+    assert choose(candidates, 3, of_two, {SMALL: 2.0}.__getitem__) == (SMALL, 2.0)  # the others are not even measured
+
+
+def test_a_size_that_was_fast_once_by_luck_is_not_chosen() -> None:
+    taken = {MIDDLE: iter([1.9, 2.2]), LARGEST: iter([1.8, 1.9]), SMALL: iter([])}
+    found = choose(TABLE.best_first(LARGEST), 3, Limits(max_latency_ms=2), lambda size: next(taken[size]))
+    assert found == (LARGEST, 1.9)
+
+
+def test_of_many_sizes_some_are_measured_the_first_and_the_last_among_them() -> None:
+    candidates = [LARGEST.resized(16, 2, 4, hidden) for hidden in range(232, 32, -2)]
+    measured: list[TransformerSpec] = []
+
+    def latency_ms(size: TransformerSpec) -> float:
+        measured.append(size)
+        return 2.0 if size != candidates[-1] else 1.0
+
+    assert choose(candidates, 3, Limits(max_latency_ms=1.5), latency_ms) == (candidates[-1], 1.0)
+    assert (measured[0], len(measured)) == (candidates[0], CANDIDATES + 1)
+    fewer = Limits(max_parameters=candidates[50].deployed_params(3))
+    assert choose(candidates, 3, fewer, never) == (candidates[50], None)
 
 
 def test_a_limit_that_no_size_meets_is_refused_with_the_nearest() -> None:
@@ -91,7 +106,7 @@ def test_a_limit_that_no_size_meets_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError, match=r"^max-macs: no size has 10 or fewer; the least is [\d,]+, of 8x1x2x8$"):
         choose(candidates, 3, Limits(max_macs=10), never)
     takes = {MIDDLE: 3.0, LARGEST: 4.0, SMALL: 1.0}
-    with pytest.raises(InputError, match=r"no size takes 0.5 ms or less here.* the fastest takes 1.00 ms: 8x1x2x8$"):
+    with pytest.raises(InputError, match=r"no size takes 0.5 ms or less here.* the fastest takes 1 ms: 8x1x2x8$"):
         choose(candidates, 3, Limits(max_latency_ms=0.5), takes.__getitem__)
 
 
@@ -122,7 +137,10 @@ def test_limits_are_read_as_people_write_them() -> None:
         ({"max_latency": "2 minutes"}, "max-latency: '2 minutes' is no time"),
         ({"max_latency": "0ms"}, "max-latency: '0ms' is no time"),
         ({"size": "24x2", "max_macs": 5}, "size: is one size, and limits choose among them"),
-        ({"threads": 0}, "batch 1, threads 0: are 1 or more"),
+        ({"max_latency": "2ms", "threads": 0}, "threads: 0 is not in 1..1024"),
+        ({"max_latency": "2ms", "batch": 10**6}, "batch: 1000000 is not in 1..65536"),
+        ({"batch": 8}, "batch, threads: say how max-latency is measured; give it too, or leave them out"),
+        ({"max_macs": 5, "threads": 1}, "batch, threads: say how max-latency is measured"),
     ],
 )
 def test_limits_that_cannot_be_read_are_refused(given: dict[str, object], said: str) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from projpipe.metric import METRICS
+
+if TYPE_CHECKING:
+    from projpipe.students.size_table import SizeTable
+    from projpipe.transformer.spec import TransformerSpec
 
 SHOWN_NAMES = 12
 
@@ -18,27 +22,38 @@ SHOWN_NAMES = 12
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def inspect(folder: Path, as_json: bool) -> None:
     """Say what FOLDER, a projector or a model, can do, how large it is and what made it."""
-    from projpipe.commands.output import show
+    from projpipe.commands.output import show, show_sizes
     from projpipe.manifest import kind_of
     from projpipe.projection.projector import KIND, TENSORS
 
     of_a_projector = kind_of(folder) == KIND or (folder / TENSORS).exists()
-    found = _projector(folder) if of_a_projector else _model(folder)
+    found, table = _projector(folder) if of_a_projector else (_model(folder), None)
     rows = [[name.replace("_", " "), _shown(name, value)] for name, value in found.items()]
-    show(found, as_json, [row for row in rows if row[1]])
+    show(found if table is None else {**found, "sizes": table.to_json()}, as_json, [row for row in rows if row[1]])
+    if table is not None and not as_json:
+        click.echo()
+        show_sizes(table)
 
 
-def _projector(folder: Path) -> dict[str, Any]:
+def _projector(folder: Path) -> tuple[dict[str, Any], SizeTable | None]:
+    """What a projector is, and what was measured of its sizes."""
     from projpipe.projection.projector_folder import load_projector
 
     projector = load_projector(folder)
-    source, student = projector.operator.source.spec, projector.operator.spec
+    source, sizes = projector.operator.source.spec, projector.sizes
     num_classes = len(projector.classes)
     teacher = projector.provenance.get("teacher", {}).get("params") or source.deployed_params(num_classes)
     fewest = projector.objective.fewest_classes
-    params = student.deployed_params(fewest)
-    fewer = f"{100 * (1 - params / teacher):.1f} % fewer"
-    size = f"{params:,} parameters for {fewest} class{'es' * (fewest > 1)} ({fewer})"
+
+    def described(student: TransformerSpec) -> str:
+        params = student.deployed_params(fewest)
+        fewer = f"{100 * (1 - params / teacher):.1f} % fewer"
+        return f"{student.describe_size()}, {params:,} parameters for {fewest} class{'es' * (fewest > 1)} ({fewer})"
+
+    if sizes is None:
+        students = {"students": described(projector.operator.spec)}
+    else:
+        students = {"smallest_students": described(sizes.smallest), "largest_students": described(sizes.largest)}
     return {
         "kind": "projector",
         "objective": projector.objective.name,
@@ -48,9 +63,9 @@ def _projector(folder: Path) -> dict[str, Any]:
         "held_out_classes": projector.data.get("held_out_classes", []),
         "images": source.describe_images(),
         "teacher": f"{source.describe_size()}, {teacher:,} parameters",
-        "students": f"{student.describe_size()}, {size}",
-        **_made_by(projector.provenance),
-    }
+        **students,
+        **_made_by(projector.provenance, "_of_both" if sizes else ""),
+    }, projector.size_table
 
 
 def _model(folder: Path) -> dict[str, Any]:
@@ -72,13 +87,13 @@ def _model(folder: Path) -> dict[str, Any]:
     }
 
 
-def _made_by(provenance: dict[str, Any]) -> dict[str, Any]:
-    """Measured quality, and what made a projector or a model."""
+def _made_by(provenance: dict[str, Any], score_of: str = "") -> dict[str, Any]:
+    """Measured quality, and what made a projector or a model; `score_of` says which models' score it is."""
     teacher = provenance.get("teacher", {})
     metric = teacher.get("metric", "accuracy")
     return {
         f"{metric}_of_the_teacher": teacher.get("score"),
-        f"{metric}_on_validation_tasks": provenance.get("validation_score"),
+        f"{metric}{score_of}_on_validation_tasks": provenance.get("validation_score"),
         f"{metric}_of_the_tuned_teacher": provenance.get("tuned_source"),
         "architecture_of_the_teacher": teacher.get("architecture"),
         "arguments_of_the_teacher": teacher.get("arguments"),

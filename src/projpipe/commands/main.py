@@ -8,6 +8,7 @@ import click
 from projpipe.commands.evaluate import evaluate
 from projpipe.commands.generate import generate
 from projpipe.commands.inspect import inspect
+from projpipe.commands.measure import measure
 from projpipe.commands.predict import predict
 from projpipe.commands.sample import sample
 from projpipe.errors import InputError, one_line
@@ -48,5 +49,5 @@ def main() -> None:
     """
 
 
-for command in (generate, predict, sample, inspect, evaluate):
+for command in (generate, predict, sample, inspect, measure, evaluate):
     main.add_command(command)

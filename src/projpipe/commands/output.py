@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,9 +16,12 @@ from projpipe.atomic import write_atomically, write_resumably
 from projpipe.errors import InputError, printable
 from projpipe.manifest import MANIFEST, kind_of
 
+if TYPE_CHECKING:
+    from projpipe.students.size_table import SizeTable
+
 LISTING = "models.csv"
 COLUMNS = ["folder", "name", "classes"]
-OF_A_MODEL = {"README.md", "config.json", MANIFEST, "model.onnx", "model.safetensors"}
+OF_A_MODEL = {"README.md", "config.json", MANIFEST, "model.int8.onnx", "model.onnx", "model.safetensors"}
 
 
 @contextmanager
@@ -90,6 +93,31 @@ def show(content: Any, as_json: bool, rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def show_sizes(table: SizeTable) -> None:
+    """Print what was measured of a projector's sizes, numbers to the right, and mark the one that is recommended."""
+    metric = table.measure
+    rows = [["size", metric.heading, "parameters", "MACs", "bytes", "latency", ""]]
+    for position, size in enumerate(table.sizes):
+        low, high = map(metric.text, size.interval)
+        numbers = [f"{number:,}" for number in (size.params, size.macs, size.file_bytes)]
+        shape = f"{size.embed_dim}x{size.depth}x{size.num_heads}x{size.mlp_dim}"
+        mark = "recommended" if position == table.recommended else ""
+        score = f"{metric.text(size.score)} [{low}, {high}]"
+        rows.append([shape, score, *numbers, f"{size.latency_ms:.3g} ms", mark])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    aligned = [
+        [row[0], *(cell.rjust(width) for cell, width in zip(row[1:6], widths[1:6], strict=True)), row[6]]
+        for row in rows
+    ]
+    images = f"{table.batch} image{'s' * (table.batch > 1)}"
+    threads = f"{table.threads} thread{'s' * (table.threads > 1)}"
+    classes = f"{table.num_classes} class{'es' * (table.num_classes > 1)}"
+    click.echo(f"Sizes (width x depth x heads x hidden units) of models for {classes}.")
+    click.echo(printable(f"Latency of {images} with {threads} on {table.machine}:"))
+    click.echo()
+    show(None, False, aligned)
 
 
 def _escaped(text: str) -> str:

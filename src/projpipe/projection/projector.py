@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
@@ -26,6 +27,7 @@ from projpipe.objectives import Objective
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.students.latency import median_ms
+from projpipe.students.onnx_file import onnx_latency_ms
 from projpipe.students.size_table import Limits, SizeTable, choose
 from projpipe.students.student import Student
 from projpipe.tensors import prefixed
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
 
 SEEN = 0.02  # share of the support images from which on a class counts; that of a lone image always does
-CANDIDATES = 30  # sizes to choose among where none was measured
 KIND, TENSORS = "projector", "projector.safetensors"
 
 
@@ -78,8 +79,8 @@ class Projector:
         max_parameters: str | int | None = None,
         max_macs: str | int | None = None,
         max_latency: str | None = None,
-        batch: int = 1,
-        threads: int = 1,
+        batch: int | None = None,
+        threads: int | None = None,
     ) -> VisionTransformer:
         """Make a small model for the given classes, in one shot: `student` as a model of timm.
 
@@ -87,7 +88,9 @@ class Projector:
             classes, support_images: as of `student`.
             size: as `24x2`, width x depth, or with heads and hidden units as `24x2x4x96`.
             max_parameters, max_macs, max_latency: as `50k`, `1M`, `2ms`; the best size within all of them is made. The
-                latency is that of a timm model here, with so many images in a `batch` and so many `threads`.
+                latency is that of a timm model here.
+            batch, threads: images in a forward pass whose latency is measured, and threads that compute it; 1 of each
+                if they are not given.
 
         Returns:
             A stock timm VisionTransformer in eval mode; a classifier's `pretrained_cfg` holds `label_names`, `mean`,
@@ -103,7 +106,8 @@ class Projector:
         """
         limits = Limits.of(size, max_parameters, max_macs, max_latency, batch, threads)
         classes = self._asked(classes, support_images)
-        return self.student(classes, size=self.size_within(limits, classes)).to_timm()
+        chosen, _ = self.size_within(limits, classes)
+        return self.student(classes, size=chosen).to_timm()
 
     @torch.no_grad()
     def student(
@@ -121,10 +125,11 @@ class Projector:
             size: one of `sizes`; None for the one that is recommended, or the largest where none is.
 
         Raises:
-            InputError: an unknown class, a class given twice, or too few; classes and images both, or neither.
+            InputError: an unknown class, a class given twice, or too few; classes and images both, or neither; a size
+                that is none of this projector's.
         """
         class_ids = self.class_ids(self._asked(classes, support_images))
-        size = size or self.recommended
+        size = self._checked(size or self.recommended)
         names = [self.classes[class_id] for class_id in class_ids]  # as the projector writes them
         ids = torch.tensor([class_ids])
         weights = self.operator(ids, torch.ones_like(ids, dtype=torch.bool))
@@ -138,7 +143,7 @@ class Projector:
             provenance={
                 "dataset": self.data.get("name"),
                 "held_out_classes": [name for name in names if name in self.data.get("held_out_classes", [])],
-                **{key: value for key, value in self.provenance.items() if key != "parameters"},
+                **{key: value for key, value in self.provenance.items() if key not in self._not_passed_on},
                 **self._score_of(size),
             },
         )
@@ -149,32 +154,40 @@ class Projector:
         largest = self.operator.spec
         return largest if self.size_table is None else self.size_table.sizes[self.size_table.recommended].of(largest)
 
-    def size_within(self, limits: Limits, classes: Sequence[str]) -> TransformerSpec:
-        """The best size of a student for some classes that is within limits.
+    def size_within(self, limits: Limits, classes: Sequence[str]) -> tuple[TransformerSpec, float | None]:
+        """The best size of a student for some classes that is within limits, and its latency in ms if measured.
 
-        The best is that with the highest score in the size table. Without one it is the largest.
+        The best is that with the best score in the size table. Without one it is the largest.
 
         Raises:
             InputError: there is none; names the nearest.
         """
         largest = self.operator.spec
         if not limits.any:
-            return self.recommended
+            return self.recommended, None
         if limits.size is not None:
-            return self._sized(*limits.size)
+            return self._sized(*limits.size), None
         if self.size_table is not None:
             candidates = self.size_table.best_first(largest)
         else:
-            every = (largest,) if self.sizes is None else self.sizes.every[::-1]
-            some = np.unique(np.linspace(0, len(every) - 1, CANDIDATES).round().astype(int))
-            candidates = [every[i] for i in some]
+            candidates = [largest] if self.sizes is None else [*reversed(self.sizes.every)]
+        measure = partial(self.latency_ms, classes, batch=limits.batch, threads=limits.threads)
+        return choose(candidates, len(classes), limits, measure)
 
-        def latency_ms(size: TransformerSpec) -> float:
-            images = self.objective.blank(limits.batch)
-            model = self.student(classes, size=size).to_timm()
-            return median_ms(partial(self.objective.logits, model, images), limits.threads)
+    def latency_ms(
+        self, classes: Sequence[str], size: TransformerSpec, batch: int = 1, threads: int = 1, onnx: bool = False
+    ) -> float:
+        """How long a forward pass of the timm model of some classes takes here: a median, in milliseconds.
 
-        return choose(candidates, len(classes), limits, latency_ms)
+        Args:
+            size: one of `sizes`.
+            batch, threads: images in the pass, and threads that compute it.
+            onnx: measure its ONNX file in ONNX Runtime instead; for classifiers.
+        """
+        model = self.student(classes, size=size).to_timm()
+        if onnx:
+            return onnx_latency_ms(model, batch, threads)
+        return median_ms(partial(self.objective.logits, model, self.objective.blank(batch)), threads)
 
     def _sized(
         self, embed_dim: int, depth: int, num_heads: int | None = None, mlp_dim: int | None = None
@@ -184,9 +197,15 @@ class Projector:
         counts = range(largest.num_heads, 0, -1)
         fitting = [n for n in counts if embed_dim % n == 0 and embed_dim // n <= largest.head_dim]
         heads = num_heads or next(iter(fitting), largest.num_heads)
-        if embed_dim % heads:
-            raise InputError(f"size: width {embed_dim} is not divisible by {heads} heads; change one of them")
-        size = largest.resized(embed_dim, depth, heads, mlp_dim or int(embed_dim * largest.mlp_ratio))
+        fewest = 1 if self.sizes is None else self.sizes.smallest.mlp_dim
+        hidden = mlp_dim or max(fewest, int(embed_dim * largest.mlp_ratio))
+        return self._checked(largest.resized(embed_dim, depth, heads, hidden))
+
+    def _checked(self, size: TransformerSpec) -> TransformerSpec:
+        """A size that is one of this projector's; any other is refused."""
+        largest = self.operator.spec
+        if size.embed_dim % size.num_heads:
+            raise InputError(f"size: width {size.embed_dim} is not divisible by {size.num_heads} heads; change one")
         if size != largest and self.sizes is None:
             raise InputError(
                 f"size: this projector makes one size, {largest.describe_size()}; train one of many sizes with "
@@ -195,6 +214,11 @@ class Projector:
         if self.sizes is not None:
             self.sizes.check(size, "size")
         return size
+
+    @property
+    def _not_passed_on(self) -> set[str]:
+        """What provenance of a model leaves out: of many sizes, the score is that of two of them together."""
+        return {"parameters"} if self.sizes is None else {"parameters", "validation_score"}
 
     def _score_of(self, size: TransformerSpec) -> dict[str, float]:
         """What provenance says of the score: it is of one size."""
@@ -306,8 +330,8 @@ class Projector:
             temporary.mkdir()
             (temporary / TENSORS).write_bytes(content)
             (temporary / MANIFEST).write_bytes(manifest_bytes(KIND, described, {TENSORS: content}))
-            if self.size_table is not None:
-                self.size_table.save(temporary)
+            if self.size_table is not None:  # of the same weights; their products may differ in the last digits
+                replace(self.size_table, weights_sha256=sha256(content).hexdigest()).save(temporary)
 
 
 def _nearest(name: object, known: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.projection.source import Source
 from projpipe.record import Bounds, from_json, read_json
 from projpipe.students.model_card import check_provenance
-from projpipe.students.size_table import SIZES, SizeTable, read_size_table
+from projpipe.students.size_table import REMAKE, SIZES, SizeTable, read_size_table
 from projpipe.tensors import read_tensors, starting_with
 from projpipe.transformer.elastic import Sizes
 from projpipe.transformer.spec import Size, TransformerSpec
@@ -63,8 +63,10 @@ def _size_table(folder: Path, projector: Projector) -> SizeTable | None:
         there = size.of(largest) == largest if projector.sizes is None else size.of(largest) in projector.sizes
         if size.embed_dim % size.num_heads or not there:
             found = f"sizes: {size.of(largest).describe_size()} is none of this projector's"
+    if table.num_classes > len(projector.classes):
+        found = f"num_classes: {table.num_classes} are more than this projector's {len(projector.classes)}"
     if found:
-        raise InputError(f"{folder / SIZES}: {found}; delete it, or measure anew with `projpipe measure`")
+        raise InputError(f"{folder / SIZES}: {found}; {REMAKE}")
     return table
 
 

@@ -11,6 +11,7 @@ import torch
 
 WARM_UP = 5
 REPEATS = 30
+LEAST_SECONDS = 0.1  # that runs take together: where they are short, another program in between is most of a few
 
 
 @contextmanager
@@ -32,8 +33,11 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def median_ms(run: Callable[[], object], threads: int = 1, repeats: int = REPEATS) -> float:
-    """The median time in milliseconds of a call, after some that do not count."""
+    """The median time in milliseconds of a call, after some that do not count; of more repeats where it is short."""
     with fixed_threads(threads), torch.inference_mode():
         for _ in range(WARM_UP):
             run()
-        return 1000 * median(seconds(run) for _ in range(repeats))
+        end, taken = time.perf_counter() + LEAST_SECONDS, [seconds(run)]
+        while len(taken) < repeats or time.perf_counter() < end:
+            taken.append(seconds(run))
+        return 1000 * median(taken)

@@ -1,21 +1,28 @@
-"""A model as an ONNX file, checked against torch."""
+"""A model as an ONNX file, checked against torch, and with weights of 8 bits."""
 
 from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from projpipe.errors import InputError
+from projpipe.students.latency import median_ms
 
 if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
     from timm.models.vision_transformer import VisionTransformer
 
 LARGEST_DIFFERENCE = 1e-4
 CHECKED_BATCHES = (1, 3)
+COMPARED = 64  # random images that logits of 8-bit weights are compared on
 
 
 def write_onnx(model: VisionTransformer, path: Path) -> None:
@@ -32,37 +39,89 @@ def write_onnx(model: VisionTransformer, path: Path) -> None:
         import onnxruntime
         import onnxscript  # noqa: F401 - torch's exporter needs it
     except ImportError as error:
-        raise InputError(f"--onnx: {error.name} is not installed; `pip install 'projpipe[onnx]'`") from error
-    shape = model.patch_embed.proj.in_channels, *model.patch_embed.img_size
-    exporters = logging.getLogger("torch.onnx")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter, about itself
-        level = exporters.level
-        exporters.setLevel(logging.ERROR)
-        try:
-            torch.onnx.export(
-                model,
-                (torch.zeros(2, *shape),),
-                path,
-                input_names=["image"],
-                output_names=["logits"],
-                dynamic_shapes={"x": {0: torch.export.Dim("N")}},
-                external_data=False,
-                dynamo=True,
-                verbose=False,
-            )
-        finally:
-            exporters.setLevel(level)
+        raise InputError(f"ONNX: {error.name} is not installed; `pip install 'projpipe[onnx]'`") from error
+    with _without_warnings("torch.onnx"):
+        torch.onnx.export(
+            model,
+            (_random_images(model, 2),),
+            path,
+            input_names=["image"],
+            output_names=["logits"],
+            dynamic_shapes={"x": {0: torch.export.Dim("N")}},
+            external_data=False,
+            dynamo=True,
+            verbose=False,
+        )
     _forget_where_it_was_made(path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for batch in CHECKED_BATCHES:
-        images = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(batch))
-        with torch.inference_mode():
-            expected = model(images)
-        (found,) = session.run(None, {"image": images.numpy()})
-        difference = (torch.from_numpy(found) - expected).abs().max().item()
+        difference = _difference(model, session, batch)
         if difference > LARGEST_DIFFERENCE:
             raise RuntimeError(f"{path}: differs from torch by {difference:.2g}, more than {LARGEST_DIFFERENCE:g}")
+
+
+def write_int8(model: VisionTransformer, written: Path, path: Path) -> float:
+    """Write the file of a model again with 8-bit weights of its linear maps, a scale for each of their outputs.
+
+    Args:
+        written: what `write_onnx` has written of it.
+
+    Returns:
+        The largest difference of its logits from the model's, on random normalised images.
+    """
+    import onnxruntime
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with _without_warnings("root"):
+        quantize_dynamic(written, path, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return _difference(model, session, COMPARED)
+
+
+def onnx_latency_ms(model: VisionTransformer, batch: int, threads: int) -> float:
+    """The median time of a forward pass of a model's ONNX file in ONNX Runtime, in milliseconds.
+
+    Raises:
+        InputError: as of `write_onnx`.
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        write_onnx(model, path)
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    images = {"image": _random_images(model, batch).numpy()}
+    return median_ms(lambda: session.run(None, images))
+
+
+def _random_images(model: VisionTransformer, count: int) -> Tensor:
+    """Normalised images `[count, C, H, W]` that are the same each time."""
+    shape = model.patch_embed.proj.in_channels, *model.patch_embed.img_size
+    return torch.randn(count, *shape, generator=torch.Generator().manual_seed(count))
+
+
+@torch.inference_mode()
+def _difference(model: VisionTransformer, session: InferenceSession, batch: int) -> float:
+    """The largest difference of a session's logits from a model's, on so many random images."""
+    images = _random_images(model, batch)
+    (found,) = session.run(None, {"image": images.numpy()})
+    return (torch.from_numpy(found) - model(images)).abs().max().item()
+
+
+@contextmanager
+def _without_warnings(logger: str) -> Iterator[None]:
+    """Keep what exports or quantises from warning of itself; `logger` is the name of what it logs to."""
+    logs = logging.getLogger(logger)
+    level = logs.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logs.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logs.setLevel(level)
 
 
 def _forget_where_it_was_made(path: Path) -> None:

@@ -20,8 +20,13 @@ from projpipe.record import Bounds, from_json, read_json, to_json
 from projpipe.transformer.spec import Depth, Size, TransformerSpec
 
 SIZES = "sizes.json"
+REMAKE = "delete it; `kedro run --pipelines sweep_students` makes it anew"
 _COUNT = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+MARGIN = 0.03  # share of a latency that is left free: what is measured twice differs by as much
+CANDIDATES = 30  # most sizes whose latency is measured
+Batch = Annotated[int, Bounds(1, 2**16)]
+Threads = Annotated[int, Bounds(1, 2**10)]
 Score = Annotated[float, Bounds(0, 1e6)]
 Number = Annotated[int, Bounds(0, 2**60)]
 
@@ -68,8 +73,8 @@ class SizeTable:
     weights_sha256: str
     metric: str
     num_classes: Annotated[int, Bounds(1, 2**16)]
-    batch: Annotated[int, Bounds(1, 2**16)]
-    threads: Annotated[int, Bounds(1, 2**10)]
+    batch: Batch
+    threads: Threads
     machine: str
     versions: Mapping[str, str]
     recommended: Annotated[int, Bounds(0, 2**16)]
@@ -121,13 +126,12 @@ def read_size_table(folder: Path, weights_sha256: str) -> SizeTable | None:
     path = folder / SIZES
     if not path.exists():
         return None
-    fix = "delete it, or measure anew with `projpipe measure`"
     try:
         table = SizeTable.from_json(read_json(path))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {error}; {fix}") from error
+        raise InputError(f"{path}: {error}; {REMAKE}") from error
     if table.weights_sha256 != weights_sha256:
-        raise InputError(f"{path}: is of another projector, or of this one before it was trained anew; {fix}")
+        raise InputError(f"{path}: is of another projector, or of this one before it was trained anew; {REMAKE}")
     return table
 
 
@@ -152,26 +156,26 @@ class Limits:
         max_parameters: str | int | None = None,
         max_macs: str | int | None = None,
         max_latency: str | None = None,
-        batch: int = 1,
-        threads: int = 1,
+        batch: int | None = None,
+        threads: int | None = None,
     ) -> Limits:
         """Limits as people write them: `24x2` or `24x2x4x96`, `50k`, `1M`, `2ms`.
 
         Raises:
-            InputError: one cannot be read, or a size and limits are given.
+            InputError: one cannot be read, a size and limits are given, or a batch or threads without a latency.
         """
         limits = cls(
             None if size is None else _size(size),
             None if max_parameters is None else _count("max-parameters", max_parameters),
             None if max_macs is None else _count("max-macs", max_macs),
             None if max_latency is None else _milliseconds(max_latency),
-            batch,
-            threads,
+            from_json(Batch, 1 if batch is None else batch, "batch"),
+            from_json(Threads, 1 if threads is None else threads, "threads"),
         )
         if limits.size and (limits.max_parameters or limits.max_macs or limits.max_latency_ms):
             raise InputError("size: is one size, and limits choose among them; give the one or the others")
-        if min(batch, threads) < 1:
-            raise InputError(f"batch {batch}, threads {threads}: are 1 or more")
+        if limits.max_latency_ms is None and (batch or threads):
+            raise InputError("batch, threads: say how max-latency is measured; give it too, or leave them out")
         return limits
 
     @property
@@ -185,8 +189,10 @@ def choose(
     num_classes: int,
     limits: Limits,
     latency_ms: Callable[[TransformerSpec], float],
-) -> TransformerSpec:
-    """The first of some sizes that is within all limits, for models of so many classes.
+) -> tuple[TransformerSpec, float | None]:
+    """The first of some sizes that is within all limits, for models of so many classes, and its latency if measured.
+
+    A latency is within its limit where it is so twice, with `MARGIN` to spare.
 
     Args:
         candidates: the best first.
@@ -205,24 +211,30 @@ def choose(
         least = min(cost(size, num_classes) for size in fitting)
         if least > limit:
             nearest = min(fitting, key=lambda size: cost(size, num_classes))
-            raise InputError(f"{name}: no size has {limit:,} or fewer; the least is {least:,}, of {_named(nearest)}")
+            raise InputError(f"{name}: no size has {limit:,} or fewer; the least is {least:,}, of {written(nearest)}")
         fitting = [size for size in fitting if cost(size, num_classes) <= limit]
     if limits.max_latency_ms is None:
-        return fitting[0]
+        return fitting[0], None
+    allowed = limits.max_latency_ms * (1 - MARGIN)
+    some = range(min(CANDIDATES, len(fitting)))
+    fitting = [fitting[round(i * (len(fitting) - 1) / max(1, len(some) - 1))] for i in some]
     measured: list[float] = []
     for size in fitting:
         measured.append(latency_ms(size))
-        if measured[-1] <= limits.max_latency_ms:
-            return size
+        if measured[-1] <= allowed:
+            measured[-1] = max(measured[-1], latency_ms(size))
+        if measured[-1] <= allowed:
+            return size, measured[-1]
     fastest = measured.index(min(measured))
     raise InputError(
-        f"max-latency: no size takes {limits.max_latency_ms:g} ms or less here, with {limits.threads} "
-        f"thread{'s' * (limits.threads > 1)} and batches of {limits.batch}; the fastest takes {measured[fastest]:.2f} "
-        f"ms: {_named(fitting[fastest])}"
+        f"max-latency: no size takes {limits.max_latency_ms:g} ms or less here, with {MARGIN:.0%} to spare, "
+        f"{limits.threads} thread{'s' * (limits.threads > 1)} and batches of {limits.batch}; the fastest takes "
+        f"{measured[fastest]:.3g} ms: {written(fitting[fastest])}"
     )
 
 
-def _named(spec: TransformerSpec) -> str:
+def written(spec: TransformerSpec) -> str:
+    """A size as `Limits.of` reads it."""
     return f"{spec.embed_dim}x{spec.depth}x{spec.num_heads}x{spec.mlp_dim}"
 
 

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import platform
-import re
 import shlex
 import subprocess
 import sys
@@ -16,6 +14,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from projpipe.tensors import processor
 from projpipe.training.run_inputs import source_code_digest
 
 PACKAGES = ("projpipe", "torch", "timm", "numpy", "ray")
@@ -64,14 +63,6 @@ def describe_run(project: Path, projector: Mapping[str, str], parameters: Mappin
     dataset, tasks, teacher = (projector[name] for name in INPUTS)
     made = made_here(project, dataset)
     return {**made, "train_tasks_sha256": tasks, "teacher_sha256": teacher, "parameters": dict(parameters)}
-
-
-def processor() -> str:
-    """The processor, and the instruction set that torch uses of it: another one gives other last digits of sums."""
-    described = Path("/proc/cpuinfo")
-    named = re.search(r"^model name\s*: (.+)$", described.read_text(), re.MULTILINE) if described.exists() else None
-    name = named[1] if named else platform.processor() or platform.machine()
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def package_versions() -> dict[str, str]:
