@@ -1,4 +1,4 @@
-"""Sets of named tensors in one file, told apart by what their names start with, and the processor that computes them."""
+"""Sets of named tensors in one file, told apart by what their names start with, and what computes them."""
 
 from __future__ import annotations
 
