@@ -22,8 +22,8 @@ from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
-from projpipe.students.latency import median_ms
 from projpipe.students.size_table import Limits, written
+from projpipe.students.stopwatch import median_ms
 from projpipe.teacher.activations import activation_statistics
 from projpipe.tensors import processor
 from projpipe.transformer.canonical import canonical_weights

@@ -11,7 +11,7 @@ from torch import nn
 
 from projpipe.config import LatencyConfig
 from projpipe.objectives import Objective
-from projpipe.students.latency import WARM_UP, fixed_threads, seconds
+from projpipe.students.stopwatch import WARM_UP, fixed_threads, seconds
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.sampling import sample
 from projpipe.transformer.spec import TransformerSpec

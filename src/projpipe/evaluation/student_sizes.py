@@ -13,8 +13,8 @@ from projpipe.evaluation.scores import masked_scores, task_scores
 from projpipe.evaluation.summary import mean_score
 from projpipe.methods.task_model import TaskModel
 from projpipe.objectives import Objective
-from projpipe.students.latency import median_ms
 from projpipe.students.size_table import MeasuredSize
+from projpipe.students.stopwatch import median_ms
 from projpipe.tasks.task import median_by_size
 from projpipe.transformer.spec import TransformerSpec
 

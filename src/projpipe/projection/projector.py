@@ -26,9 +26,9 @@ from projpipe.manifest import MANIFEST, manifest_bytes
 from projpipe.objectives import Objective
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.size_offsets import SizeOffsets
-from projpipe.students.latency import median_ms
 from projpipe.students.onnx_file import onnx_latency_ms
 from projpipe.students.size_table import Limits, SizeTable, choose
+from projpipe.students.stopwatch import median_ms
 from projpipe.students.student import Student
 from projpipe.tensors import prefixed
 from projpipe.transformer.elastic import Sizes

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from projpipe.errors import InputError
-from projpipe.students.latency import median_ms
+from projpipe.students.stopwatch import median_ms
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -10,7 +10,6 @@ from plotly.graph_objects import Figure
 from torch import Tensor, nn
 
 from projpipe.config import SweepStudentsConfig
-from projpipe.evaluation.latency import machine
 from projpipe.evaluation.student_sizes import SizeJudge, limited
 from projpipe.evaluation.trained_methods import Methods
 from projpipe.experiments.sweep import Try, listed, run_sweep
@@ -25,6 +24,7 @@ from projpipe.projection.projector import Projector
 from projpipe.reporting.size_figure import size_figure
 from projpipe.students.size_table import MeasuredSize, SizeTable
 from projpipe.tasks.classes import class_of_image
+from projpipe.tensors import processor
 from projpipe.training.provenance import package_versions
 from projpipe.training.run_inputs import digest_of
 
@@ -119,7 +119,7 @@ def table_of(tries: list[Try], judge: SizeJudge, projector: Projector, config: S
         num_classes=len(judge.classes),
         batch=config.batch,
         threads=config.threads,
-        machine=machine(),
+        machine=processor(),
         versions=package_versions(),
         recommended=recommended,
         sizes=tuple(sizes),
