@@ -60,7 +60,7 @@ def generate(
             raise InputError("--onnx: is for classifiers, and this projector makes image models; leave it out")
         if tasks is not None:
             listed = read_tasks(tasks, loaded)
-            _generate_all(loaded, listed, temporary, onnx)
+            _generate_all(projector, loaded, listed, temporary, onnx)
             said = f"{len(listed)} models in {out}"
         else:
             if classes_file is not None:
@@ -70,7 +70,7 @@ def generate(
             started = time.perf_counter()
             student = loaded.student(names)
             milliseconds = 1000 * (time.perf_counter() - started)
-            _write(student, temporary, onnx)
+            _write(projector, student, temporary, onnx)
             params = student.spec.deployed_params(len(names))
             counted = f"{len(names)} class{'es' * (len(names) > 1)}"
             said = f"{out}: {counted}, {params:,} parameters, made in {milliseconds:.0f} ms"
@@ -90,7 +90,7 @@ def _key(projector: Path, tasks: Path, onnx: bool) -> str:
     return digest.hexdigest()
 
 
-def _generate_all(projector: Projector, tasks: list[NamedTask], out: Path, onnx: bool) -> None:
+def _generate_all(folder: Path, projector: Projector, tasks: list[NamedTask], out: Path, onnx: bool) -> None:
     """Write a folder for each task, but for those that are there already, and the list of them."""
     from projpipe.commands.output import COLUMNS, LISTING, quote_cell
     from projpipe.commands.task_list import format_names
@@ -99,20 +99,30 @@ def _generate_all(projector: Projector, tasks: list[NamedTask], out: Path, onnx:
     with click.progressbar(tasks, label="generate", file=sys.stderr) as shown:
         for task in shown:
             if not is_whole(out / task.folder):
-                _write(projector.student(task.classes), out / task.folder, onnx)
+                _write(folder, projector.student(task.classes), out / task.folder, onnx)
     with (out / LISTING).open("w", encoding="utf-8", newline="") as file:
         rows = [[task.folder, task.name, format_names(task.classes)] for task in tasks]
         csv.writer(file).writerows([COLUMNS, *(map(quote_cell, row) for row in rows)])
 
 
-def _write(student: Student, folder: Path, onnx: bool) -> None:
+def _write(projector: Path, student: Student, folder: Path, onnx: bool) -> None:
     """Write a model's folder, all of it or nothing."""
     if not onnx:
-        student.save(folder)
+        _save(projector, student, folder)
         return
     from projpipe.atomic import write_atomically
     from projpipe.students.onnx_file import write_onnx
 
     with write_atomically(folder, durable=False) as temporary:
-        student.save(temporary)
+        _save(projector, student, temporary)
         write_onnx(student.to_timm(), temporary / "model.onnx")
+
+
+def _save(projector: Path, student: Student, folder: Path) -> None:
+    """Write a model's folder but for its ONNX file; what is wrong with the model is said of its projector."""
+    from projpipe.errors import InputError
+
+    try:
+        student.save(folder)
+    except InputError as error:
+        raise InputError(f"{projector}: makes no model of these classes ({error}); train or fetch it again") from error
