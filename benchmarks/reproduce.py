@@ -4,8 +4,9 @@
     python benchmarks/reproduce.py mine.json --env smoke --comparison main  # figures of one's own
     python benchmarks/reproduce.py compare docs/results/omniglot.json other.json
 
-It runs the page's environment, refuses other images than the page's by their SHA-256, and compares what comes of it
-with the JSON beside the page. What lies in `data/<environment>/runs` is read back: delete that folder to train anew.
+It runs the page's environment, unless its images are others than the page's by their SHA-256; then it replaces no
+data. It compares what comes of it with the JSON beside the page. What lies in `data/<environment>/runs` is read back:
+delete that folder to train anew.
 It ends with 1 where a figure is missing or outside the page's interval, else with 0.
 """
 
@@ -16,6 +17,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -41,11 +43,12 @@ def pages() -> dict[str, tuple[str, str]]:
 
 def make_again(page: dict[str, Any], env: str, comparison: str) -> Path:
     """Run what a page's figures come from; the JSON that corresponds to the page's."""
-    _kedro(env, "split_tasks")
     data = ROOT / "data" / env
-    asked, found = _images(page), json.loads((data / "03_primary/dataset.json").read_text())["sha256"]
-    if asked not in (None, found):
-        sys.exit(f"{env}: these are other images, or another split of them, than the page's ({found}, not {asked})")
+    if (data / "03_primary").exists():  # made perhaps of other images, and then not to be replaced
+        with tempfile.TemporaryDirectory() as scratch:
+            _link_all_but(env, Path(scratch))
+            _split(page, env, Path(scratch))
+    _split(page, env, ROOT)
     if comparison == WHOLE_RUN:
         _kedro(env, "extract_teacher,train_projector,sweep_students,evaluate")
         return data / "08_reporting/metrics.json"
@@ -53,14 +56,33 @@ def make_again(page: dict[str, Any], env: str, comparison: str) -> Path:
     return data / "08_reporting/comparison" / comparison / "comparison.json"
 
 
+def _link_all_but(env: str, project: Path) -> None:
+    """Make a folder this project, but for the data of an environment and for code, which is installed."""
+    (ROOT / "data/01_raw").mkdir(exist_ok=True)  # what is downloaded is kept
+    for name in ("data", "src"):  # Kedro looks for both within the project
+        (project / name).mkdir()
+    for path in (*ROOT.iterdir(), *(ROOT / "data").iterdir()):
+        if path not in (ROOT / "data", ROOT / "src", ROOT / "data" / env):
+            (project / path.relative_to(ROOT)).symlink_to(path)
+
+
+def _split(page: dict[str, Any], env: str, project: Path) -> None:
+    """Read and split images, and end here where they are not those of the page."""
+    _kedro(env, "split_tasks", project=project)
+    asked = _images(page)
+    found = json.loads((project / "data" / env / "03_primary/dataset.json").read_text())["sha256"]
+    if asked not in (None, found):
+        sys.exit(f"{env}: these are other images, or another split of them, than the page's ({found}, not {asked})")
+
+
 def _images(page: dict[str, Any]) -> str | None:
     return page.get("provenance", {}).get("dataset_sha256")
 
 
-def _kedro(env: str, pipelines: str, *more: str) -> None:
+def _kedro(env: str, pipelines: str, *more: str, project: Path = ROOT) -> None:
     command = [KEDRO, "run", "--env", env, "--pipelines", pipelines, *more]
     print("$", " ".join(["kedro", *command[1:]]), flush=True)
-    if code := subprocess.run(command, cwd=ROOT, check=False).returncode:
+    if code := subprocess.run(command, cwd=project, check=False).returncode:
         sys.exit(code)
 
 

@@ -35,6 +35,7 @@ from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector import Projector
 from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.projection.source import Source
+from projpipe.schemas import PARETO_FRONT
 from projpipe.students.size_table import MeasuredSize, SizeTable
 from projpipe.teacher.data import TeacherData
 from projpipe.training.provenance import Run
@@ -97,6 +98,14 @@ def tried_sizes(sizes: Sequence[tuple[int, int, int, int, int]], scores: Sequenc
         measured = MeasuredSize(*size, score, (0.9 * score, score), **cost)
         tries.append(Try(measured, within_limits=True, pareto=position < max(1, len(sizes) - 1)))
     return tries
+
+
+def front_of(trials: pd.DataFrame) -> pd.DataFrame:
+    """The sizes on the front, made by the projector, its first recommended, and by a universal model that is worse."""
+    front = trials[trials["pareto"]].assign(method="projected", recommended=False).reset_index(drop=True)
+    front.loc[0, "recommended"] = True
+    worse = front.assign(method="universal", validation_score=0.98 * front["validation_score"], recommended=False)
+    return pd.concat([front, worse], ignore_index=True)[list(PARETO_FRONT.columns)]
 
 
 def size_table(tries: Sequence[Try], metric: Metric) -> SizeTable:

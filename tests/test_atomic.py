@@ -1,5 +1,7 @@
 """What is written is there whole, or everything is as it was."""
 
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from projpipe import atomic
-from projpipe.atomic import tidy_up, write_atomically
+from projpipe.atomic import tidy_up, write_atomically, write_resumably
 
 
 def write_folder(path: Path, names: list[str]) -> None:
@@ -159,6 +161,21 @@ def test_a_program_killed_at_any_step_leaves_the_old_folder_or_the_new_one(way: 
             break
     assert ended == "whole\n"
     assert found == {"folder/old", "folder/new"}
+
+
+def test_what_was_made_until_the_disk_was_full_stays_and_what_failed_otherwise_goes(tmp_path: Path) -> None:
+    def fail(name: str, number: int) -> None:
+        with write_resumably(tmp_path / "folder", "key") as unfinished:
+            (unfinished / name).touch()
+            raise OSError(number, os.strerror(number))
+
+    for name in ("one", "two"):
+        with pytest.raises(OSError, match="No space"):
+            fail(name, errno.ENOSPC)
+    assert files(tmp_path) == [".folder.resumable/.key", ".folder.resumable/one", ".folder.resumable/two"]
+    with pytest.raises(OSError, match="too large"):
+        fail("three", errno.EFBIG)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_tidying_up_leaves_all_that_is_whole(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from kedro.framework.session import KedroSession
 from threadpoolctl import threadpool_info
 
 from projpipe.errors import InputError
-from projpipe.hooks import ThreadHooks
+from projpipe.hooks import LAST, ThreadHooks
+from projpipe.pipeline_registry import ORDER
 from projpipe.training.threads import use_threads
 
 
@@ -126,12 +127,14 @@ def threads() -> Iterator[None]:
     use_threads(before)
 
 
+FEW = {"extract_teacher": {"training": {"epochs": 1}}}
+
+
 def test_how_many_threads_there_are_changes_nothing_of_the_teacher(project: Path, threads: None) -> None:
     made = []
-    few = {"extract_teacher": {"training": {"epochs": 1}}}
     for found in (1, 2):  # as OMP_NUM_THREADS, or the cores of a machine, would have it
         use_threads(found)
-        with KedroSession.create(project, env="smoke", runtime_params=few) as session:
+        with KedroSession.create(project, env="smoke", runtime_params=FEW) as session:
             session.run(pipeline_names=["split_tasks", "extract_teacher"])
         made.append({path.name: path.read_bytes() for path in project.glob("data/smoke/0*/**/*.safetensors")})
         shutil.rmtree(project / "data")
@@ -160,7 +163,6 @@ def test_a_whole_run_needs_nothing_beforehand(project: Path) -> None:
     [
         ("index.parquet", b"PAR1", r"index\.parquet cannot be read"),
         ("images/images.npy", None, r"images\.npy cannot be read"),
-        ("dataset.json", b'{"name": ', r"dataset\.json cannot be read"),
     ],
 )
 def test_a_damaged_input_is_named_with_the_command_that_makes_it_again(
@@ -214,6 +216,105 @@ def test_images_that_are_not_those_of_their_card_are_refused_before_any_node_run
     assert not (project / "data/smoke/05_model_input").exists()
     run(project, "split_tasks")
     run(project, "extract_teacher", to_outputs=["objective"])
+
+
+def negate_head(teacher: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(teacher / "model.safetensors")
+    save_file({**tensors, "head.weight": -tensors["head.weight"]}, teacher / "model.safetensors")
+
+
+def negate(file: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    save_file({name: -tensor for name, tensor in load_file(file).items()}, file)
+
+
+def forget_a_task(file: Path) -> None:
+    import pandas as pd
+
+    pd.read_parquet(file).iloc[1:].to_parquet(file, index=False)
+
+
+@pytest.fixture(scope="module")
+def extracted(make_project: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that is ready to train in."""
+    project = make_project(tmp_path_factory.mktemp("project"))
+    with KedroSession.create(project, env="smoke", runtime_params=FEW) as session:
+        session.run(pipeline_names=["split_tasks", "extract_teacher"])
+    return project
+
+
+@pytest.mark.parametrize(
+    ("maker", "path", "changed", "change"),
+    [
+        ("split_tasks", "03_primary/tasks.parquet", "", forget_a_task),
+        ("split_tasks", "03_primary/dataset.json", "", lambda file: file.write_text(file.read_text() + "\n")),
+        ("extract_teacher", "04_feature/source_statistics.safetensors", "", negate),
+        ("extract_teacher", "05_model_input/teacher_logits.safetensors", "", negate),
+        ("extract_teacher", "06_models/teacher", "/model.safetensors", negate_head),
+        ("extract_teacher", "06_models/teacher", "/config.json", lambda folder: (folder / "config.json").unlink()),
+    ],
+)
+def test_what_was_changed_since_an_earlier_pipeline_wrote_it_is_refused_before_any_node_runs(
+    maker: str, path: str, changed: str, change: Callable[[Path], object], extracted: Path, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(extracted, project)
+    artefact = project / "data/smoke" / path
+    change(artefact)
+    with pytest.raises(InputError) as error:
+        run(project, "train_projector", node_names=["train_projector.gather_run_inputs_node"])
+    assert str(error.value) == (
+        f"{artefact}{changed}: was changed since {maker} wrote it; make it again with `kedro run --env smoke "
+        f"--pipelines {maker}`"
+    )
+
+
+def test_what_is_made_again_with_other_parameters_is_taken(extracted: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(extracted, project)
+    teacher = project / "data/smoke/06_models/teacher/model.safetensors"
+    before = teacher.read_bytes()
+    with KedroSession.create(
+        project, env="smoke", runtime_params={"extract_teacher": {"seed": 5, **FEW["extract_teacher"]}}
+    ) as session:
+        session.run(pipeline_names=["extract_teacher"])
+    assert teacher.read_bytes() != before
+    run(project, "train_projector", node_names=["train_projector.gather_run_inputs_node"])
+
+
+def test_no_checksums_of_an_earlier_run_stay_where_one_is_killed_while_it_writes(
+    extracted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from projpipe import hooks
+
+    def killed(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    project = tmp_path / "project"
+    shutil.copytree(extracted, project)
+    monkeypatch.setattr(hooks, "write_checksums", killed)
+    with pytest.raises(RuntimeError, match="killed"):
+        run(project, "split_tasks")
+    kept = {path.stem for path in (project / "data/smoke/checksums/split_tasks").iterdir()}
+    assert kept == {"dataset_card"}
+    monkeypatch.undo()
+    run(project, "train_projector", node_names=["train_projector.gather_run_inputs_node"])
+
+
+def test_data_of_an_older_version_which_kept_no_checksums_are_taken(extracted: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(extracted, project)
+    shutil.rmtree(project / "data/smoke/checksums")
+    run(project, "train_projector", node_names=["train_projector.gather_run_inputs_node"])
+
+
+def test_nothing_is_read_of_the_pipelines_whose_outputs_have_no_checksums() -> None:
+    pipelines.set_requested(None)
+    written = set().union(*(pipelines[name].all_outputs() for name in LAST))
+    assert not written & set().union(*(pipelines[name].inputs() for name in ORDER))
 
 
 def test_the_terminal_shows_which_nodes_run_and_no_noise(project: Path) -> None:

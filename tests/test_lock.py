@@ -38,6 +38,18 @@ def test_a_folder_in_use_is_refused_and_free_after_its_user_was_killed(tmp_path:
         take(folder)
 
 
+@pytest.mark.parametrize("broken", ["data", "data/smoke"])
+@pytest.mark.parametrize("how", ["a link to nothing", "a file"])
+def test_what_cannot_be_made_a_folder_is_named(how: str, broken: str, tmp_path: Path) -> None:
+    path = tmp_path / broken
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to("/nowhere/at/all") if how == "a link to nothing" else path.touch()
+    with pytest.raises(
+        InputError, match=rf"^{tmp_path}/data\S*: cannot be made a folder, as a file or a link to nothing"
+    ):
+        take(tmp_path / "data/smoke")
+
+
 def test_a_folder_is_free_after_use_and_names_nobody(tmp_path: Path) -> None:
     take(tmp_path)
     take(tmp_path)

@@ -1,9 +1,12 @@
+import errno
 import math
 import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -55,6 +58,32 @@ def test_a_folder_that_cannot_be_written_is_named(project: Path) -> None:
     assert re.fullmatch(
         r".*/data/smoke: cannot be opened or written \(.+\); allow it, or use another folder",
         refused(project, "split_tasks"),
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_mount(), reason="there is no other disk")
+def test_a_full_disk_that_the_folder_of_data_leads_to_is_named(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    usage = {Path("/dev/shm"): 0}
+    monkeypatch.setattr("projpipe.images.stored.write_images", fail)
+    monkeypatch.setattr("shutil.disk_usage", lambda disk: SimpleNamespace(free=usage.get(disk, 2**40)))
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        (project / "data").mkdir()
+        (project / "data/smoke").symlink_to(elsewhere)
+        with pytest.raises(click.ClickException) as error:
+            run(project, "split_tasks")
+    assert error.value.message.startswith(f"{project}/data/smoke: the disk /dev/shm is full (0 MB are free); make room")
+
+
+def test_a_folder_of_data_that_is_a_link_to_nothing_is_named(project: Path) -> None:
+    (project / "data").mkdir()
+    (project / "data/smoke").symlink_to("/nowhere")
+    assert refused(project, "split_tasks").startswith(
+        f"{project}/data/smoke: cannot be made a folder, as a file or a l"
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from projpipe.errors import is_full
 from projpipe.lock import LOCK, locked
 
 UNFINISHED, RESUMABLE, REPLACED = ".unfinished-", ".resumable", ".replaced"
@@ -44,8 +45,8 @@ def write_atomically(path: Path, replace: bool = True, durable: bool = True) -> 
 def write_resumably(path: Path, key: str, replace: bool = True) -> Iterator[Path]:
     """Give a folder beside `path` that takes its place when the body ends, as `write_atomically` does.
 
-    What is in it when the program is stopped or killed stays, and is given again to the next that asks with the same
-    `key`; with another, it is removed. If the body fails, nothing is left behind.
+    What is in it when the program is stopped or killed, or the disk is full, stays, and is given again to the next that
+    asks with the same `key`; with another, it is removed. If the body fails otherwise, nothing is left behind.
 
     Raises:
         InputError: another program is at work on it.
@@ -63,8 +64,9 @@ def write_resumably(path: Path, key: str, replace: bool = True) -> Iterator[Path
             made_for.unlink()  # so that nobody goes on with what is replaced, and then lies here
             os.sync()
             _put(unfinished, path, replace)
-        except Exception:
-            shutil.rmtree(unfinished)
+        except Exception as error:
+            if not is_full(error):
+                shutil.rmtree(unfinished)
             lock.unlink()
             raise
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -52,13 +52,14 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__
 
 
-def disk_problem(error: BaseException, folder: Path) -> str | None:
-    """What is wrong with the disk that a folder is on, where that is what an error says; else None.
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk is full; libraries wrap the system's, other processes pass it on as text."""
+    return any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT))
 
-    Libraries wrap the system's error, and other processes pass it on as text.
-    """
-    said = str(error)
-    if any(os.strerror(number) in said for number in (errno.ENOSPC, errno.EDQUOT)):
+
+def disk_problem(error: BaseException, folder: Path) -> str | None:
+    """What is wrong with the disk that a folder is on, where that is what an error says; else None."""
+    if is_full(error):
         # Ray, and checkpoints on their way, are in the folder of temporary files.
         found = [_disk_of(path) for path in (folder, Path(tempfile.gettempdir()))]
         disk = min(found, key=lambda disk: shutil.disk_usage(disk).free)

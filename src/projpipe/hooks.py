@@ -16,6 +16,7 @@ from kedro.pipeline.node import Node
 from kedro.validation.exceptions import DataValidationError
 
 from projpipe.atomic import tidy_up
+from projpipe.checksums import changed_file, listing, write_checksums
 from projpipe.config import ExtractTeacherConfig, RayConfig, SplitTasksConfig, TrainProjectorConfig
 from projpipe.datasets import DamagedFileError
 from projpipe.errors import InputError, causes
@@ -23,6 +24,12 @@ from projpipe.lock import locked
 from projpipe.pipeline_registry import ORDER
 
 logger = logging.getLogger(__name__)
+
+LAST = {"evaluate", "compare_methods"}  # no pipeline reads what these write, and some of it differs from run to run
+NOT_LISTED = {
+    *("images", "index"),  # their checksum is on the card of the data set
+    "size_table",  # `projpipe measure` writes it anew; it holds the checksum of what it is of
+}
 
 
 class ProgressHooks:
@@ -78,6 +85,39 @@ class ThreadHooks:
             use_threads(config.ray.cpus_per_worker)
 
 
+class ChecksumHooks:
+    """Keeps checksums of what pipelines write for later ones, with which `InputHooks` compares what these find."""
+
+    def __init__(self) -> None:
+        self._catalog: CatalogProtocol | None = None
+
+    @hook_impl
+    def before_pipeline_run(self, catalog: CatalogProtocol) -> None:
+        """Remember where data sets are."""
+        self._catalog = catalog
+
+    @hook_impl
+    def before_dataset_saved(self, dataset_name: str, node: Node) -> None:
+        """Forget the checksums of what is replaced: a run that is killed now leaves none that are wrong."""
+        if paths := self._paths(dataset_name, node):
+            data, pipeline, _ = paths
+            listing(data, pipeline, dataset_name).unlink(missing_ok=True)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
+        """Keep the checksums of what was written."""
+        if paths := self._paths(dataset_name, node):
+            data, pipeline, path = paths
+            write_checksums(data, pipeline, dataset_name, path)
+
+    def _paths(self, name: str, node: Node) -> tuple[Path, str, Path] | None:
+        """Of a data set that later pipelines read: the environment's folder, the pipeline that writes it, its path."""
+        if self._catalog is None or node.namespace is None or node.namespace in LAST or name in NOT_LISTED:
+            return None
+        path = getattr(self._catalog[name], "filepath", None)
+        return path and (_data(self._catalog), node.namespace, path)
+
+
 class InputHooks:
     """Checks inputs before the first node runs, and says which command makes what is missing or damaged.
 
@@ -96,7 +136,7 @@ class InputHooks:
             InputError: names the data sets that are missing and the command that makes them, the parameter that does
                 not fit, or the run that is at work on the same data.
         """
-        folder = catalog["dataset_card"].filepath.parents[1]
+        folder = _data(catalog)
         try:
             if there := folder.exists():  # a run that is refused makes none
                 self._take(folder)
@@ -125,6 +165,7 @@ class InputHooks:
                 f"{', '.join(sorted(missing))}: not there yet; make {'it' if len(missing) == 1 else 'them'} with "
                 f"`{_command(missing, catalog, run_params['env'])}`"
             )
+        _check_checksums(pipeline, catalog, run_params["env"])
         self._check_images(run_params, pipeline, catalog)
         if {"teacher", "run_inputs"} <= made:
             _check_sizes(catalog)
@@ -182,6 +223,20 @@ class InputHooks:
                 continue
             command = _command({self._loading}, catalog, run_params["env"])
             raise InputError(f"{wrong}; delete it and make it again with `{command}`") from error
+
+
+def _data(catalog: CatalogProtocol) -> Path:
+    """The environment's folder of data."""
+    return catalog["dataset_card"].filepath.parents[1]
+
+
+def _check_checksums(pipeline: Pipeline, catalog: CatalogProtocol, env: str | None) -> None:
+    """Refuse what is not as an earlier pipeline wrote it."""
+    for name in sorted(pipeline.inputs()):
+        if found := changed_file(_data(catalog), name):
+            path, maker = found
+            command = _command({name}, catalog, env)
+            raise InputError(f"{path}: was changed since {maker} wrote it; make it again with `{command}`")
 
 
 def _check_sizes(catalog: CatalogProtocol) -> None:

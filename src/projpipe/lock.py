@@ -22,10 +22,16 @@ def locked(folder: Path, lock: Path | None = None) -> Iterator[None]:
     folder itself, which is made where it is not there.
 
     Raises:
-        InputError: another process has the folder; says which.
+        InputError: another process has the folder, and it says which; or something else is there.
     """
     lock = folder / LOCK if lock is None else lock
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(
+            f"{error.filename}: cannot be made a folder, as a file or a link to nothing is there; remove it, or make "
+            "the folder that the link leads to"
+        ) from error
     with lock.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -34,6 +34,17 @@ MODELS: dict[str, type[config.Config]] = {
 class ReadableSession(KedroSession):
     """What `kedro run` uses, see `settings.py`."""
 
+    @classmethod
+    def create(cls, *args: Any, **kwargs: Any) -> KedroSession:
+        """Make one as Kedro does, which takes the default environment for a name that is empty.
+
+        Raises:
+            click.ClickException: the name is empty.
+        """
+        if kwargs.get("env") == "":
+            raise click.ClickException("--env: is empty; name an environment, or leave it out")
+        return super().create(*args, **kwargs)
+
     def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Run as Kedro does.
 
@@ -57,7 +68,7 @@ class ReadableSession(KedroSession):
                 for cause in causes(error):
                     if isinstance(cause, FIXABLE):
                         raise click.ClickException(one_line(str(cause))) from error
-                    if said := disk_problem(cause, self._project_path / "data"):
+                    if said := disk_problem(cause, self._project_path / "data" / self._environment().environment):
                         raise click.ClickException(said) from error
                 raise
 

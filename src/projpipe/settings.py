@@ -1,10 +1,10 @@
 """Settings that Kedro reads: how configuration is merged, and what a run shows and refuses."""
 
 from projpipe.config_loader import EnvironmentConfigLoader
-from projpipe.hooks import InputHooks, ProgressHooks, ThreadHooks
+from projpipe.hooks import ChecksumHooks, InputHooks, ProgressHooks, ThreadHooks
 from projpipe.readable_session import ReadableSession
 
-HOOKS = (InputHooks(), ProgressHooks(), ThreadHooks())
+HOOKS = (InputHooks(), ChecksumHooks(), ProgressHooks(), ThreadHooks())
 SESSION_CLASS = ReadableSession
 
 # An environment states only what differs from conf/base: its parameters are merged key by key.

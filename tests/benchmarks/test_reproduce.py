@@ -1,10 +1,12 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kedro.framework.session import KedroSession
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/results/omniglot.json"
@@ -61,6 +63,24 @@ def test_other_images_versions_and_commits_are_told(here: dict[str, Any], tmp_pa
     assert "made from other images" in said
     assert "The page was made with torch 1.0, this is" in said
     assert f"The page was made at commit {made['commit']}" in said
+
+
+def test_other_images_are_refused_before_data_are_replaced(project: Path) -> None:
+    (project / "docs/results").mkdir(parents=True)
+    for name in ("benchmarks/reproduce.py", "docs/results/README.md"):
+        (project / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, project / name)
+    page = project / "page.json"
+    page.write_text(json.dumps({"provenance": {"dataset_sha256": "0" * 64}}))
+    with KedroSession.create(project, env="smoke", runtime_params={"split_tasks": {"seed": 5}}) as session:
+        session.run(pipeline_names=["split_tasks"])
+    data = project / "data/smoke"
+    before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
+    command = [sys.executable, "benchmarks/reproduce.py", str(page), "--env", "smoke"]
+    ended = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "smoke: these are other images, or another split of them, than the page's" in ended.stderr
+    assert {path: path.read_bytes() for path in data.rglob("*") if path.is_file()} == before
 
 
 def test_every_page_with_figures_has_an_environment_and_a_comparison() -> None:

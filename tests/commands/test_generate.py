@@ -1,5 +1,6 @@
 """`projpipe generate` writes a folder that timm reads, or says what is wrong and writes nothing."""
 
+import copy
 import csv
 import json
 import os
@@ -8,7 +9,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,23 +75,21 @@ def test_a_table_of_tasks_makes_a_folder_each_and_a_list(
         assert torch.allclose(loaded(images), expected(images), atol=1e-6)
 
 
-def test_the_list_has_no_cell_that_a_spreadsheet_runs_and_is_read_back_as_a_table_of_tasks(
+def test_a_projector_whose_models_have_infinite_weights_is_named(
     projector: Projector, tmp_path: Path, projpipe: Command
 ) -> None:
-    named = replace(projector, data={**projector.data, "classes": ["=1+1", "-2", *projector.data["classes"][2:]]})
-    named.save(tmp_path / "projector")
-    table, out = tmp_path / "tasks.csv", tmp_path / "models"
-    table.write_text('name,classes\n=cmd,"=1+1,Coat"\n@sum,"-2,Coat"\n')
-    result = projpipe("generate", tmp_path / "projector", "--tasks", table, "--out", out)
-    assert result.exit_code == 0, result.output
-    with (out / "models.csv").open(encoding="utf-8", newline="") as file:
-        cells = [cell for row in csv.reader(file) for cell in row]
-    assert [cell for cell in cells if cell[0] in "=+-@"] == []
-    assert sorted(path.name for path in out.iterdir()) == ["=cmd", "@sum", "models.csv"]
-    again = projpipe("generate", tmp_path / "projector", "--tasks", out / "models.csv", "--out", tmp_path / "again")
-    assert again.exit_code == 0, again.output
-    assert files_below(tmp_path / "again") == files_below(out)
-    assert projpipe("generate", tmp_path / "projector", "--tasks", table, "--out", out, "--force").exit_code == 0
+    wild = copy.deepcopy(projector)
+    with torch.no_grad():
+        wild.operator.coefficients.bias.fill_(3e38)
+    wild.save(tmp_path / "wild")
+    table = tmp_path / "tasks.csv"
+    table.write_text('name,classes\n0,"Sneaker,Bag"\n')
+    for asked in (["--classes", "Sneaker,Bag"], ["--classes", "Sneaker,Bag", "--onnx"], ["--tasks", table]):
+        result = projpipe("generate", tmp_path / "wild", *asked, "--out", tmp_path / "out")
+        assert result.exit_code == 2
+        assert f"Error: {tmp_path}/wild: makes no model of these classes (" in result.stderr
+        assert "infinite or none); train or fetch it again" in result.stderr
+        assert not (tmp_path / "out").exists()
 
 
 STOPPED_AT = """

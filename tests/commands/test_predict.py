@@ -95,7 +95,7 @@ def bomb(path: Path) -> None:
         ("not.png", lambda path: path.write_text("no image"), "is no image of a known format"),
         ("program.png", lambda path: path.write_text(EPS), "is no image of a known format"),
         ("cut.png", lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"), "is no image"),
-        ("bomb.png", bomb, "decompression bomb"),
+        ("bomb.png", bomb, "(it has more than 89,478,485 pixels, and may be made to fill the memory); leave it out"),
         ("none.png", lambda path: None, "there is no such file or folder"),
         ("empty", lambda path: path.mkdir(), "holds no image that Pillow reads"),
         ("x*.png", lambda path: None, "there is no such file or folder"),
@@ -132,6 +132,17 @@ def test_a_model_that_was_changed_is_refused(model: Path, pictures: Path, projpi
         result = projpipe(command, model, pictures)
         assert (result.exit_code, result.stdout) == (2, "")
         assert "its checksum differs" in result.stderr
+
+
+def test_a_model_whose_answers_are_no_numbers_is_refused(
+    projector: Projector, pictures: Path, projpipe: Command
+) -> None:
+    student, model = projector.student(["Sneaker", "Bag"]), pictures.parent / "large"
+    replace(student, weights={name: torch.full_like(one, 3e38) for name, one in student.weights.items()}).save(model)
+    for arguments in (["predict"], ["predict", "--json"], ["evaluate"]):
+        result = projpipe(*arguments, model, pictures)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"Error: {model}: an answer of this model is infinite or no number" in result.stderr
 
 
 def test_a_folder_without_the_models_classes_is_refused(model: Path, pictures: Path, projpipe: Command) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from makers import within_limits
@@ -191,13 +191,16 @@ def test_a_file_may_have_a_name_that_looks_like_a_pattern(name: str, tmp_path: P
 
 
 @given(st.text())
-def test_a_cell_is_read_back_as_it_was_and_begins_with_nothing_that_a_spreadsheet_runs(text: str) -> None:
+@example("'\\x1b")
+@example("\\\x1b'\\\\x1b\n")
+def test_a_cell_is_read_back_as_it_was_and_holds_nothing_that_a_spreadsheet_or_a_terminal_obeys(text: str) -> None:
     cell = quote_cell(text)
     assert unquote_cell(cell) == text
-    assert cell[:1] not in {*"=+-@\t\r"}
+    assert cell[:1] not in {*"=+-@"}
+    assert cell.isprintable()
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@x", "'=x", "''-x", "'x", "x"])
+@pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@x", "'=x", "''-x", "'x", "x", r"\x1b"])
 def test_a_name_that_a_spreadsheet_would_run_is_quoted_and_read_back(name: str) -> None:
     assert unquote_cell(quote_cell(name)) == name
-    assert (quote_cell(name) == name) == (name in ("'x", "x"))
+    assert (quote_cell(name) == name) == (name in ("'x", "x", r"\x1b"))

@@ -18,13 +18,17 @@ from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog, MemoryDataset
 from nbclient import NotebookClient
+from safetensors.torch import load_file, save_file
 
 from pages import IMAGE_MODELLING, WITH_COMMANDS, type_all
 from projpipe import load_projector
 from projpipe.datasets import FolderDataset
+from projpipe.errors import InputError
+from projpipe.hooks import NOT_LISTED
 from projpipe.lock import LOCK
 from projpipe.methods.controls import CONTROLS
 from projpipe.methods.registry import main_methods
+from projpipe.pipeline_registry import WHOLE
 
 ROOT = Path(__file__).parents[2]
 # What no two runs share, see dvc.yaml: figures of time.
@@ -93,6 +97,27 @@ def test_everything_of_the_catalog_is_there_and_can_be_read(catalog: DataCatalog
 def test_nothing_half_written_is_left(project: Path) -> None:
     hidden = {path.name for path in (project / "data").rglob(".*")}
     assert hidden <= {LOCK, ".validate_storage_marker"}
+
+
+def test_all_that_one_pipeline_reads_of_another_has_checksums(project: Path) -> None:
+    listed = list((project / "data/smoke").glob("checksums/*/*.sha256"))
+    read = {name for pipeline in WHOLE for name in pipelines[pipeline].inputs() if not name.startswith("param")}
+    assert read - {"run_store"} == {path.stem for path in listed} & read | NOT_LISTED
+    lines = [line.split("  ") for path in listed for line in path.read_text().splitlines()]
+    kept = {name: checksum for checksum, name in lines}
+    assert len(kept) == len(lines) == 21
+    assert kept.items() <= files(project).items()
+
+
+def test_models_that_were_changed_after_training_are_not_judged(project: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(project, tmp_path / "project", ignore=shutil.ignore_patterns("runs"))
+    models = copied / "data/smoke/06_models/universal.safetensors"
+    save_file({name: torch.zeros_like(tensor) for name, tensor in load_file(models).items()}, models)
+    with (
+        pytest.raises(InputError, match="universal.safetensors: was changed since train_projector wrote it; make it"),
+        KedroSession.create(copied, env="smoke") as session,
+    ):
+        session.run(pipeline_names=["evaluate"])
 
 
 def test_metrics_have_the_form_that_all_data_sets_share(metrics: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from timm.models.vision_transformer import VisionTransformer
 
-from makers import SPLIT_TASKS, SWEEP_STUDENTS, dataset_card, size_table, teacher_config, tried_sizes
+from makers import SPLIT_TASKS, SWEEP_STUDENTS, dataset_card, front_of, size_table, teacher_config, tried_sizes
 from projpipe import schemas
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.errors import InputError
@@ -28,7 +29,7 @@ from projpipe.objectives import Classification
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.pipeline_registry import WHOLE
-from projpipe.pipelines.evaluate import create_pipeline, nodes
+from projpipe.pipelines.evaluate import create_pipeline
 from projpipe.pipelines.sweep_students.nodes import tabulate
 from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
@@ -162,7 +163,6 @@ def inputs(teacher: VisionTransformer, source: Source) -> dict[str, Any]:
     none = torch.zeros(0, dtype=torch.long)
     tries = tried_sizes([(12, 2, 3, 24, 2_000)], [0.7])
     trials = tabulate(tries)
-    front = trials.assign(method="projected", recommended=True)[list(schemas.PARETO_FRONT.columns)]
     return {
         "images": images,
         "index": index.sample(frac=1, random_state=0),
@@ -184,7 +184,7 @@ def inputs(teacher: VisionTransformer, source: Source) -> dict[str, Any]:
         **{f"{method}_history": history(method) for method in main_methods()},
         "sweep_trials": trials,
         "size_table": size_table(tries, OBJECTIVE.metric),
-        "pareto_figure": size_figure(front, trials, OBJECTIVE.metric),
+        "pareto_figure": size_figure(front_of(trials), trials, OBJECTIVE.metric),
         "params:train_projector": TRAIN_PROJECTOR,
         "params:evaluate": EVALUATE,
         "params:split_tasks": SPLIT_TASKS,
@@ -341,12 +341,8 @@ def test_models_of_another_run_are_refused_wherever_they_were_trained(
     else:
         config = config.model_copy(update={"ray": config.ray.model_copy(update={"address": "auto"})})
     models = [inputs[f"{method}_models"] for method in main_methods()]
-
-    def restore() -> nodes.Methods:
-        return restore_methods(
-            inputs["teacher"], weights, source.statistics, inputs["projector"], card, tasks, config, *models
-        )
-
+    given = (inputs["teacher"], weights, source.statistics, inputs["projector"], card, tasks, config)
+    restore = partial(restore_methods, *given, *models)
     if changed == "cluster":
         assert restore().keys() == set(main_methods())
     else:

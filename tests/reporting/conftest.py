@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from makers import RUN, size_table, tried_sizes
+from makers import RUN, front_of, size_table, tried_sizes
 from projpipe.config import EvaluateConfig, TrainProjectorConfig
 from projpipe.evaluation.cost import Cost, Costs
 from projpipe.evaluation.metrics import TEACHER_SEED
@@ -23,7 +23,6 @@ from projpipe.reporting import figures
 from projpipe.reporting.examples import ExampleRow, examples_figure
 from projpipe.reporting.report import render_report
 from projpipe.reporting.size_figure import size_figure
-from projpipe.schemas import PARETO_FRONT
 from projpipe.students.size_table import SizeTable
 
 KINDS = ["new_combination"] * 12 + ["new_class"] * 4 + ["train"] * 4
@@ -89,10 +88,7 @@ def evaluated(
     )
     tries = tried_sizes(SIZES, tried)
     trials, table = tabulate(tries), size_table(tries, metric)
-    front = trials[trials["pareto"]].assign(method="projected", recommended=False)
-    front.loc[0, "recommended"] = True
-    universal = front.assign(method="universal", validation_score=front["validation_score"] * 0.98, recommended=False)
-    front = pd.concat([front, universal], ignore_index=True)[list(PARETO_FRONT.columns)]
+    front = front_of(trials)
     teacher, student = Cost(params=898_000, macs=15_500_000), Cost(params=11_600, macs=180_000)
     measured = {
         "metrics": {

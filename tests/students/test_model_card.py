@@ -95,6 +95,15 @@ def test_what_is_not_known_is_left_out() -> None:
     assert facts(card_of()).keys() == {"parameters", "multiply-accumulates an image", "size", "images"}
 
 
+def test_no_text_changes_the_terminal_that_a_card_is_shown_on() -> None:
+    wild = "\x1b[31mred\x9b\u202e"
+    teacher = {**TEACHER, "architecture": wild, "arguments": {wild: wild}, "license": wild}
+    about = {"teacher": teacher, "dataset": wild, "held_out_classes": [wild], "versions": {wild: wild}}
+    card = card_of([wild, "plain"], **about)
+    assert card.replace("\n", "").isprintable()
+    assert facts(card)["made with"] == r"\x1b[31mred\x9b\u202e \x1b[31mred\x9b\u202e"
+
+
 @pytest.mark.parametrize(("classes", "title"), [(["a"], "1 class of digits"), (["a", "b"], "2 classes of digits")])
 def test_the_title_counts_the_classes(classes: list[str], title: str) -> None:
     tokens = parsed(card_of(classes, dataset="digits"))

@@ -33,21 +33,33 @@ def load_classifier(folder: Path) -> Student:
     return student
 
 
-def classify(student: Student, paths: Sequence[Path], label: str, strict: bool) -> Iterator[Tensor | InputError]:
+def classify(
+    folder: Path, student: Student, paths: Sequence[Path], label: str, strict: bool
+) -> Iterator[Tensor | InputError]:
     """Probabilities `[K]` of a model's classes for each picture, or why it cannot be read.
 
-    Shows a bar with a label where there are many.
+    Shows a bar with a label where there are many. The folder is that of the model, for errors.
 
     Raises:
-        InputError: a picture cannot be read, and `strict` is on.
+        InputError: a picture cannot be read, and `strict` is on; or an answer is infinite or no number.
     """
     batches = [paths[start : start + BATCH_SIZE] for start in range(0, len(paths), BATCH_SIZE)]
     with click.progressbar(batches, label=label, hidden=len(batches) == 1, file=sys.stderr) as shown:
         for batch in shown:
             pictures = [_read(student, path, strict) for path in batch]
             readable = [picture for picture in pictures if isinstance(picture, np.ndarray)]
-            answers = iter(student.logits(student.objective.encode(np.stack(readable))).softmax(-1) if readable else ())
+            answers = iter(_probabilities(folder, student, readable) if readable else ())
             yield from (picture if isinstance(picture, InputError) else next(answers) for picture in pictures)
+
+
+def _probabilities(folder: Path, student: Student, pictures: Sequence[np.ndarray]) -> Tensor:
+    logits = student.logits(student.objective.encode(np.stack(pictures)))
+    if not logits.isfinite().all():
+        raise InputError(
+            f"{folder}: an answer of this model is infinite or no number, as its weights are too large; make it again "
+            "with `projpipe generate`, or fetch it again"
+        )
+    return logits.softmax(-1)
 
 
 def _read(student: Student, path: Path, strict: bool) -> np.ndarray | InputError:

@@ -36,7 +36,7 @@ def evaluate(model: Path, image_folder: Path, strict: bool, as_json: bool) -> No
     right = dict.fromkeys(student.classes, 0)
     images = dict.fromkeys(student.classes, 0)
     unreadable: list[InputError] = []
-    probabilities = classify(student, [path for path, _ in known], "evaluate", strict)
+    probabilities = classify(model, student, [path for path, _ in known], "evaluate", strict)
     for (_, class_id), of_picture in zip(known, probabilities, strict=True):
         if isinstance(of_picture, InputError):
             unreadable.append(of_picture)

@@ -88,7 +88,7 @@ def generate(
             raise InputError(f"{option}: is for classifiers, and this projector makes image models; leave it out")
         if tasks is not None:
             listed = read_tasks(tasks, loaded)
-            said = f"{out}: {len(listed)} models{_generate_all(loaded, listed, temporary, limits, files)}"
+            said = f"{out}: {len(listed)} models{_generate_all(projector, loaded, listed, temporary, limits, files)}"
         else:
             if classes_file is not None:
                 names = read_names(classes_file)
@@ -98,7 +98,7 @@ def generate(
             started = time.perf_counter()
             student = loaded.student(names, size=chosen)
             milliseconds = 1000 * (time.perf_counter() - started)
-            difference = _write(student, temporary, files)
+            difference = _write(projector, student, temporary, files)
             counted = f"{len(names)} class{'es' * (len(names) > 1)}"
             params = f"{chosen.deployed_params(len(names)):,} parameters, made in {milliseconds:.0f} ms"
             said = f"{out}: {counted}, {_size(chosen)}, {params}{_measured(latency, limits, difference)}"
@@ -142,7 +142,9 @@ def _key(projector: Path, tasks: Path, limits: Limits, files: _Files) -> str:
     return digest.hexdigest()
 
 
-def _generate_all(projector: Projector, tasks: list[NamedTask], out: Path, limits: Limits, files: _Files) -> str:
+def _generate_all(
+    folder: Path, projector: Projector, tasks: list[NamedTask], out: Path, limits: Limits, files: _Files
+) -> str:
     """Write a folder for each task, but for those that are there already, and the list of them; what is said of them.
 
     All are of one size, the one of those that are there already: a latency that is measured anew may choose another.
@@ -163,7 +165,7 @@ def _generate_all(projector: Projector, tasks: list[NamedTask], out: Path, limit
     with click.progressbar(tasks, label="generate", file=sys.stderr) as shown:
         for task in shown:
             if not is_whole(out / task.folder):
-                difference = _write(projector.student(task.classes, size=size), out / task.folder, files)
+                difference = _write(folder, projector.student(task.classes, size=size), out / task.folder, files)
                 largest = difference if difference is None else max(difference, largest or 0.0)
     with (out / LISTING).open("w", encoding="utf-8", newline="") as file:
         rows = [[task.folder, task.name, format_names(task.classes)] for task in tasks]
@@ -172,19 +174,29 @@ def _generate_all(projector: Projector, tasks: list[NamedTask], out: Path, limit
     return f", {_size(size)}, at most {params} each{_measured(latency, limits, largest)}"
 
 
-def _write(student: Student, folder: Path, files: _Files) -> float | None:
+def _write(projector: Path, student: Student, folder: Path, files: _Files) -> float | None:
     """Write a model's folder, all of it or nothing; the largest difference of its 8-bit logits, if it has such."""
     if not (files.onnx or files.int8):
-        student.save(folder)
+        _save(projector, student, folder)
         return None
     from projpipe.atomic import write_atomically
     from projpipe.students.onnx_file import write_int8, write_onnx
 
     with write_atomically(folder, durable=False) as temporary:
-        student.save(temporary)
+        _save(projector, student, temporary)
         model, path = student.to_timm(), temporary / "model.onnx"
         write_onnx(model, path)
         difference = write_int8(model, path, temporary / INT8) if files.int8 else None
         if not files.onnx:
             path.unlink()
     return difference
+
+
+def _save(projector: Path, student: Student, folder: Path) -> None:
+    """Write a model's folder but for its ONNX file; what is wrong with the model is said of its projector."""
+    from projpipe.errors import InputError
+
+    try:
+        student.save(folder)
+    except InputError as error:
+        raise InputError(f"{projector}: makes no model of these classes ({error}); train or fetch it again") from error

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from projpipe.atomic import write_atomically, write_resumably
-from projpipe.errors import InputError, printable
+from projpipe.errors import InputError, disk_problem, is_full, printable
 from projpipe.manifest import MANIFEST, kind_of
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LISTING = "models.csv"
 COLUMNS = ["folder", "name", "classes"]
+_ESCAPED = r"\\(?:[\\ntr]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})"  # as `printable` writes it, or a backslash
 OF_A_MODEL = {"README.md", "config.json", MANIFEST, "model.int8.onnx", "model.onnx", "model.safetensors"}
 
 
@@ -43,6 +44,8 @@ def output(
         with write_resumably(free, key, force) if key else write_atomically(free, force) as temporary:
             yield temporary
     except OSError as error:
+        if is_full(error):
+            raise InputError(f"--out: {disk_problem(error, out)}") from error
         raise InputError(
             f"--out: {out} cannot be written ({error.strerror or error}); choose another {kind}"
         ) from error
@@ -126,10 +129,14 @@ def _escaped(text: str) -> str:
 
 
 def quote_cell(text: str) -> str:
-    """Free text as a cell of a table that a spreadsheet does not run; `unquote_cell` gives it back."""
-    return f"'{text}" if re.match(r"'*[=+\-@\t\r]", text) else text
+    """Free text as a cell of a table that no spreadsheet runs and any terminal shows; `unquote_cell` gives it back."""
+    if not text.isprintable():
+        return "'\\" + printable(text.replace("\\", "\\\\"))
+    return f"'{text}" if re.match(r"'*[=+\-@]|'+\\", text) else text
 
 
 def unquote_cell(cell: str) -> str:
     """What `quote_cell` was given; a cell that it would have quoted, and that is not, stays as it is."""
-    return cell[1:] if re.match(r"'+[=+\-@\t\r]", cell) else cell
+    if cell.startswith("'\\"):
+        return re.sub(_ESCAPED, lambda found: found[0].encode().decode("unicode_escape"), cell[2:])
+    return cell[1:] if re.match(r"'+[=+\-@\t\r]|''+\\", cell) else cell

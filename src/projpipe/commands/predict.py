@@ -28,7 +28,7 @@ def predict(model: Path, images: tuple[str, ...], top: int, strict: bool, as_jso
     paths = find_pictures(images)
     found: list[dict[str, Any]] = []
     unreadable: list[InputError] = []
-    for path, probabilities in zip(paths, classify(student, paths, "predict", strict), strict=True):
+    for path, probabilities in zip(paths, classify(model, student, paths, "predict", strict), strict=True):
         if isinstance(probabilities, InputError):
             unreadable.append(probabilities)
             continue

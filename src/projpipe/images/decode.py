@@ -106,7 +106,12 @@ def has_header(path: Path) -> bool:
 
 def _open(file: Path | io.BytesIO) -> Image.Image:
     Image.init()  # fills the list of formats
-    return Image.open(file, formats=[form for form in Image.OPEN if form not in NOT_READ])
+    try:
+        return Image.open(file, formats=[form for form in Image.OPEN if form not in NOT_READ])
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValueError(
+            f"it has more than {Image.MAX_IMAGE_PIXELS:,} pixels, and may be made to fill the memory"
+        ) from error
 
 
 def _to_bytes(picture: Image.Image, grey: bool) -> Image.Image:

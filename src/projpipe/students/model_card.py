@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from huggingface_hub import ModelCardData
 
-from projpipe.errors import InputError
+from projpipe.errors import InputError, printable
 from projpipe.metric import ACCURACY, METRICS
 from projpipe.objectives import Objective
 from projpipe.objectives.card_text import CardText
@@ -86,11 +86,12 @@ def model_card(
 
 def _front_matter(card: CardText, provenance: Mapping[str, Any]) -> str:
     """What the Hugging Face hub reads of a card: YAML between dashes."""
+    license_name = provenance.get("teacher", {}).get("license")
     data = ModelCardData(
         library_name="timm",
         pipeline_tag=card.pipeline_tag,
         tags=[card.pipeline_tag, "timm", "projpipe"],
-        license=provenance.get("teacher", {}).get("license"),
+        license=license_name and printable(license_name),
     )
     return f"---\n{data.to_yaml()}\n---"
 
@@ -116,7 +117,7 @@ def _facts(
         score = metric.value(provenance["validation_score"])
         yield f"mean {metric.title} of the projector's models on validation tasks", score
     if "versions" in provenance:
-        yield "made with", ", ".join(f"{name} {number}" for name, number in provenance["versions"].items())
+        yield "made with", _text(", ".join(f"{name} {number}" for name, number in provenance["versions"].items()))
 
 
 def _cautions(card: CardText, provenance: Mapping[str, Any]) -> Iterator[str]:
@@ -126,5 +127,5 @@ def _cautions(card: CardText, provenance: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _text(name: str) -> str:
-    """Free text on one line, with Markdown's marks and HTML in it escaped."""
-    return re.sub(r"([\\`*_\[\]<>&|~$#])", r"\\\1", " ".join(name.split()))
+    """Free text on one line that a terminal shows as it is, with Markdown's marks and HTML in it escaped."""
+    return re.sub(r"([\\`*_\[\]<>&|~$#])", r"\\\1", printable(" ".join(name.split())))

@@ -1,0 +1,44 @@
+"""Checksums of what pipelines hand on to each other, beside it, in the form that `sha256sum --check` reads."""
+
+import hashlib
+from pathlib import Path
+
+from projpipe.atomic import write_atomically
+from projpipe.record import regular_file
+
+CHECKSUMS = "checksums"  # in an environment's folder of data: a folder for each pipeline, and in it a file a data set
+
+
+def listing(data: Path, pipeline: str, dataset: str) -> Path:
+    """Where the checksums of a data set of a pipeline are kept, in an environment's folder of data."""
+    return data / CHECKSUMS / pipeline / f"{dataset}.sha256"
+
+
+def write_checksums(data: Path, pipeline: str, dataset: str, path: Path) -> None:
+    """Keep the checksum of each file of a data set that a pipeline has written to a path, a file or a folder."""
+    files = sorted(file for file in (path, *path.rglob("*")) if file.is_file())
+    lines = [f"{_checksum(file)}  {file.relative_to(data).as_posix()}\n" for file in files]
+    with write_atomically(listing(data, pipeline, dataset)) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
+
+
+def changed_file(data: Path, dataset: str) -> tuple[Path, str] | None:
+    """The first file of a data set that is gone or is not what was written, and the pipeline that wrote it.
+
+    None where there is none, or where no checksums are kept, as older versions kept none.
+    """
+    for kept in sorted(data.glob(f"{CHECKSUMS}/*/{dataset}.sha256")):
+        for line in kept.read_text(encoding="utf-8", errors="replace").splitlines():
+            checksum, _, name = line.partition("  ")
+            if _checksum(data / name) != checksum:
+                return data / name, kept.parent.name
+    return None
+
+
+def _checksum(path: Path) -> str | None:
+    """SHA-256 of a file; None where it cannot be read."""
+    try:
+        with regular_file(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
