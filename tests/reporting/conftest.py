@@ -88,7 +88,6 @@ def evaluated(
     )
     tries = tried_sizes(SIZES, tried)
     trials, table = tabulate(tries), size_table(tries, metric)
-    front = front_of(trials)
     teacher, student = Cost(params=898_000, macs=15_500_000), Cost(params=11_600, macs=180_000)
     measured = {
         "metrics": {
@@ -117,7 +116,7 @@ def evaluated(
             },
         },
     }
-    return Evaluation(metric, results, history, trials, front, table, measured)
+    return Evaluation(metric, results, history, trials, front_of(trials), table, measured)
 
 
 def summarised(results: pd.DataFrame) -> dict[str, Any]:
