@@ -149,16 +149,15 @@ STARTS_RAY = """
 import time
 from projpipe.config import RayConfig
 from projpipe.stops import ending_in_order
-from projpipe.training.cluster import as_task
+from projpipe.training.cluster import as_task, first_of, result_of
 
 def sleep():
     time.sleep(60)
 
 with ending_in_order():
     task, _ = as_task(sleep, RayConfig())
-    import ray
     print("started", flush=True)
-    ray.wait([task.remote()])
+    result_of(first_of([task.remote()]))
 """
 
 
@@ -195,7 +194,7 @@ def test_a_stop_of_all_processes_at_once_is_not_taken_for_a_ray_that_died() -> N
         assert process.stdout is not None
         assert process.stdout.readline() == "started\n", process.communicate()[1]
         children = descendants(process)
-        time.sleep(1)  # until it waits in Ray's own code
+        time.sleep(1)  # until it waits for the task
         os.killpg(process.pid, signal.SIGTERM)
         _, said = process.communicate(timeout=20)
     assert (process.returncode, said) == (128 + signal.SIGTERM, f"{STOPPED}\n")

@@ -8,7 +8,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -21,8 +21,7 @@ from projpipe.stops import end_now, in_a_thread, stopping
 SECONDS_TO_ANSWER = 3
 # What gRPC, which Ray speaks, begins with (RFC 9113): a preface with empty settings, and the type of such a frame.
 HTTP2, HTTP2_SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", b"\4"
-# Where the main thread waits for Ray, it looks for signals once a second.
-SECONDS_BETWEEN_LOOKS, SECONDS_TO_BE_TOLD = 0.05, 2.0
+SECONDS_BETWEEN_LOOKS, SECONDS_TO_BE_TOLD = 0.05, 1.0
 GOES_ON = "run the same command again, and it goes on"
 LOST = f"a worker of Ray was lost: it was killed, or memory was short; {GOES_ON}"
 
@@ -185,13 +184,21 @@ def as_task(function: Callable[..., Any], config: RayConfig) -> tuple[Any, torch
     return task, torch.device("cuda" if use_gpu else "cpu")
 
 
+def first_of(references: Iterable[Any]) -> Any:
+    """The Ray task that ends first; in the main thread, Ray would look for signals once a second."""
+    import ray
+
+    (ready,), _ = in_a_thread(partial(ray.wait, list(references)))
+    return ready
+
+
 def result_of(reference: Any) -> Any:
     """What a Ray task returned; what a person can fix is raised as the task raised it."""
     import ray
     from ray.exceptions import LocalRayletDiedError, NodeDiedError, OutOfMemoryError, WorkerCrashedError
 
     try:
-        return ray.get(reference)
+        return in_a_thread(partial(ray.get, reference))
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, InputError):
             raise error.cause from None
