@@ -117,10 +117,11 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped(128 + number)
 
 
-def _stop_again(number: int, swallowed: object) -> None:
+def _stop_again(number: int, swallowed: sys.UnraisableHookArgs) -> None:
     """Raise `Stopped` once more: Python goes on where it is raised in what Python itself calls, such as `__del__`."""
-    signal.signal(number, _stop)
-    threading.Timer(SECONDS_BETWEEN_LOOKS, _tell_main_thread, [number]).start()
+    if issubclass(swallowed.exc_type, Stopped):
+        signal.signal(number, _stop)
+        threading.Timer(SECONDS_BETWEEN_LOOKS, _tell_main_thread, [number]).start()
 
 
 def _tell_main_thread(number: int) -> None:
@@ -139,7 +140,7 @@ def _descendants() -> set[int]:
     parents = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has just ended
-            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
+            parents[int(status.parent.name)] = int(status.read_bytes().rpartition(b")")[2].split()[1])
     found = {os.getpid()}
     while more := {process for process, parent in parents.items() if parent in found} - found:
         found |= more
