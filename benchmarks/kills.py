@@ -2,16 +2,18 @@
 
     python benchmarks/kills.py --kills 50
 
-Runs the environment `smoke` whole in a copy of this project, once undisturbed and then from nothing with kills: at a
-random moment a random process of the run is killed (the driver, a worker, Ray's raylet or its GCS), the same command is
-given again, and so on; whenever a run ends by itself, its outputs are compared and the next starts from nothing. Prints
-how each run ended, and at the end how many did so with one line and how many outputs differ.
+Runs the environment `smoke` whole, and its comparison, in a copy of this project, once undisturbed and then from
+nothing with kills: at a random moment a random process of the run is killed (the driver, DVC that started it, Ray
+Train's controller or a worker, a trial that is a Ray task, Ray's raylet or its GCS), the same command is given again,
+and so on; whenever a run ends by itself, its outputs are compared and the next starts from nothing. Prints how each run
+ended, and at the end how many did so with one line and how many outputs differ.
 A minute a kill on 2 cores.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
@@ -25,21 +27,32 @@ import psutil
 from same_outputs import outputs_of
 
 ROOT = Path(__file__).parents[1]
-COMMAND = [sys.executable, "-m", "kedro", "run", "--env", "smoke"]
-KILLED = {"driver": "kedro", "raylet": "raylet", "GCS": "gcs_server", "worker": "ray::"}
+EVERYTHING = "split_tasks,extract_teacher,train_projector,sweep_students,evaluate,compare_methods"
+COMMAND = [sys.executable, "-m", "kedro", "run", "--env", "smoke", "--pipelines", EVERYTHING]
+DVC = [sys.executable, "-m", "dvc"]
+KILLED = {  # what the name of the process holds, but for the first two
+    "driver": "",
+    "DVC": "",
+    "raylet": "raylet",
+    "GCS": "gcs_server",
+    "controller": "ray::TrainController",
+    "worker": "ray::RayTrainWorker",
+    "trial": "ray::run_trial",
+}
 LONGEST = 60.0  # seconds from the start to a kill
 
 
-def start(project: Path) -> subprocess.Popen[str]:
-    """The run, with what it says on standard error."""
+def start(project: Path, kind: str) -> subprocess.Popen[str]:
+    """The run, as a stage of DVC where that is to be killed, with what it says on standard error."""
+    command = [*DVC, "repro", "--force"] if kind == "DVC" else COMMAND
     return subprocess.Popen(
-        COMMAND, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
 
 
 def find(run: subprocess.Popen[str], kind: str, chance: np.random.Generator) -> psutil.Process | None:
     """A process of the run of this kind, if there is one."""
-    if kind == "driver":
+    if not KILLED[kind]:
         return psutil.Process(run.pid)
     found = [child for child in psutil.Process(run.pid).children(recursive=True) if KILLED[kind] in _name(child)]
     return found[chance.integers(len(found))] if found else None
@@ -54,7 +67,8 @@ def _name(process: psutil.Process) -> str:
 
 def disturb(project: Path, chance: np.random.Generator) -> tuple[str, int, str]:
     """Run, kill one process at a random moment, and wait; which was killed, the exit code, and what was said."""
-    run, kind = start(project), str(chance.choice(list(KILLED)))
+    kind = str(chance.choice(list(KILLED)))
+    run = start(project, kind)
     moment = time.monotonic() + chance.uniform(0, LONGEST)
     while run.poll() is None and (time.monotonic() < moment or not (victim := find(run, kind, chance))):
         time.sleep(0.05)
@@ -63,7 +77,7 @@ def disturb(project: Path, chance: np.random.Generator) -> tuple[str, int, str]:
             victim.kill()
     else:
         kind = "nothing"
-    _, said = run.communicate()
+    _, said = run.communicate()  # until all have closed it, an orphan of DVC's too
     return kind, run.returncode, said
 
 
@@ -78,6 +92,8 @@ def main() -> int:
         for name in ("conf", "pyproject.toml", ".telemetry"):
             (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, project / name)
         (project / "src").mkdir()
+        (project / "dvc.yaml").write_text(json.dumps({"stages": {"everything": {"cmd": " ".join(COMMAND)}}}))
+        subprocess.run([*DVC, "init", "--no-scm", "--quiet"], cwd=project, check=True)
         data = project / "data" / "smoke"
         subprocess.run(COMMAND, cwd=project, check=True, capture_output=True)
         expected = outputs_of(data)

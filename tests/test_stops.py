@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from projpipe.stops import STOPPED, ending_in_order, keeping_signals
+from projpipe.stops import STOPPED, ending_in_order, in_a_thread
 
 each_signal = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
@@ -70,11 +70,53 @@ def test_a_signal_that_nohup_keeps_away_stays_away() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_library_does_not_change_what_signals_do() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with keeping_signals():
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    assert signal.getsignal(signal.SIGTERM) == before
+TOLD_TO_END = """
+import atexit, signal, subprocess, sys, threading, time
+from projpipe.stops import ending_in_order, in_a_thread
+
+class Swallows:
+    def __del__(self):
+        wait()
+
+def wait():
+    signal.raise_signal(signal.SIGTERM)
+    time.sleep(60)
+
+def signal_to_another_thread():
+    time.sleep(0.5)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    time.sleep(60)
+
+with ending_in_order():
+    {}
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "swallows = Swallows(); swallows = None",
+        "in_a_thread(signal_to_another_thread)",
+        "atexit.register(time.sleep, 60); atexit.register(print, 'a library', file=sys.stderr); wait()",
+        "subprocess.Popen(['sh', '-c', 'sleep 60 & sleep 60']); time.sleep(0.5); wait()",
+    ],
+)
+def test_it_ends_soon_and_with_all_that_it_started_wherever_the_signal_meets_it(body: str) -> None:
+    started = time.monotonic()
+    command = [sys.executable, "-c", TOLD_TO_END.format(body)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # until all have closed their output
+    assert time.monotonic() - started < 7
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGTERM, f"{STOPPED}\n")
+
+
+def test_what_a_thread_returns_or_raises_comes_back() -> None:
+    def fail() -> None:
+        raise TimeoutError("mine")
+
+    assert in_a_thread(lambda: 1) == 1
+    with pytest.raises(TimeoutError, match="mine"):
+        in_a_thread(fail)
 
 
 ORPHANED = """

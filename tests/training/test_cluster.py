@@ -1,12 +1,14 @@
 """Ray's cluster: who may join it, whether one answers, and what room it has."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 
 import grpc
 import psutil
@@ -14,6 +16,7 @@ import pytest
 
 from projpipe.config import RayConfig
 from projpipe.errors import InputError
+from projpipe.stops import STOPPED
 from projpipe.training import cluster
 
 JOIN = "import ray, sys; ray.init(sys.argv[1], logging_level='ERROR'); print('joined')"
@@ -140,3 +143,59 @@ def test_an_address_at_which_another_server_answers_is_refused_and_that_of_a_clu
     import ray
 
     cluster.find_cluster(ray.get_runtime_context().gcs_address)
+
+
+STARTS_RAY = """
+import time
+from projpipe.config import RayConfig
+from projpipe.stops import ending_in_order
+from projpipe.training.cluster import as_task, first_of, result_of
+
+def sleep():
+    time.sleep(60)
+
+with ending_in_order():
+    task, _ = as_task(sleep, RayConfig())
+    print("started", flush=True)
+    result_of(first_of([task.remote()]))
+"""
+
+
+def descendants(process: subprocess.Popen[str]) -> dict[str, psutil.Process]:
+    """What a process has started, by name."""
+    found = {}
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            found[child.name()] = child
+    return found
+
+
+@pytest.mark.parametrize(
+    ("number", "seen"), [(signal.SIGTERM, "gcs_server"), (signal.SIGINT, "raylet"), (signal.SIGTERM, "raylet")]
+)
+def test_a_signal_while_ray_starts_ends_the_run_with_one_line_and_leaves_no_process(
+    number: signal.Signals, seen: str
+) -> None:
+    command = [sys.executable, "-c", STARTS_RAY]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, text=True) as process:
+        while seen not in (children := descendants(process)):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (128 + number, f"{STOPPED}\n")
+    assert not psutil.wait_procs(children.values(), timeout=5)[1]
+
+
+def test_a_stop_of_all_processes_at_once_is_not_taken_for_a_ray_that_died() -> None:
+    command = [sys.executable, "-c", STARTS_RAY]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, start_new_session=True, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n", process.communicate()[1]
+        children = descendants(process)
+        time.sleep(1)  # until it waits for the task
+        os.killpg(process.pid, signal.SIGTERM)
+        _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (128 + signal.SIGTERM, f"{STOPPED}\n")
+    assert not psutil.wait_procs(children.values(), timeout=5)[1]

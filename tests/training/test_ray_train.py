@@ -21,6 +21,7 @@ from projpipe.stops import STOPPED
 from projpipe.tensors import starting_with
 from projpipe.training import ray_train
 from projpipe.training.checkpoint import TENSORS, write_checkpoint
+from projpipe.training.cluster import LOST
 from projpipe.training.run_inputs import RunInputs
 from projpipe.training.seeds import FINISHED
 
@@ -148,21 +149,40 @@ def wait_for_progress(process: subprocess.Popen[bytes], folder: Path, validation
         time.sleep(0.05)
 
 
-def test_a_run_goes_on_where_its_worker_and_then_its_driver_were_killed(
-    driver: tuple[subprocess.Popen[bytes], RunInputs, Path],
-) -> None:
-    process, inputs, folder = driver
-    (worker,) = (
-        child
-        for child in psutil.Process(process.pid).children(recursive=True)
-        if child.name().startswith("ray::RayTrain") or "RayTrainWorker" in " ".join(child.cmdline())
-    )
-    worker.kill()
-    worker.wait()
+def wait_until_it_goes_on(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Until the run has gone on where it was."""
     validated = len(steps_of(folder))
     assert steps_of(folder)[-1] < 400
     wait_for_progress(process, folder, validated + 3)
     assert 0 not in steps_of(folder)[1:], "the new worker started anew"
+
+
+def kill(process: subprocess.Popen[bytes], actor: str) -> None:
+    """Kill the process in which an actor of the run lives."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    (found,) = (child for child in children if actor in " ".join(child.cmdline()))
+    found.kill()
+    found.wait()
+
+
+def test_a_run_goes_on_where_its_controller_was_killed_and_ends_with_one_line_where_that_is_the_second_time(
+    driver: tuple[subprocess.Popen[bytes], RunInputs, Path],
+) -> None:
+    process, _, folder = driver
+    kill(process, "TrainController")
+    wait_until_it_goes_on(process, folder)
+    kill(process, "TrainController")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.decode().splitlines()[-1] == f"projpipe.errors.InputError: {LOST}"
+
+
+def test_a_run_goes_on_where_its_worker_and_then_its_driver_were_killed(
+    driver: tuple[subprocess.Popen[bytes], RunInputs, Path],
+) -> None:
+    process, inputs, folder = driver
+    kill(process, "RayTrainWorker")
+    wait_until_it_goes_on(process, folder)
 
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -209,7 +229,7 @@ def test_a_run_whose_cluster_was_killed_ends_with_one_line(
     assert said.decode().splitlines()[-1] == (
         f"Ray has ended: its {name} was killed, or memory was short; run the same command again, and it goes on"
     )
-    assert not psutil.wait_procs(children, timeout=90)[1]  # without a GCS, Ray's agents look for it for a while
+    assert not psutil.wait_procs(children, timeout=5)[1]
 
 
 def test_more_workers_than_the_cluster_holds_are_refused_at_once(

@@ -22,7 +22,7 @@ from projpipe.experiments.trial import JudgedTasks, Trial, run_trial
 from projpipe.methods.registry import METHODS
 from projpipe.metric import Metric
 from projpipe.record import from_json, to_json
-from projpipe.training.cluster import as_task, result_of
+from projpipe.training.cluster import as_task, first_of, result_of
 from projpipe.training.history import last_kept
 from projpipe.training.progress import followed_progress, last_progress
 from projpipe.training.run_inputs import RunInputs
@@ -113,7 +113,7 @@ def _train_on_ray(
     failed: list[Exception] = []
     with followed_progress("train and judge", steps, "starting workers", partial(steps_done, folder, trials)):
         while running:
-            (ready,), _ = ray.wait(list(running))
+            ready = first_of(running)
             trial = running.pop(ready)
             try:
                 outcome = result_of(ready)

@@ -15,7 +15,7 @@ from projpipe.config import MethodSchedule, TrainProjectorConfig
 from projpipe.errors import InputError
 from projpipe.experiments.study import best_validation_score, direction, finished_trials, open_study
 from projpipe.metric import Metric
-from projpipe.training.cluster import as_task, result_of
+from projpipe.training.cluster import as_task, first_of, result_of
 from projpipe.training.run_inputs import RunInputs, deciding
 
 if TYPE_CHECKING:
@@ -181,8 +181,6 @@ def _train(
     from optuna.trial import create_trial
 
     train, device = as_task(best_validation_score, inputs.config.ray)
-    import ray  # not before: it is connected with a token
-
     space = {
         "learning_rate": FloatDistribution(LOWEST, HIGHEST, log=True),
         "schedule": IntDistribution(0, MOST_SCHEDULES),  # the same however many are asked for
@@ -200,7 +198,7 @@ def _train(
     }
     count = len(running)
     while running:
-        (ready,), _ = ray.wait(list(running))
+        ready = first_of(running)
         method, point = running.pop(ready)
         score = result_of(ready)
         studies[method].add_trial(create_trial(params=point._asdict(), distributions=space, value=score))

@@ -7,21 +7,21 @@ import os
 import secrets
 import socket
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 
 from projpipe.config import RayConfig
 from projpipe.errors import InputError
-from projpipe.stops import keeping_signals, stopping
+from projpipe.stops import end_now, in_a_thread, stopping
 
 SECONDS_TO_ANSWER = 3
 # What gRPC, which Ray speaks, begins with (RFC 9113): a preface with empty settings, and the type of such a frame.
 HTTP2, HTTP2_SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", b"\4"
-SECONDS_BETWEEN_LOOKS, SECONDS_TO_BE_TOLD = 0.05, 0.3
+SECONDS_BETWEEN_LOOKS, SECONDS_TO_BE_TOLD = 0.05, 1.0
 GOES_ON = "run the same command again, and it goes on"
 LOST = f"a worker of Ray was lost: it was killed, or memory was short; {GOES_ON}"
 
@@ -44,27 +44,23 @@ def connect(config: RayConfig) -> RayConfig:
         _ask_for_a_token()
         # It would start one more process a run, to hear that a cloud takes the machine away.
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    # Its own way with signals would print a stack where this process is told to end.
+    os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")
     import ray
 
     if not ray.is_initialized():
         find_cluster(config.address)
-        where: dict[str, Any] = {"_node_ip_address": "127.0.0.1"} if config.address is None else {}
         try:
-            with keeping_signals():
-                ray.init(
-                    config.address or "local",  # else that of $RAY_ADDRESS, or of the last `ray start`
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.WARNING,
-                    **where,
-                )
+            if config.address is None:
+                # The system kills what Ray starts here when the thread that started it ends.
+                in_a_thread(_start, then=_end_when_ray_does)
+            else:
+                in_a_thread(partial(_start, config.address))
         except Exception as error:
             if config.address is not None:
                 raise _no_cluster(config.address, error) from error
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"Ray did not start on this machine ({reason}); {GOES_ON}") from error
-        if config.address is None:
-            _end_when_ray_does()
     return allocate_workers(config, ray.cluster_resources())
 
 
@@ -85,24 +81,47 @@ def _ask_for_a_token() -> None:
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
+def _start(address: str | None = None) -> None:
+    import ray
+    from ray._private import worker
+
+    logging.getLogger(worker.__name__).addFilter(_is_of_interest)
+    where: dict[str, Any] = {}
+    if address is None:
+        where["_node_ip_address"] = "127.0.0.1"
+        worker.print_to_stdstream = _say_nothing  # of an end that `_end_when_ray_does` tells of
+    ray.init(
+        address or "local",  # else that of $RAY_ADDRESS, or of the last `ray start`
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.WARNING,
+        **where,
+    )
+
+
+def _is_of_interest(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("SIGTERM handler is not set")
+
+
+def _say_nothing(*_: object, **__: object) -> None:
+    pass
+
+
 def _end_when_ray_does() -> None:
     """Have this process end, with one line, where one of its cluster does: Ray would say nothing, or a lot."""
     import ray
     from ray._private import worker
 
     node: Any = worker._global_node
-
-    def watch() -> None:
-        while ray.is_initialized():
-            ended = [kind for kind, _ in node.dead_processes()]
-            # Whoever tells this process to end may tell its children too, and they may be the first to do so.
-            if ended and ray.is_initialized() and not stopping.wait(SECONDS_TO_BE_TOLD):
-                sys.stderr.write(f"Ray has ended: its {ended[0]} was killed, or memory was short; {GOES_ON}\n")
-                sys.stderr.flush()
-                os._exit(1)
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-
-    threading.Thread(target=watch, daemon=True).start()
+    while ray.is_initialized() or node.all_processes:
+        started = [(kind, one.process) for kind, ones in list(node.all_processes.items()) for one in ones]
+        ended = [kind for kind, process in started if process.poll() is not None]
+        # Whoever tells this process to end may tell its children too, and they may be the first to do so.
+        if ended and ray.is_initialized() and not stopping.wait(SECONDS_TO_BE_TOLD):
+            sys.stderr.write(f"Ray has ended: its {ended[0]} was killed, or memory was short; {GOES_ON}\n")
+            sys.stderr.flush()
+            end_now(1)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def find_cluster(address: str | None) -> None:
@@ -165,15 +184,24 @@ def as_task(function: Callable[..., Any], config: RayConfig) -> tuple[Any, torch
     return task, torch.device("cuda" if use_gpu else "cpu")
 
 
+def first_of(references: Iterable[Any]) -> Any:
+    """The Ray task that ends first; in the main thread, Ray would look for signals once a second."""
+    import ray
+
+    (ready,), _ = in_a_thread(partial(ray.wait, list(references)))
+    return ready
+
+
 def result_of(reference: Any) -> Any:
     """What a Ray task returned; what a person can fix is raised as the task raised it."""
     import ray
+    from ray.exceptions import LocalRayletDiedError, NodeDiedError, OutOfMemoryError, WorkerCrashedError
 
     try:
-        return ray.get(reference)
+        return in_a_thread(partial(ray.get, reference))
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, InputError):
             raise error.cause from None
         raise
-    except ray.exceptions.WorkerCrashedError as error:
+    except (LocalRayletDiedError, NodeDiedError, OutOfMemoryError, WorkerCrashedError) as error:
         raise InputError(LOST) from error

@@ -6,9 +6,7 @@ import json
 import logging
 import shutil
 import tempfile
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from projpipe.methods.method import Ingredients
 from projpipe.methods.models import build
 from projpipe.methods.task_model import TaskModel
 from projpipe.record import from_json, to_json
+from projpipe.stops import in_a_thread
 from projpipe.tensors import starting_with
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
 from projpipe.training.cluster import LOST, connect
@@ -152,38 +151,24 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
 
 
 def _fit(trainer: Any, tries: int, folder: Path) -> Any:
-    """The result of a trainer; started again where a worker was lost before it began, of which Ray takes no account."""
+    """The result of a trainer; started anew where Ray does not: its controller is lost, or a worker as it starts."""
     from ray.exceptions import RayActorError
     from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
     try:
-        return _in_a_thread(trainer.fit)
+        return in_a_thread(trainer.fit)  # else it would wait for its workers when told to end
     except WorkerGroupError as error:
         if (folder / REFUSED).exists():
             raise InputError((folder / REFUSED).read_text()) from error
         if all(isinstance(failure, RayActorError) for failure in error.worker_failures.values()):
             raise InputError(LOST) from error
         raise
-    except ControllerError as error:
-        if not isinstance(error.controller_failure, RayActorError):
+    except (ControllerError, RayActorError) as error:
+        if not isinstance(getattr(error, "controller_failure", error), RayActorError):
             raise
         if not tries:
             raise InputError(LOST) from error
         return _fit(trainer, tries - 1, folder)
-
-
-def _in_a_thread(work: Callable[[], Any]) -> Any:
-    """What `work` returns or raises. In the main thread, Ray Train would wait for its workers when told to end."""
-    done: Future[Any] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-            done.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return done.result()
 
 
 def _worker(settings: dict[str, Any]) -> None:
