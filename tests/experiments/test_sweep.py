@@ -119,6 +119,12 @@ def test_what_dominates_is_no_worse_in_anything_and_better_in_something(
         assert one.latency_ms <= other.latency_ms
 
 
+def test_the_noise_of_latency_puts_no_size_on_the_front() -> None:
+    good, worse = measured(SIZES[0], score=0.7, latency_ms=0.124), measured(SIZES[0], score=0.6, latency_ms=0.122)
+    assert dominates(good, worse, ACCURACY)
+    assert not dominates(good, replace(worse, latency_ms=0.11), ACCURACY)
+
+
 def test_the_recommended_size_is_the_smallest_that_is_hardly_worse_than_the_best() -> None:
     scores = [0.60, 0.80, 0.893, 0.9, 0.9]
     tries = [Try(replace(measured(SIZES[i]), score=score, params=i), True, i < 4) for i, score in enumerate(scores)]

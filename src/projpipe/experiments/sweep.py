@@ -100,10 +100,14 @@ def listed(tries: Sequence[Try], count: int, tolerance: float, metric: Metric) -
 
 
 def dominates(one: MeasuredSize, other: MeasuredSize, metric: Metric) -> bool:
-    """At least as good in score, latency and parameters, and better in one."""
-    as_good = one.score == other.score or metric.better(one.score, other.score)
-    no_worse = as_good and one.latency_ms <= other.latency_ms and one.params <= other.params
-    return no_worse and (one.score, one.latency_ms, one.params) != (other.score, other.latency_ms, other.params)
+    """At least as good in score, latency and parameters, and better in one.
+
+    Latency is that of two significant digits: what is behind them is noise.
+    """
+    (mine, my_ms), (others, others_ms) = ((size.score, float(f"{size.latency_ms:.2g}")) for size in (one, other))
+    as_good = mine == others or metric.better(mine, others)
+    no_worse = as_good and my_ms <= others_ms and one.params <= other.params
+    return no_worse and (mine, my_ms, one.params) != (others, others_ms, other.params)
 
 
 def ask_new(
