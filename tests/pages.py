@@ -20,7 +20,6 @@ SUITE = "is these tests, or what they run besides"
 WHOLE = "the fixture whole_run is this, in the environment smoke"
 DATA_AND_TIME = "needs data that are not in the repository, and 20 minutes or more"
 SERVER = "starts something that does not end by itself"
-MANY_SIZES = "needs a projector of many sizes; tests/commands measure and use one"
 COMPARE = "kedro run --env omniglot --pipelines compare_methods --params compare_methods.comparison"
 NOT_RUN = {
     "make run": f"{INSTALLS}; {WHOLE}",
@@ -38,8 +37,6 @@ NOT_RUN = {
     "dvc repro": "trains for four minutes; test_dvc.py holds its stages to the pipelines",
     "dvc metrics show": "needs what dvc repro makes",
     "ray start --head": SERVER,
-    "projpipe measure data/digits/06_models/projector --batch 1 --threads 1": MANY_SIZES,
-    "projpipe generate data/digits/06_models/projector --classes 3,5,7 --out fast --max-latency 2ms": MANY_SIZES,
     "kedro run --env image_folder": "needs a person's images",
     "git clone --depth 1 https://github.com/cyizhuo/CIFAR-100-dataset data/01_raw/cifar100": "needs a network",
     "kedro run --env cifar100": f"{DATA_AND_TIME}; test_cifar100.py runs its first pipelines in miniature",

@@ -10,7 +10,7 @@ from projpipe.methods.projected import PROJECTED
 from projpipe.metric import Metric
 from projpipe.reporting.style import QUIET, finish, styles
 
-COSTS = {"params": "parameters (log scale)", "latency_ms": "latency in ms (log scale)"}
+COSTS = {"params": ("parameters (log scale)", "~s"), "latency_ms": ("latency in ms (log scale)", "~g")}
 TICKS = [digit * 10.0**power for power in range(-3, 10) for digit in (1, 2, 5)]
 
 
@@ -23,18 +23,19 @@ def size_figure(front: pd.DataFrame, trials: pd.DataFrame, metric: Metric) -> go
     """
     figure = make_subplots(1, len(COSTS), shared_yaxes=True, horizontal_spacing=0.04)
     beaten = trials[~trials["pareto"]]
-    for column, (cost, title) in enumerate(COSTS.items(), start=1):
+    for column, (cost, (title, ticks)) in enumerate(COSTS.items(), start=1):
         _add(figure, column, beaten, cost, metric, "other sizes", {"color": QUIET, "symbol": "x-thin-open", "size": 6})
         for method, rows in front.groupby("method", sort=False):
             style = styles()[str(method)]
             marker = {"color": style.colour, "symbol": style.marker, "size": 12 if method == "teacher" else 7}
-            line = None if method == "teacher" else {"color": style.colour, "dash": style.dash, "width": 1.5}
+            joined = cost == "params" and method != "teacher"  # what is fast has no order of size
+            line = {"color": style.colour, "dash": style.dash, "width": 1.5} if joined else None
             _add(figure, column, rows.sort_values(cost), cost, metric, style.title, marker, line)
         chosen = front[front["recommended"]]
         star = {"color": PROJECTED.style.colour, "symbol": "star", "size": 18, "line": {"color": "#fff", "width": 1}}
         _add(figure, column, chosen, cost, metric, "Recommended", star)
         figure.update_xaxes(
-            title=title, type="log", tickvals=TICKS, tickformat="~s", ticks="outside", row=1, col=column
+            title=title, type="log", tickvals=TICKS, tickformat=ticks, ticks="outside", row=1, col=column
         )
     figure.update_yaxes(title=metric.axis(" on validation tasks"), row=1, col=1)
     return finish(figure, f"Student sizes: {metric.title} against parameters and latency")
