@@ -18,6 +18,17 @@ from projpipe.training.provenance import tasks_sha256, tensors_sha256
 from projpipe.transformer.spec import TransformerSpec
 
 Methods = dict[str, dict[int, TaskModel]]  # by method and seed
+# The names of the arguments of `restore_methods` among the project's data sets.
+DATASETS = [
+    "teacher",
+    "source_weights",
+    "source_statistics",
+    "projector",
+    "dataset_card",
+    "tasks",
+    "params:train_projector",
+    *(f"{method}_models" for method in main_methods()),
+]
 
 
 def restore_methods(

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline, node
 
-from projpipe.evaluation.trained_methods import restore_methods
+from projpipe.evaluation.trained_methods import DATASETS, restore_methods
 from projpipe.methods.registry import main_methods
 from projpipe.pipelines.evaluate import nodes
 
@@ -15,16 +15,7 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 func=restore_methods,
-                inputs=[
-                    "teacher",
-                    "source_weights",
-                    "source_statistics",
-                    "projector",
-                    "dataset_card",
-                    "tasks",
-                    "params:train_projector",
-                    *(f"{method}_models" for method in main_methods()),
-                ],
+                inputs=DATASETS,
                 outputs="methods",
                 name="restore_methods_node",
             ),

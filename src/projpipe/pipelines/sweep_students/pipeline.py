@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline, node
 
-from projpipe.evaluation.trained_methods import restore_methods
+from projpipe.evaluation.trained_methods import DATASETS, restore_methods
 from projpipe.methods.registry import main_methods
 from projpipe.pipelines.sweep_students import nodes
 
@@ -13,16 +13,7 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 func=restore_methods,
-                inputs=[
-                    "teacher",
-                    "source_weights",
-                    "source_statistics",
-                    "projector",
-                    "dataset_card",
-                    "tasks",
-                    "params:train_projector",
-                    *(f"{method}_models" for method in main_methods()),
-                ],
+                inputs=DATASETS,
                 outputs="methods_of_all_seeds",
                 name="restore_methods_of_all_seeds_node",
             ),
