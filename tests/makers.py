@@ -278,4 +278,8 @@ def elastic(projector: Projector, measured: bool = True) -> Projector:
     sizes = measured_size(small, 0.7, 0.1), measured_size(middle, 0.9, 0.2), measured_size(largest, 0.8, 0.3)
     versions = {"torch": "2.9"}
     table = SizeTable("0" * 64, "accuracy", 3, 1, 1, "a machine of old", versions, recommended=1, sizes=sizes)
-    return replace(projector, of_sizes=SizeOffsets(Sizes(small, largest)), size_table=table if measured else None)
+    of_sizes, generator = SizeOffsets(Sizes(small, largest)), torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for offsets in of_sizes.parameters():
+            offsets.copy_(torch.randn(offsets.shape, generator=generator) * 0.05)
+    return replace(projector, of_sizes=of_sizes, size_table=table if measured else None)

@@ -14,7 +14,6 @@ from projpipe.errors import InputError
 from projpipe.manifest import MANIFEST
 from projpipe.projection.projector import Projector
 from projpipe.students.size_table import SIZES, Limits
-from projpipe.transformer.elastic import cut
 
 CLASSES = ["two", "nine", "four"]
 
@@ -89,10 +88,10 @@ def test_a_table_of_a_projector_of_one_size_is_of_that_size(projector: Projector
 
 def test_what_it_makes_is_cut_out_of_the_largest(many: Projector, images: torch.Tensor) -> None:
     ids = torch.tensor([[2, 9, 4]])
-    with torch.no_grad():
-        weights = many.operator(ids, torch.ones_like(ids, dtype=torch.bool))
     small = many.sizes.smallest
-    expected = {name: tensor[0] for name, tensor in cut(weights, many.operator.spec, small).items()}
+    with torch.no_grad():
+        weights = many.of_sizes(many.operator(ids, torch.ones_like(ids, dtype=torch.bool)), small)
+    expected = {name: tensor[0] for name, tensor in weights.items()}
     student = many.student(CLASSES, size=small)
     assert student.spec == small
     assert all(torch.equal(student.weights[name], tensor) for name, tensor in expected.items())

@@ -107,4 +107,5 @@ def _file_bytes(model: nn.Module) -> int:
     """How large a model's weights are in a file."""
     from safetensors.torch import save
 
-    return len(save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}))
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    return len(save(tensors, metadata={"format": "pt"}))

@@ -89,8 +89,11 @@ class Sizes:
         return self.largest, first, self._draw(rng)
 
     def _draw(self, rng: np.random.Generator) -> TransformerSpec:
-        """A size of an even width and depth, in half of the cases with as many heads, and hidden units, as can be."""
-        every = self.every
+        """A size of an even width and depth, in half of the cases with as many heads, and hidden units, as can be.
+
+        It is not the largest, where there is another: what belongs to sizes learns in every step.
+        """
+        every = self.every[:-1] or self.every
         for name in ("embed_dim", "depth", "num_heads", "mlp_dim"):
             values = sorted({getattr(size, name) for size in every})
             most = name in ("num_heads", "mlp_dim") and rng.random() < MOST
