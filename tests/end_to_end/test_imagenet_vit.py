@@ -52,12 +52,7 @@ SMALLER: dict[str, Any] = {
         },
         "ray": {"address": None, "num_workers": 1, "use_gpu": None, "cpus_per_worker": 1, "loading_workers": 1},
     },
-    "sweep_students": {
-        "trials": 1,
-        "trials_at_once": 1,
-        "steps": 1,
-        "space": {"embed_dim": [8], "depth": [1], "num_heads": [2], "mlp_ratio": [1.0]},
-    },
+    "sweep_students": {"trials": 1},
     "evaluate": {"bootstrap_samples": 100, "train_tasks": 1, "example_tasks": 1, "latency": {"repeats": 5}},
 }
 

@@ -88,7 +88,7 @@ def test_it_shows_which_node_runs_and_how_far_training_is(whole_run: tuple[Path,
         assert node.name in shown
     for method in main_methods():
         assert f"train {method}" in shown
-    assert "size 10 of 10: " in shown
+    assert "size 4 of 4: " in shown
 
 
 def test_everything_of_the_catalog_is_there_and_can_be_read(catalog: DataCatalog) -> None:
