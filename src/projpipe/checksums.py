@@ -1,10 +1,9 @@
 """Checksums of what pipelines hand on to each other, beside it, in the form that `sha256sum --check` reads."""
 
-import hashlib
 from pathlib import Path
 
 from projpipe.atomic import write_atomically
-from projpipe.record import regular_file
+from projpipe.record import file_sha256
 
 CHECKSUMS = "checksums"  # in an environment's folder of data: a folder for each pipeline, and in it a file a data set
 
@@ -38,7 +37,6 @@ def changed_file(data: Path, dataset: str) -> tuple[Path, str] | None:
 def _checksum(path: Path) -> str | None:
     """SHA-256 of a file; None where it cannot be read."""
     try:
-        with regular_file(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError:
         return None

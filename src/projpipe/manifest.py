@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from projpipe.errors import InputError
-from projpipe.record import LARGEST, read_json, regular_file
+from projpipe.record import LARGEST, file_sha256, read_json
 
 MANIFEST = "manifest.json"
 CARD = "README.md"  # in the manifest where there is one; older folders have one that is not
@@ -70,7 +70,7 @@ def read_manifest(folder: Path, kind: str, names: Sequence[str], fix: str) -> di
         raise InputError(f"{folder / MANIFEST} was changed: its checksum differs; {fix}")
     for name in (*names, *({CARD} & expected.keys())):
         try:
-            checksum = _checksum(folder / name)
+            checksum = file_sha256(folder / name)
         except OSError as error:
             raise InputError(f"{folder} is no {kind}: {error}; {fix}") from error
         if checksum != expected.get(name):
@@ -95,11 +95,6 @@ def _of_another_kind(folder: Path, found: str | None, kind: str, fix: str) -> st
     if found in OTHERS:
         return f"{folder} is a {found} and no {kind}; {OTHERS[found]}"
     return f"{folder / MANIFEST} is not that of a {kind}; {fix}"
-
-
-def _checksum(path: Path) -> str:
-    with regular_file(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _own_checksum(manifest: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ pydantic does as much for parameters; making a model, which reads such objects t
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -59,6 +60,16 @@ def regular_file(path: Path) -> Path:
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(f"{path.name} is no regular file")
     return path
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a regular file, in hexadecimal digits.
+
+    Raises:
+        OSError: it is none, or cannot be read.
+    """
+    with regular_file(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: Path) -> Any:

@@ -93,12 +93,12 @@ def plan(config: Comparison, base: TrainProjectorConfig) -> list[Trial]:
 
 def _with_all_sizes(trials: list[Trial]) -> list[Trial]:
     """The same, each judged at the sizes of all rows that are trained alike, so that they are trained once."""
-    sizes: dict[str, list[StudentConfig]] = {}
-    for trial in trials:
-        of_training = sizes.setdefault(trial.file(), [])
-        if trial.size is not None and trial.size not in of_training:
-            of_training.append(trial.size)
-    return [replace(trial, sizes=tuple(sizes[trial.file()])) for trial in trials]
+    files = [trial.file() for trial in trials]
+    sizes: dict[str, dict[StudentConfig, None]] = {file: {} for file in files}
+    for file, trial in zip(files, trials, strict=True):
+        if trial.size is not None:
+            sizes[file][trial.size] = None
+    return [replace(trial, sizes=tuple(sizes[file])) for file, trial in zip(files, trials, strict=True)]
 
 
 def _trials(table: ComparisonTable, base: TrainProjectorConfig) -> list[Trial]:

@@ -42,9 +42,9 @@ class SizeOffsets(nn.Module):
         largest = self.sizes.largest
         if size == largest:
             return weights
-        own = dict(weights)
+        own, shares = dict(weights), torch.tensor(shares_of(size, self.sizes), device=weights["pos"].device)
         for key, offsets in self.offsets.items():
-            name, shares = canonical_name(key), torch.tensor(shares_of(size, self.sizes), device=offsets.device)
+            name = canonical_name(key)
             added = (shares @ offsets.flatten(1)).view(offsets.shape[1:])
             if name == "head.weight" and not largest.symbols:
                 added = weights[name] @ added
