@@ -74,6 +74,24 @@ def test_a_size_is_judged_and_weighed_as_the_model_that_is_saved_of_it(
     assert found.latency_ms > 0
 
 
+def test_a_threshold_keeps_what_is_the_tasks_own_and_says_how_much_of_the_rest(
+    judge: SizeJudge, many: Projector, images: torch.Tensor
+) -> None:
+    size = many.sizes.smallest
+    threshold, others_kept = judge.energy_threshold(model_of(many), size)
+    assert threshold is not None
+    own, of_others = [], []
+    for classes in TASKS["class_ids"]:
+        student = many.student([many.classes[class_id] for class_id in classes], size=size)
+        logits = student.logits(images)
+        scores = logits.exp().mean(-1).log()
+        of_task = torch.isin(judge.labels, torch.tensor(classes))
+        own += scores[of_task].tolist()
+        of_others.append(np.mean(scores[~of_task].numpy() >= threshold))
+    assert np.mean(np.array(own) >= threshold) == pytest.approx(0.95, abs=1 / len(own))
+    assert others_kept == pytest.approx(np.mean(of_others), abs=1e-3)
+
+
 def test_the_sweep_lists_sizes_of_the_projector_and_every_method_makes_them(
     judge: SizeJudge, many: Projector, teacher: VisionTransformer, tmp_path: Path
 ) -> None:
