@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from projpipe.commands.app import app
 from projpipe.commands.evaluate import evaluate
 from projpipe.commands.generate import generate
 from projpipe.commands.inspect import inspect
@@ -49,5 +50,5 @@ def main() -> None:
     """
 
 
-for command in (generate, predict, sample, inspect, measure, evaluate):
+for command in (generate, predict, sample, inspect, measure, evaluate, app):
     main.add_command(command)

@@ -1,0 +1,203 @@
+"""The page as Gradio's blocks: what stands where, and what follows from what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import ImageData
+
+from projpipe.app import markup
+from projpipe.app.loaded import BY_LATENCY, BY_SIZE, LoadedProjector
+from projpipe.errors import InputError
+
+STYLE = Path(__file__).with_name("style.css")
+OLDEST = 3600  # seconds that an uploaded picture is kept
+MOST_DRAWN = 64
+SMALL, TEACHER = "The small model", "The teacher"
+SYSTEM_FONTS = ["ui-sans-serif", "system-ui", "sans-serif"]  # nothing is fetched from elsewhere
+MONOSPACE = ["ui-monospace", "Consolas", "monospace"]
+THEME = gr.themes.Base(
+    primary_hue=gr.themes.colors.blue, neutral_hue=gr.themes.colors.slate, font=SYSTEM_FONTS, font_mono=MONOSPACE
+)
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
+
+from gradio.events import Dependency
+
+class PictureFile(gr.Image):
+    """An image that arrives as its file: what is wrong with it is said in one line by what reads it."""
+
+    is_template = True
+
+    def preprocess(self, payload: ImageData | None) -> str | None:
+        """The path of what was uploaded, which Gradio has checked to be an upload."""
+        return None if payload is None else payload.path
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+
+class Page:
+    """What the page answers. It keeps nothing of what it was asked: all is in the question."""
+
+    def __init__(self, loaded: LoadedProjector) -> None:
+        self.loaded = loaded
+
+    def describe(self, classes: Sequence[str], by: str, position: float, onnx: bool) -> tuple[str, str]:
+        """Facts of a model, and how it is taken along."""
+        try:
+            self.loaded.projector.class_ids(classes)
+        except InputError:
+            return markup.refusal(self._too_few), ""
+        size = self.loaded.size_at(int(position), by)
+        return (
+            markup.facts(self.loaded, classes, size, by),
+            markup.take_along(self.loaded, classes, size, onnx),
+        )
+
+    def small(self, classes: Sequence[str], by: str, position: float, path: str | None) -> str:
+        """What the small model says of a picture."""
+        if path is None:
+            return markup.empty_answer(SMALL, "waits for a picture")
+        try:
+            student = self.loaded.projector.student(classes, size=self.loaded.size_at(int(position), by))
+            image = self.loaded.read_picture(Path(path))
+        except InputError as error:
+            return markup.refusal(str(error))
+        return markup.answer(SMALL, classes, self.loaded.ask_student(student, image))
+
+    def teacher(self, classes: Sequence[str], path: str | None) -> str:
+        """What the teacher says of a picture; nothing where the small model's place says what is wrong."""
+        if path is None:
+            return markup.empty_answer(TEACHER, "waits for a picture")
+        try:
+            self.loaded.projector.class_ids(classes)
+            said = self.loaded.ask_teacher(classes, self.loaded.read_picture(Path(path)))
+        except InputError:
+            return ""
+        return markup.answer(TEACHER, classes, said, f"; of all {len(self.loaded.projector.classes)} it says {said.overall}")
+
+    def same_size(self, by: str, position: float) -> float:
+        """The position of a size once the slider is by `by`; it was by the other before."""
+        before = BY_SIZE if by == BY_LATENCY else BY_LATENCY
+        return self.loaded.position(self.loaded.size_at(int(position), before), by)
+
+    def add_group(self, classes: Sequence[str], group: str | None) -> tuple[list[str], None]:
+        """Classes with those of a group added, and no group chosen."""
+        members = self.loaded.projector.group(group) if group else []
+        return [*classes, *(name for name in members if name not in classes)], None
+
+    def draw(self, classes: Sequence[str], by: str, position: float, count: float, seed: float) -> str:
+        """Pictures that a model draws."""
+        try:
+            student = self.loaded.projector.student(classes, size=self.loaded.size_at(int(position), by))
+            return markup.drawings(student.sample(max(1, min(MOST_DRAWN, int(count))), int(seed or 0)))
+        except InputError as error:
+            return markup.refusal(str(error))
+
+    @property
+    def _too_few(self) -> str:
+        fewest = self.loaded.projector.objective.fewest_classes
+        return "Pick two or more classes to tell apart." if fewest > 1 else "Pick at least one class to draw."
+
+
+def build(loaded: LoadedProjector) -> gr.Blocks:
+    """The page for a projector."""
+    page = Page(loaded)
+    with gr.Blocks(title="projpipe", analytics_enabled=False, delete_cache=(OLDEST // 6, OLDEST)) as blocks:
+        gr.HTML(markup.heading(loaded))
+        with gr.Row(equal_height=False):
+            with gr.Column():
+                classes = _classes(page)
+                by, position, facts = _size(page)
+            with gr.Column():
+                if loaded.draws:
+                    _drawing(page, [classes, by, position])
+                else:
+                    _picture(page, classes, by, position)
+                onnx, take = _take_along(page)
+        described = [classes, by, position, onnx]
+        gr.on([classes.change, by.change, position.change, onnx.change], page.describe, described, [facts, take], **QUIET)
+        by.input(page.same_size, [by, position], position, **QUIET)
+    return blocks
+
+
+def _classes(page: Page) -> gr.Dropdown:
+    """The list of classes, and that of their groups."""
+    loaded = page.loaded
+    gr.HTML(markup.step(1, "Pick classes"))
+    ordered = sorted(loaded.projector.classes, key=loaded.group_of)
+    labels = [(_label(name, loaded.group_of(name)), name) for name in ordered]
+    classes = gr.Dropdown(
+        labels, value=loaded.first_classes, multiselect=True, label="Classes (type to search)", elem_id="classes"
+    )
+    if loaded.groups:
+        group = gr.Dropdown([*loaded.groups], value=None, label="Add a whole group", elem_id="group")
+        group.input(page.add_group, [classes, group], [classes, group], **QUIET)
+    return classes
+
+
+def _label(name: str, group: str) -> str:
+    return f"{name} · {group}" if group and group not in name else name
+
+
+def _size(page: Page) -> tuple[gr.Radio, gr.Slider, gr.HTML]:
+    """What the slider is of, the slider, and what the size amounts to."""
+    loaded = page.loaded
+    gr.HTML(markup.step(2, "Choose a size"))
+    sizes = loaded.sizes(BY_SIZE)
+    several = len(sizes) > 1
+    start = loaded.position(loaded.projector.recommended, BY_SIZE)
+    by = gr.Radio([BY_SIZE, BY_LATENCY], value=BY_SIZE, label="Slide by", elem_id="by", visible=several)
+    position = gr.Slider(
+        0, max(1, len(sizes) - 1), start, step=1, label="Smaller to larger, faster to slower", elem_id="position",
+        visible=several, buttons=[],
+    )
+    described, _ = page.describe(loaded.first_classes, BY_SIZE, start, onnx=False)
+    return by, position, gr.HTML(described, elem_id="facts")
+
+
+def _picture(page: Page, classes: gr.Dropdown, by: gr.Radio, position: gr.Slider) -> None:
+    """The place for a picture, and what the two models say of it."""
+    gr.HTML(markup.step(3, "Show it a picture"))
+    picture = PictureFile(
+        label="Drop, paste, photograph or choose a picture", elem_id="picture", height=240, buttons=[],
+        sources=["upload", "webcam", "clipboard"], alt_text="the picture that is classified",
+    )
+    if page.loaded.examples:
+        gr.Examples([[str(path)] for path in page.loaded.examples], [picture], label="Or one of these", elem_id="examples")
+    with gr.Row(elem_id="answers"):
+        small = gr.HTML(page.small([], BY_SIZE, 0, None), elem_id="small")
+        teacher = gr.HTML(page.teacher([], None), elem_id="teacher")
+    gr.on([classes.change, by.change, position.change, picture.change], page.small, [classes, by, position, picture], small, **QUIET)
+    gr.on([classes.change, picture.change], page.teacher, [classes, picture], teacher, **QUIET)
+
+
+def _drawing(page: Page, model: list[Any]) -> None:
+    """What draws, and what was drawn."""
+    gr.HTML(markup.step(3, "Let it draw"))
+    with gr.Row():
+        count = gr.Slider(1, MOST_DRAWN, 16, step=1, label="How many", elem_id="count", buttons=[])
+        seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed")
+    button = gr.Button("Draw", variant="primary", elem_id="draw")
+    drawn = gr.HTML(markup.hint("The same seed draws the same pictures."), elem_id="drawn")
+    button.click(page.draw, [*model, count, seed], drawn, api_visibility="private", show_progress="minimal")
+
+
+def _take_along(page: Page) -> tuple[gr.Checkbox, gr.HTML]:
+    """What makes the zip, and the link to it."""
+    loaded = page.loaded
+    gr.HTML(markup.step(4, "Take it along"))
+    onnx = gr.Checkbox(label="with an ONNX file (takes some seconds)", elem_id="onnx", visible=_has_onnx(loaded))
+    _, take = page.describe(loaded.first_classes, BY_SIZE, loaded.position(loaded.projector.recommended, BY_SIZE), False)
+    return onnx, gr.HTML(take, elem_id="take")
+
+
+def _has_onnx(loaded: LoadedProjector) -> bool:
+    from importlib.util import find_spec
+
+    return not loaded.draws and all(map(find_spec, ("onnx", "onnxruntime", "onnxscript")))
