@@ -56,7 +56,10 @@ def facts(loaded: LoadedProjector, classes: Sequence[str], size: TransformerSpec
     params = size.deployed_params(len(classes))
     teacher = projector.provenance.get("teacher", {}).get("params")
     fewer = f"{teacher / params:,.0f} x fewer than the teacher" if teacher else f"{size.embed_dim} x {size.depth}"
-    tiles = [("parameters", f"{params:,}", fewer), ("file", _bytes(4 * params), f"{size.embed_dim} wide x {size.depth} deep")]
+    tiles = [
+        ("parameters", f"{params:,}", fewer),
+        ("file", _bytes(4 * params), f"{size.embed_dim} wide x {size.depth} deep"),
+    ]
     measured = loaded.measured(size)
     if measured is None or table is None:
         return _tiles(tiles) + hint("Speed and accuracy of this projector's sizes were not measured.")
@@ -75,7 +78,10 @@ def facts(loaded: LoadedProjector, classes: Sequence[str], size: TransformerSpec
         (lambda one: one.latency_ms) if by_latency else (lambda one: one.params),
         "latency in ms" if by_latency else f"parameters of models for {table.num_classes} classes",
     )
-    expects = f"The mean over validation tasks of {table.num_classes} classes, measured on {table.machine}."
+    expects = (
+        f"The mean over validation tasks of {table.num_classes} classes, measured on {table.machine}. "
+        "The ring is around the recommended size."
+    )
     new = [name for name in classes if name in projector.data.get("held_out_classes", [])]
     if new:
         expects += f" No training task had {', '.join(new[:5])}{' and others' * (len(new) > 5)}: expect less there."
@@ -114,7 +120,11 @@ def empty_answer(title: str, text: str) -> str:
 def take_along(loaded: LoadedProjector, classes: Sequence[str], size: TransformerSpec, onnx: bool) -> str:
     """The link to the zip, and the lines of Python to copy."""
     ids = ",".join(map(str, loaded.projector.class_ids(classes)))
-    asked = {"classes": ids, **({"size": written(size)} if loaded.projector.sizes else {}), **({"onnx": 1} if onnx else {})}
+    asked = {
+        "classes": ids,
+        **({"size": written(size)} if loaded.projector.sizes else {}),
+        **({"onnx": 1} if onnx else {}),
+    }
     lines = escape(loaded.python(classes, size))
     holds = "timm folder, ONNX file and card" if onnx else "timm folder and card"
     return (

@@ -16,24 +16,23 @@ from projpipe.errors import InputError
 STYLE = Path(__file__).with_name("style.css")
 OLDEST = 3600  # seconds that an uploaded picture is kept
 MOST_DRAWN = 64
+SLIDER = {BY_SIZE: "From small to large", BY_LATENCY: "From fast to slow"}
 SMALL, TEACHER = "The small model", "The teacher"
 SYSTEM_FONTS = ["ui-sans-serif", "system-ui", "sans-serif"]  # nothing is fetched from elsewhere
 MONOSPACE = ["ui-monospace", "Consolas", "monospace"]
 THEME = gr.themes.Base(
-    primary_hue=gr.themes.colors.sky, neutral_hue=gr.themes.colors.gray, radius_size=gr.themes.sizes.radius_lg,
-    font=SYSTEM_FONTS, font_mono=MONOSPACE,
+    primary_hue=gr.themes.colors.sky,
+    neutral_hue=gr.themes.colors.gray,
+    radius_size=gr.themes.sizes.radius_lg,
+    font=SYSTEM_FONTS,
+    font_mono=MONOSPACE,
 ).set(slider_color="#0068a3", slider_color_dark="#6cb6ff", color_accent="#0068a3")
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
 
 
-class PictureFile(gr.Image):
-    """An image that arrives as its file: what is wrong with it is said in one line by what reads it."""
-
-    is_template = True
-
-    def preprocess(self, payload: ImageData | None) -> str | None:
-        """The path of what was uploaded, which Gradio has checked to be an upload."""
-        return None if payload is None else payload.path
+def path_of(payload: ImageData | None) -> str | None:
+    """The path of an upload, which Gradio has checked to be one: what is wrong with it is said by what reads it."""
+    return None if payload is None else payload.path
 
 
 class Page:
@@ -74,12 +73,15 @@ class Page:
             said = self.loaded.ask_teacher(classes, self.loaded.read_picture(Path(path)))
         except InputError:
             return ""
-        return markup.answer(TEACHER, classes, said, f" · of all {len(self.loaded.projector.classes)} classes: {said.overall}")
+        return markup.answer(
+            TEACHER, classes, said, f" · of all {len(self.loaded.projector.classes)} classes: {said.overall}"
+        )
 
-    def same_size(self, by: str, position: float) -> float:
-        """The position of a size once the slider is by `by`; it was by the other before."""
+    def same_size(self, by: str, position: float) -> dict[str, Any]:
+        """The slider at the size where it was before it slid by `by`."""
         before = BY_SIZE if by == BY_LATENCY else BY_LATENCY
-        return self.loaded.position(self.loaded.size_at(int(position), before), by)
+        there = self.loaded.position(self.loaded.size_at(int(position), before), by)
+        return gr.update(value=there, label=SLIDER[by])
 
     def add_group(self, classes: Sequence[str], group: str | None) -> tuple[list[str], None]:
         """Classes with those of a group added, and no group chosen."""
@@ -104,7 +106,7 @@ def build(loaded: LoadedProjector) -> gr.Blocks:
     """The page for a projector."""
     page = Page(loaded)
     with gr.Blocks(title="projpipe", analytics_enabled=False, delete_cache=(OLDEST // 6, OLDEST)) as blocks:
-        gr.HTML(markup.heading(loaded), padding=False)
+        gr.HTML(markup.heading(loaded))
         with gr.Row(equal_height=False, elem_id="columns"):
             with gr.Column():
                 classes = _classes(page)
@@ -116,7 +118,9 @@ def build(loaded: LoadedProjector) -> gr.Blocks:
                     _picture(page, classes, by, position)
                 onnx, take = _take_along(page)
         described = [classes, by, position, onnx]
-        gr.on([classes.change, by.change, position.change, onnx.change], page.describe, described, [facts, take], **QUIET)
+        gr.on(
+            [classes.change, by.change, position.change, onnx.change], page.describe, described, [facts, take], **QUIET
+        )
         by.input(page.same_size, [by, position], position, **QUIET)
     return blocks
 
@@ -124,7 +128,7 @@ def build(loaded: LoadedProjector) -> gr.Blocks:
 def _classes(page: Page) -> gr.Dropdown:
     """The list of classes, and that of their groups."""
     loaded = page.loaded
-    gr.HTML(markup.step(1, "Pick classes"), padding=False)
+    gr.HTML(markup.step(1, "Pick classes"))
     ordered = sorted(loaded.projector.classes, key=loaded.group_of)
     labels = [(_label(name, loaded.group_of(name)), name) for name in ordered]
     classes = gr.Dropdown(
@@ -143,53 +147,75 @@ def _label(name: str, group: str) -> str:
 def _size(page: Page) -> tuple[gr.Radio, gr.Slider, gr.HTML]:
     """What the slider is of, the slider, and what the size amounts to."""
     loaded = page.loaded
-    gr.HTML(markup.step(2, "Choose a size"), padding=False)
+    gr.HTML(markup.step(2, "Choose a size"))
     sizes = loaded.sizes(BY_SIZE)
     several = len(sizes) > 1
     start = loaded.position(loaded.projector.recommended, BY_SIZE)
     by = gr.Radio([BY_SIZE, BY_LATENCY], value=BY_SIZE, label="Slide by", elem_id="by", visible=several)
     position = gr.Slider(
-        0, max(1, len(sizes) - 1), start, step=1, label="Smaller to larger, faster to slower", elem_id="position",
-        visible=several, buttons=[],
+        0,
+        max(1, len(sizes) - 1),
+        start,
+        step=1,
+        label=SLIDER[BY_SIZE],
+        elem_id="position",
+        visible=several,
+        buttons=[],
     )
     described, _ = page.describe(loaded.first_classes, BY_SIZE, start, onnx=False)
-    return by, position, gr.HTML(described, elem_id="facts", padding=False)
+    return by, position, gr.HTML(described, elem_id="facts")
 
 
 def _picture(page: Page, classes: gr.Dropdown, by: gr.Radio, position: gr.Slider) -> None:
     """The place for a picture, and what the two models say of it."""
-    gr.HTML(markup.step(3, "Show it a picture"), padding=False)
-    picture = PictureFile(
-        label="Picture", placeholder="Drop a picture here, or click to choose one", elem_id="picture", height=230, buttons=[],
-        sources=["upload", "webcam", "clipboard"], alt_text="the picture that is classified",
+    gr.HTML(markup.step(3, "Show it a picture"))
+    picture = gr.Image(
+        label="Picture",
+        placeholder="Drop a picture here, or click to choose one",
+        elem_id="picture",
+        height=230,
+        buttons=[],
+        sources=["upload", "webcam", "clipboard"],
+        alt_text="the picture that is classified",
     )
+    picture.preprocess = path_of  # type: ignore[method-assign] - a class of ours would make Gradio write beside it
     if page.loaded.examples:
-        gr.Examples([[str(path)] for path in page.loaded.examples], [picture], label="Or one of these", elem_id="examples")
+        gr.Examples(
+            [[str(path)] for path in page.loaded.examples], [picture], label="Or one of these", elem_id="examples"
+        )
     with gr.Row(elem_id="answers"):
-        small = gr.HTML(page.small([], BY_SIZE, 0, None), elem_id="small", padding=False)
-        teacher = gr.HTML(page.teacher([], None), elem_id="teacher", padding=False)
-    gr.on([classes.change, by.change, position.change, picture.change], page.small, [classes, by, position, picture], small, **QUIET)
+        small = gr.HTML(page.small([], BY_SIZE, 0, None), elem_id="small")
+        teacher = gr.HTML(page.teacher([], None), elem_id="teacher")
+    gr.on(
+        [classes.change, by.change, position.change, picture.change],
+        page.small,
+        [classes, by, position, picture],
+        small,
+        **QUIET,
+    )
     gr.on([classes.change, picture.change], page.teacher, [classes, picture], teacher, **QUIET)
 
 
 def _drawing(page: Page, model: list[Any]) -> None:
     """What draws, and what was drawn."""
-    gr.HTML(markup.step(3, "Let it draw"), padding=False)
+    gr.HTML(markup.step(3, "Let it draw"))
     with gr.Row():
         count = gr.Slider(1, MOST_DRAWN, 16, step=1, label="How many", elem_id="count", buttons=[])
         seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed")
     button = gr.Button("Draw", variant="primary", elem_id="draw")
-    drawn = gr.HTML(markup.hint("The same seed draws the same pictures."), elem_id="drawn", padding=False)
+    drawn = gr.HTML(markup.hint("The same seed draws the same pictures."), elem_id="drawn")
     button.click(page.draw, [*model, count, seed], drawn, api_visibility="private", show_progress="minimal")
 
 
 def _take_along(page: Page) -> tuple[gr.Checkbox, gr.HTML]:
     """What makes the zip, and the link to it."""
     loaded = page.loaded
-    gr.HTML(markup.step(4, "Take it along"), padding=False)
+    gr.HTML(markup.step(4, "Take it along"))
     onnx = gr.Checkbox(label="with an ONNX file (takes some seconds)", elem_id="onnx", visible=_has_onnx(loaded))
-    _, take = page.describe(loaded.first_classes, BY_SIZE, loaded.position(loaded.projector.recommended, BY_SIZE), False)
-    return onnx, gr.HTML(take, elem_id="take", padding=False)
+    _, take = page.describe(
+        loaded.first_classes, BY_SIZE, loaded.position(loaded.projector.recommended, BY_SIZE), False
+    )
+    return onnx, gr.HTML(take, elem_id="take")
 
 
 def _has_onnx(loaded: LoadedProjector) -> bool:

@@ -10,14 +10,14 @@ from tempfile import TemporaryDirectory
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported: it is not to tell anyone
 
-import gradio as gr  # noqa: E402
-import torch  # noqa: E402
-import uvicorn  # noqa: E402
-from fastapi import FastAPI, Response  # noqa: E402
+import gradio as gr
+import torch
+import uvicorn
+from fastapi import FastAPI, Response
 
-from projpipe.app.loaded import LoadedProjector  # noqa: E402
-from projpipe.app.page import STYLE, THEME, build  # noqa: E402
-from projpipe.errors import InputError  # noqa: E402
+from projpipe.app.loaded import LoadedProjector
+from projpipe.app.page import STYLE, THEME, build
+from projpipe.errors import InputError
 
 LOOPBACK = "127.0.0.1"
 PORTS = range(7860, 7960)  # tried in this order where none is asked for

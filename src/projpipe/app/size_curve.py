@@ -47,7 +47,7 @@ def size_curve(
     x, y, (low, high) = across(cost(chosen)), up(chosen.score), map(up, chosen.interval)
     parts.append(f'<line class="pp-interval pp-chosen" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>')
     parts.append(f'<circle class="pp-chosen" cx="{x:.1f}" cy="{y:.1f}" r="6"/>')
-    parts.append(f'<text class="pp-axis" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}">{escape(axis)}</text>')
+    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}">{escape(axis)}</text>')
     said = f"{metric.named(chosen.score)} of this size, on a curve of {len(sizes)} sizes against {axis}"
     return (
         f'<svg class="pp-curve" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(said)}">'
@@ -68,9 +68,7 @@ def _linear_scale(values: Sequence[float]) -> Callable[[float], float]:
     return _scale(min(values) - room, max(values) + room, HEIGHT - BOTTOM, TOP, float)
 
 
-def _scale(
-    low: float, high: float, start: float, end: float, of: Callable[[float], float]
-) -> Callable[[float], float]:
+def _scale(low: float, high: float, start: float, end: float, of: Callable[[float], float]) -> Callable[[float], float]:
     return lambda value: start + (of(value) - low) / (high - low) * (end - start)
 
 
@@ -79,10 +77,7 @@ def _across_ticks(
 ) -> list[str]:
     within = [tick for tick in TICKS if LEFT <= across(tick) <= WIDTH - RIGHT] or [cost(sizes[0])]
     step = -(-len(within) // MOST_TICKS)
-    return [
-        f'<text class="pp-tick" x="{across(tick):.1f}" y="{HEIGHT - BOTTOM + 15}">{_short(tick)}</text>'
-        for tick in within[::step]
-    ]
+    return [f'<text x="{across(tick):.1f}" y="{HEIGHT - BOTTOM + 15}">{_short(tick)}</text>' for tick in within[::step]]
 
 
 def _up_ticks(sizes: Sequence[MeasuredSize], metric: Metric, up: Callable[[float], float]) -> list[str]:
@@ -91,10 +86,11 @@ def _up_ticks(sizes: Sequence[MeasuredSize], metric: Metric, up: Callable[[float
     ticks = [number * step for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
     digits = max(0, -math.floor(math.log10(step * metric.scale) + 1e-9))
     unit = f" {metric.unit}" if metric.unit else ""
+    labels = [f"{tick * metric.scale:.{digits}f}{unit}" for tick in ticks]
     return [
         f'<line class="pp-grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{up(tick):.1f}" y2="{up(tick):.1f}"/>'
-        f'<text class="pp-tick pp-left" x="{LEFT - 5}" y="{up(tick) + 4:.1f}">{tick * metric.scale:.{digits}f}{unit}</text>'
-        for tick in ticks
+        f'<text class="pp-left" x="{LEFT - 5}" y="{up(tick) + 4:.1f}">{label}</text>'
+        for tick, label in zip(ticks, labels, strict=True)
     ]
 
 
