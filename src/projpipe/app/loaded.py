@@ -100,7 +100,7 @@ class LoadedProjector:
         specs = [one.of(size) for one in self.sizes(by)]
         return specs.index(size) if size in specs else 0
 
-    def size_at(self, position: int, by: str) -> TransformerSpec:
+    def size_at(self, position: float, by: str) -> TransformerSpec:
         """The size at a position of `sizes`; the projector's recommended one where there are none."""
         sizes = self.sizes(by)
         if not sizes:

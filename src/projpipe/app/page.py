@@ -17,7 +17,7 @@ STYLE = Path(__file__).with_name("style.css")
 OLDEST = 3600  # seconds that an uploaded picture is kept
 MOST_DRAWN = 64
 SLIDER = {BY_SIZE: "From small to large", BY_LATENCY: "From fast to slow"}
-SMALL, TEACHER = "The small model", "The teacher"
+SMALL, TEACHER, WAITS = "The small model", "The teacher", "waits for a picture"
 SYSTEM_FONTS = ["ui-sans-serif", "system-ui", "sans-serif"]  # nothing is fetched from elsewhere
 MONOSPACE = ["ui-monospace", "Consolas", "monospace"]
 THEME = gr.themes.Base(
@@ -27,7 +27,15 @@ THEME = gr.themes.Base(
     font=SYSTEM_FONTS,
     font_mono=MONOSPACE,
 ).set(slider_color="#0068a3", slider_color_dark="#6cb6ff", color_accent="#0068a3")
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
+ANNOUNCED = """() => {
+  for (const id of ["facts", "small", "teacher", "drawn"]) document.getElementById(id)?.setAttribute("aria-live", "polite");
+}"""  # by screen readers, whenever it changes
+QUIET: dict[str, Any] = {
+    "queue": False,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "trigger_mode": "always_last",
+}
 
 
 def path_of(payload: ImageData | None) -> str | None:
@@ -36,7 +44,10 @@ def path_of(payload: ImageData | None) -> str | None:
 
 
 class Page:
-    """What the page answers. It keeps nothing of what it was asked: all is in the question."""
+    """What the page answers. It keeps nothing of what it was asked: all is in the question.
+
+    `classes`, `by` and `position` are a model's: its classes, what the slider is of, and where it stands.
+    """
 
     def __init__(self, loaded: LoadedProjector) -> None:
         self.loaded = loaded
@@ -47,40 +58,51 @@ class Page:
             self.loaded.projector.class_ids(classes)
         except InputError:
             return markup.refusal(self._too_few), ""
-        size = self.loaded.size_at(int(position), by)
-        return (
-            markup.facts(self.loaded, classes, size, by),
-            markup.take_along(self.loaded, classes, size, onnx),
-        )
+        size = self.loaded.size_at(position, by)
+        return markup.facts(self.loaded, classes, size, by), markup.take_along(self.loaded, classes, size, onnx)
 
-    def small(self, classes: Sequence[str], by: str, position: float, path: str | None) -> str:
-        """What the small model says of a picture."""
+    def resize(
+        self, classes: Sequence[str], by: str, position: float, onnx: bool, path: str | None
+    ) -> tuple[str, str, str]:
+        """What `describe` says, and what the small model says of a picture; the teacher is the same."""
+        return *self.describe(classes, by, position, onnx), self.ask_student(classes, by, position, path)
+
+    def rename(
+        self, classes: Sequence[str], by: str, position: float, onnx: bool, path: str | None
+    ) -> tuple[str, str, str, str]:
+        """All that other classes change."""
+        return *self.resize(classes, by, position, onnx, path), self.ask_teacher(classes, path)
+
+    def look(self, classes: Sequence[str], by: str, position: float, path: str | None) -> tuple[str, str]:
+        """What the small model and the teacher say of a picture."""
+        return self.ask_student(classes, by, position, path), self.ask_teacher(classes, path)
+
+    def ask_student(self, classes: Sequence[str], by: str, position: float, path: str | None) -> str:
+        """What the small model says of a picture, or why it cannot."""
         if path is None:
-            return markup.empty_answer(SMALL, "waits for a picture")
+            return markup.empty_answer(SMALL, WAITS)
         try:
-            student = self.loaded.projector.student(classes, size=self.loaded.size_at(int(position), by))
-            image = self.loaded.read_picture(Path(path))
+            student = self.loaded.projector.student(classes, size=self.loaded.size_at(position, by))
+            said = self.loaded.ask_student(student, self.loaded.read_picture(Path(path)))
         except InputError as error:
             return markup.refusal(str(error))
-        return markup.answer(SMALL, classes, self.loaded.ask_student(student, image))
+        return markup.answer(SMALL, classes, said)
 
-    def teacher(self, classes: Sequence[str], path: str | None) -> str:
+    def ask_teacher(self, classes: Sequence[str], path: str | None) -> str:
         """What the teacher says of a picture; nothing where the small model's place says what is wrong."""
         if path is None:
-            return markup.empty_answer(TEACHER, "waits for a picture")
+            return markup.empty_answer(TEACHER, WAITS)
         try:
-            self.loaded.projector.class_ids(classes)
             said = self.loaded.ask_teacher(classes, self.loaded.read_picture(Path(path)))
         except InputError:
             return ""
-        return markup.answer(
-            TEACHER, classes, said, f" · of all {len(self.loaded.projector.classes)} classes: {said.overall}"
-        )
+        overall = f" · of all {len(self.loaded.projector.classes)} classes: {said.overall}"
+        return markup.answer(TEACHER, classes, said, overall)
 
     def same_size(self, by: str, position: float) -> dict[str, Any]:
         """The slider at the size where it was before it slid by `by`."""
         before = BY_SIZE if by == BY_LATENCY else BY_LATENCY
-        there = self.loaded.position(self.loaded.size_at(int(position), before), by)
+        there = self.loaded.position(self.loaded.size_at(position, before), by)
         return gr.update(value=there, label=SLIDER[by])
 
     def add_group(self, classes: Sequence[str], group: str | None) -> tuple[list[str], None]:
@@ -91,8 +113,8 @@ class Page:
     def draw(self, classes: Sequence[str], by: str, position: float, count: float, seed: float) -> str:
         """Pictures that a model draws."""
         try:
-            student = self.loaded.projector.student(classes, size=self.loaded.size_at(int(position), by))
-            return markup.drawings(student.sample(max(1, min(MOST_DRAWN, int(count))), int(seed or 0)))
+            student = self.loaded.projector.student(classes, size=self.loaded.size_at(position, by))
+            return markup.drawings(student.sample(max(1, min(MOST_DRAWN, int(count))), max(0, int(seed or 0))))
         except InputError as error:
             return markup.refusal(str(error))
 
@@ -112,16 +134,22 @@ def build(loaded: LoadedProjector) -> gr.Blocks:
                 classes = _classes(page)
                 by, position, facts = _size(page)
             with gr.Column():
-                if loaded.draws:
-                    _drawing(page, [classes, by, position])
-                else:
-                    _picture(page, classes, by, position)
+                model = [classes, by, position]
+                picture, answers = (None, []) if loaded.draws else _picture(page)
+                if picture is None:
+                    _drawing(page, model)
                 onnx, take = _take_along(page)
-        described = [classes, by, position, onnx]
-        gr.on(
-            [classes.change, by.change, position.change, onnx.change], page.describe, described, [facts, take], **QUIET
-        )
-        by.input(page.same_size, [by, position], position, **QUIET)
+        same_size = by.input(page.same_size, [by, position], position, **QUIET)
+        onnx.change(page.describe, [*model, onnx], [facts, take], **QUIET)
+        if picture is None:
+            gr.on(
+                [classes.change, position.change, same_size.then], page.describe, [*model, onnx], [facts, take], **QUIET
+            )
+        else:
+            question = [*model, onnx, picture]
+            gr.on([position.change, same_size.then], page.resize, question, [facts, take, answers[0]], **QUIET)
+            classes.change(page.rename, question, [facts, take, *answers], **QUIET)
+            picture.change(page.look, [*model, picture], answers, **QUIET)
     return blocks
 
 
@@ -166,8 +194,8 @@ def _size(page: Page) -> tuple[gr.Radio, gr.Slider, gr.HTML]:
     return by, position, gr.HTML(described, elem_id="facts")
 
 
-def _picture(page: Page, classes: gr.Dropdown, by: gr.Radio, position: gr.Slider) -> None:
-    """The place for a picture, and what the two models say of it."""
+def _picture(page: Page) -> tuple[gr.Image, list[gr.HTML]]:
+    """The place for a picture, and those for what the two models say of it."""
     gr.HTML(markup.step(3, "Show it a picture"))
     picture = gr.Image(
         label="Picture",
@@ -176,24 +204,17 @@ def _picture(page: Page, classes: gr.Dropdown, by: gr.Radio, position: gr.Slider
         height=230,
         buttons=[],
         sources=["upload", "webcam", "clipboard"],
-        alt_text="the picture that is classified",
+        alt_text="The picture that is classified",
     )
-    picture.preprocess = path_of  # type: ignore[method-assign] - a class of ours would make Gradio write beside it
+    picture.preprocess = path_of  # type: ignore[method-assign]  # for a class of ours Gradio writes a .pyi
     if page.loaded.examples:
-        gr.Examples(
-            [[str(path)] for path in page.loaded.examples], [picture], label="Or one of these", elem_id="examples"
-        )
+        examples = [[str(path)] for path in page.loaded.examples]
+        gr.Examples(examples, [picture], label="Or one of these", elem_id="examples")
     with gr.Row(elem_id="answers"):
-        small = gr.HTML(page.small([], BY_SIZE, 0, None), elem_id="small")
-        teacher = gr.HTML(page.teacher([], None), elem_id="teacher")
-    gr.on(
-        [classes.change, by.change, position.change, picture.change],
-        page.small,
-        [classes, by, position, picture],
-        small,
-        **QUIET,
-    )
-    gr.on([classes.change, picture.change], page.teacher, [classes, picture], teacher, **QUIET)
+        return picture, [
+            gr.HTML(page.ask_student([], BY_SIZE, 0, None), elem_id="small"),
+            gr.HTML(page.ask_teacher([], None), elem_id="teacher"),
+        ]
 
 
 def _drawing(page: Page, model: list[Any]) -> None:

@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI, Response
 
 from projpipe.app.loaded import LoadedProjector
-from projpipe.app.page import STYLE, THEME, build
+from projpipe.app.page import ANNOUNCED, STYLE, THEME, build
 from projpipe.errors import InputError
 
 LOOPBACK = "127.0.0.1"
@@ -43,6 +43,7 @@ def web_app(loaded: LoadedProjector) -> FastAPI:
         path="/",
         theme=THEME,
         css_paths=STYLE,
+        js=ANNOUNCED,
         footer_links=[],
         run_history=False,
         max_file_size=LARGEST_UPLOAD,

@@ -10,7 +10,7 @@ from projpipe.metric import Metric
 from projpipe.students.size_table import MeasuredSize
 
 WIDTH, HEIGHT = 420, 190
-LEFT, RIGHT, TOP, BOTTOM = 40, 12, 12, 36
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 36
 TICKS = [digit * 10.0**power for power in range(-3, 10) for digit in (1, 2, 5)]
 MOST_TICKS = 5
 
