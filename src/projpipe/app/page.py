@@ -28,7 +28,7 @@ THEME = gr.themes.Base(
     font_mono=MONOSPACE,
 ).set(slider_color="#0068a3", slider_color_dark="#6cb6ff", color_accent="#0068a3")
 ANNOUNCED = """() => {
-  for (const id of ["facts", "small", "teacher", "drawn"]) document.getElementById(id)?.setAttribute("aria-live", "polite");
+  for (const one of document.querySelectorAll("#facts, #small, #teacher, #drawn")) one.setAttribute("aria-live", "polite");
 }"""  # by screen readers, whenever it changes
 QUIET: dict[str, Any] = {
     "queue": False,
@@ -99,11 +99,11 @@ class Page:
         overall = f" · of all {len(self.loaded.projector.classes)} classes: {said.overall}"
         return markup.answer(TEACHER, classes, said, overall)
 
-    def same_size(self, by: str, position: float) -> dict[str, Any]:
-        """The slider at the size where it was before it slid by `by`."""
+    def reorder(self, classes: Sequence[str], by: str, position: float) -> tuple[dict[str, Any], str]:
+        """The slider at the size where it was before it slid by `by`, and the facts of that size."""
         before = BY_SIZE if by == BY_LATENCY else BY_LATENCY
         there = self.loaded.position(self.loaded.size_at(position, before), by)
-        return gr.update(value=there, label=SLIDER[by])
+        return gr.update(value=there, label=SLIDER[by]), self.describe(classes, by, there, onnx=False)[0]
 
     def add_group(self, classes: Sequence[str], group: str | None) -> tuple[list[str], None]:
         """Classes with those of a group added, and no group chosen."""
@@ -139,16 +139,13 @@ def build(loaded: LoadedProjector) -> gr.Blocks:
                 if picture is None:
                     _drawing(page, model)
                 onnx, take = _take_along(page)
-        same_size = by.input(page.same_size, [by, position], position, **QUIET)
+        by.input(page.reorder, model, [position, facts], **QUIET)
         onnx.change(page.describe, [*model, onnx], [facts, take], **QUIET)
         if picture is None:
-            gr.on(
-                [classes.change, position.change, same_size.then], page.describe, [*model, onnx], [facts, take], **QUIET
-            )
+            gr.on([classes.change, position.change], page.describe, [*model, onnx], [facts, take], **QUIET)
         else:
-            question = [*model, onnx, picture]
-            gr.on([position.change, same_size.then], page.resize, question, [facts, take, answers[0]], **QUIET)
-            classes.change(page.rename, question, [facts, take, *answers], **QUIET)
+            position.change(page.resize, [*model, onnx, picture], [facts, take, answers[0]], **QUIET)
+            classes.change(page.rename, [*model, onnx, picture], [facts, take, *answers], **QUIET)
             picture.change(page.look, [*model, picture], answers, **QUIET)
     return blocks
 
