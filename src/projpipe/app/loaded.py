@@ -29,6 +29,7 @@ from projpipe.transformer.forward import forward_students
 from projpipe.transformer.spec import TransformerSpec
 
 EXAMPLES = "examples"  # a folder beside the projector's files, of pictures that are named after their classes
+MOST_EXAMPLES = 12
 FIRST_CLASSES = 3  # that the page opens with
 REPEATS, MOST_SECONDS = 5, 0.05  # of a forward pass whose time is shown
 BY_SIZE, BY_LATENCY = "size", "latency"
@@ -62,8 +63,9 @@ class LoadedProjector:
 
     @classmethod
     def read(cls, folder: Path) -> LoadedProjector:
-        """Read a projector's folder, with its examples if it has some."""
-        return cls(load_projector(folder), str(folder), sorted((folder / EXAMPLES).glob("*.png")))
+        """Read a projector's folder, with some of its examples if it has any."""
+        examples = sorted((folder / EXAMPLES).glob("*.png"))
+        return cls(load_projector(folder), str(folder), examples[:: -(-len(examples) // MOST_EXAMPLES) or 1])
 
     @property
     def draws(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from projpipe.app import markup
 from projpipe.app.loaded import BY_LATENCY, BY_SIZE, LoadedProjector
 from projpipe.errors import InputError
 
-STYLE = Path(__file__).with_name("style.css")
+STYLE, SCRIPT = (Path(__file__).with_name(name) for name in ("style.css", "page.js"))
 OLDEST = 3600  # seconds that an uploaded picture is kept
 MOST_DRAWN = 64
 SLIDER = {BY_SIZE: "From small to large", BY_LATENCY: "From fast to slow"}
@@ -27,9 +28,6 @@ THEME = gr.themes.Base(
     font=SYSTEM_FONTS,
     font_mono=MONOSPACE,
 ).set(slider_color="#0068a3", slider_color_dark="#6cb6ff", color_accent="#0068a3")
-ANNOUNCED = """() => {
-  for (const one of document.querySelectorAll("#facts, #small, #teacher, #drawn")) one.setAttribute("aria-live", "polite");
-}"""  # by screen readers, whenever it changes
 QUIET: dict[str, Any] = {
     "queue": False,
     "show_progress": "hidden",
@@ -103,7 +101,8 @@ class Page:
         """The slider at the size where it was before it slid by `by`, and the facts of that size."""
         before = BY_SIZE if by == BY_LATENCY else BY_LATENCY
         there = self.loaded.position(self.loaded.size_at(position, before), by)
-        return gr.update(value=there, label=SLIDER[by]), self.describe(classes, by, there, onnx=False)[0]
+        moved = {} if there == position else {"value": there}
+        return gr.update(label=SLIDER[by], **moved), self.describe(classes, by, there, onnx=False)[0]
 
     def add_group(self, classes: Sequence[str], group: str | None) -> tuple[list[str], None]:
         """Classes with those of a group added, and no group chosen."""
@@ -204,9 +203,10 @@ def _picture(page: Page) -> tuple[gr.Image, list[gr.HTML]]:
         alt_text="The picture that is classified",
     )
     picture.preprocess = path_of  # type: ignore[method-assign]  # for a class of ours Gradio writes a .pyi
-    if page.loaded.examples:
-        examples = [[str(path)] for path in page.loaded.examples]
-        gr.Examples(examples, [picture], label="Or one of these", elem_id="examples")
+    with gr.Row(elem_id="examples"):
+        for path in page.loaded.examples:
+            example = gr.Button(path.stem, icon=path, size="sm", min_width=0)
+            example.click(partial(str, path), None, picture, **QUIET)
     with gr.Row(elem_id="answers"):
         return picture, [
             gr.HTML(page.ask_student([], BY_SIZE, 0, None), elem_id="small"),

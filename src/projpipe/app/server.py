@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI, Response
 
 from projpipe.app.loaded import LoadedProjector
-from projpipe.app.page import ANNOUNCED, STYLE, THEME, build
+from projpipe.app.page import SCRIPT, STYLE, THEME, build
 from projpipe.errors import InputError
 
 LOOPBACK = "127.0.0.1"
@@ -43,7 +43,8 @@ def web_app(loaded: LoadedProjector) -> FastAPI:
         path="/",
         theme=THEME,
         css_paths=STYLE,
-        js=ANNOUNCED,
+        js=SCRIPT.read_text(encoding="utf-8"),
+        allowed_paths=[str(path.resolve()) for path in loaded.examples],
         footer_links=[],
         run_history=False,
         max_file_size=LARGEST_UPLOAD,
