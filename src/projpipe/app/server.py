@@ -37,9 +37,11 @@ def web_app(loaded: LoadedProjector) -> FastAPI:
             return Response(f"{error}\n", 400, media_type="text/plain; charset=utf-8")
         return Response(content, media_type="application/zip")
 
+    blocks = build(loaded)
+    blocks.has_launched = True  # only then does Gradio refuse paths of files that nobody uploaded
     return gr.mount_gradio_app(
         app,
-        build(loaded),
+        blocks,
         path="/",
         theme=THEME,
         css_paths=STYLE,
