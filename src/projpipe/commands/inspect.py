@@ -24,7 +24,7 @@ def inspect(folder: Path, as_json: bool) -> None:
     """Say what FOLDER, a projector or a model, can do, how large it is and what made it."""
     from projpipe.commands.output import show, show_sizes
     from projpipe.manifest import kind_of
-    from projpipe.projection.projector import KIND, TENSORS
+    from projpipe.projection.write import KIND, TENSORS
 
     of_a_projector = kind_of(folder) == KIND or (folder / TENSORS).exists()
     found, table = _projector(folder) if of_a_projector else (_model(folder), None)
