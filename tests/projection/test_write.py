@@ -15,7 +15,7 @@ from projpipe.manifest import CARD, MANIFEST, manifest_bytes
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
-from projpipe.projection.write import KIND, TENSORS, write_projector
+from projpipe.projection.write import KIND, TENSORS
 from projpipe.students.size_table import SIZES
 
 TASK = ["two", "nine", "four"]
@@ -27,7 +27,7 @@ def test_the_students_of_a_compact_folder_differ_by_no_more_than_its_rounding(
 ) -> None:
     projector = elastic(make_projector(source, conditioning, class_map=conditioning.film))
     projector.save(tmp_path / "whole")
-    write_projector(projector, tmp_path / "compact", compact=True)
+    projector.save(tmp_path / "compact", compact=True)
     loaded = load_projector(tmp_path / "compact")
     assert (loaded.data, loaded.provenance) == (projector.data, projector.provenance)
     for size in (projector.operator.spec, projector.sizes.smallest):
@@ -43,27 +43,27 @@ def test_the_students_of_a_compact_folder_differ_by_no_more_than_its_rounding(
 def test_factors_are_left_out_where_products_stand_for_them(source: Source, tmp_path: Path) -> None:
     kept = {}
     for name, conditioning in CONDITIONINGS.items():
-        write_projector(make_projector(source, conditioning), tmp_path / name, compact=True)
+        make_projector(source, conditioning).save(tmp_path / name, compact=True)
         kept[name] = set(load_projector(tmp_path / name).operator.factors)
     assert kept["experts and FiLM"] == kept["static"] == {"embed_write", "head_read"}
     assert len(kept["projected"]) == 12  # gates stand between products and students
 
 
 def test_a_projector_out_of_a_compact_folder_is_saved_as_it_is_there(projector: Projector, tmp_path: Path) -> None:
-    write_projector(elastic(projector), tmp_path / "compact", compact=True)
+    elastic(projector).save(tmp_path / "compact", compact=True)
     load_projector(tmp_path / "compact").save(tmp_path / "again")
     for name in (MANIFEST, TENSORS, SIZES):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "compact" / name).read_bytes()
 
 
 def test_the_source_of_a_compact_folder_still_sees_what_pictures_show(projector: Projector, tmp_path: Path) -> None:
-    write_projector(projector, tmp_path / "compact", compact=True)
+    projector.save(tmp_path / "compact", compact=True)
     pictures = torch.randint(0, 256, (64, 8, 8, 1), generator=torch.Generator().manual_seed(0)).to(torch.uint8).numpy()
     assert load_projector(tmp_path / "compact").recognise(pictures) == projector.recognise(pictures)
 
 
 def test_the_manifest_vouches_for_the_card(projector: Projector, tmp_path: Path) -> None:
-    write_projector(projector, tmp_path / "compact", compact=True, card="# a card\n")
+    projector.save(tmp_path / "compact", compact=True, card="# a card\n")
     load_projector(tmp_path / "compact")
     (tmp_path / "compact" / CARD).write_text("# another\n")
     with pytest.raises(InputError, match=r"README.md is truncated or was changed"):
@@ -75,7 +75,7 @@ def test_weights_of_another_type_than_the_manifest_says_are_refused(
     compact: bool, projector: Projector, tmp_path: Path
 ) -> None:
     static = make_projector(projector.operator.source, CONDITIONINGS["projected"])
-    write_projector(static, tmp_path / "folder", compact=compact)
+    static.save(tmp_path / "folder", compact=compact)
     described = json.loads((tmp_path / "folder" / MANIFEST).read_text())
     described = {key: value for key, value in described.items() if key not in ("format", "kind", "sha256", "compact")}
     content = (tmp_path / "folder" / TENSORS).read_bytes()
@@ -91,5 +91,5 @@ def test_a_weight_that_float16_does_not_hold_is_refused_and_nothing_is_written(
     source = projector.operator.source
     large = replace(source, weights={**source.weights, "pos": source.weights["pos"] * 1e7})
     with pytest.raises(InputError, match=r"source.pos holds a number that is infinite or none"):
-        write_projector(make_projector(large), tmp_path / "compact", compact=True)
+        make_projector(large).save(tmp_path / "compact", compact=True)
     assert not list(tmp_path.iterdir())

@@ -298,12 +298,20 @@ class Projector:
             raise InputError(f"classes: {min(repeated)!r} stands there twice; name it once")
         return [known[name] for name in classes]
 
-    def save(self, folder: Path | str) -> None:
+    def save(self, folder: Path | str, compact: bool = False, card: str | None = None) -> None:
         """Write the projector's folder, whole or not at all, with its size table if it has one.
 
-        That of a projector out of a compact folder is compact again.
+        Args:
+            compact: in float16, without what training alone takes. It makes the same models but for the rounding of
+                weights. The folder of what was read from a compact one is so anyhow.
+            card: a model card, for README.md.
+
+        Raises:
+            InputError: a weight is too large for float16.
         """
-        write_projector(self, Path(folder), compact=self.operator.compact)
+        said = {"objective": self.objective.to_json(), "data": self.data, "provenance": self.provenance}
+        compact = compact or self.operator.compact
+        write_projector(Path(folder), self.operator, self.of_sizes, self.size_table, said, compact, card)
 
 
 def _nearest(name: object, known: Sequence[str]) -> str:

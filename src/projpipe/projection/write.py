@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -13,39 +14,46 @@ from torch import Tensor
 
 from projpipe.atomic import write_atomically
 from projpipe.manifest import CARD, MANIFEST, manifest_bytes
+from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.shapes import projector_shapes
+from projpipe.projection.size_offsets import SizeOffsets
+from projpipe.students.size_table import SizeTable
 from projpipe.tensors import check_finite, prefixed
-
-if TYPE_CHECKING:
-    from projpipe.projection.projector import Projector
 
 KIND, TENSORS = "projector", "projector.safetensors"
 COMPACT, COMPACT_NAME = torch.float16, "F16"  # type of a compact folder's numbers, and safetensors' name of it
 
 
-def write_projector(projector: Projector, folder: Path, compact: bool = False, card: str | None = None) -> None:
-    """Write a projector's folder, whole or not at all, with its size table if it has one.
+def write_projector(
+    folder: Path,
+    operator: ProjectionOperator,
+    of_sizes: SizeOffsets | None,
+    size_table: SizeTable | None,
+    said: Mapping[str, Any],
+    compact: bool,
+    card: str | None,
+) -> None:
+    """Write a projector's folder, whole or not at all.
 
     Args:
-        compact: in float16, without what training alone takes. It makes the same students but for the rounding of
-            weights, about one part in 4,000.
+        said: `objective`, `data` and `provenance`, as JSON values.
+        compact: in float16, without what training alone takes.
         card: the model card, for README.md; None for none.
 
     Raises:
         InputError: a weight is too large for float16.
     """
-    content = save(_compact(projector) if compact else _tensors(projector))
+    tensors = _tensors(operator, of_sizes)
+    content = save(_rounded(tensors, operator, of_sizes) if compact else tensors)
     described = {
-        "source": projector.operator.source.spec.to_json(),
-        "student": projector.operator.spec.to_json(),
-        "conditioning": asdict(projector.operator.conditioning),
-        "free_weights": projector.operator.free_weights,
-        "class_map": projector.operator.class_map is not None,
-        **({} if projector.sizes is None else {"smallest": projector.sizes.smallest.to_json()}),
+        "source": operator.source.spec.to_json(),
+        "student": operator.spec.to_json(),
+        "conditioning": asdict(operator.conditioning),
+        "free_weights": operator.free_weights,
+        "class_map": operator.class_map is not None,
+        **({} if of_sizes is None else {"smallest": of_sizes.sizes.smallest.to_json()}),
         **({"compact": True} if compact else {}),
-        "objective": projector.objective.to_json(),
-        "data": projector.data,
-        "provenance": projector.provenance,
+        **said,
     }
     files = {TENSORS: content} if card is None else {TENSORS: content, CARD: card.encode()}
     files[MANIFEST] = manifest_bytes(KIND, described, files)
@@ -53,39 +61,38 @@ def write_projector(projector: Projector, folder: Path, compact: bool = False, c
         temporary.mkdir()
         for name, written in files.items():
             (temporary / name).write_bytes(written)
-        if projector.size_table is not None:  # of the same weights; their products may differ in the last digits
-            replace(projector.size_table, weights_sha256=sha256(content).hexdigest()).save(temporary)
+        if size_table is not None:  # of the same weights; their products may differ in the last digits
+            replace(size_table, weights_sha256=sha256(content).hexdigest()).save(temporary)
 
 
-def _tensors(projector: Projector) -> dict[str, Tensor]:
+def _tensors(operator: ProjectionOperator, of_sizes: SizeOffsets | None) -> dict[str, Tensor]:
     """All that a projector is made of, by the names of `projector_shapes`."""
-    operator = projector.operator
     # A tuned source is the source of the folder: there it is frozen.
     state = {name: tensor for name, tensor in operator.state_dict().items() if "tuned_weights" not in name}
-    of_sizes = {} if projector.of_sizes is None else projector.of_sizes.offsets.state_dict()
     tensors = {
         **prefixed("source.", operator.source_weights()),
         **prefixed("statistics.", operator.source.statistics),
         **prefixed("operator.", state),
         **prefixed("products.", operator.precompute().to_tensors()),
-        **prefixed("sizes.", of_sizes),
+        **({} if of_sizes is None else prefixed("sizes.", of_sizes.offsets.state_dict())),
     }
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
-def _compact(projector: Projector) -> dict[str, Tensor]:
-    """Those that a compact folder holds, rounded."""
-    operator = projector.operator
+def _rounded(
+    tensors: Mapping[str, Tensor], operator: ProjectionOperator, of_sizes: SizeOffsets | None
+) -> dict[str, Tensor]:
+    """Those that a compact folder holds, as it holds them."""
     names = projector_shapes(
         operator.source.spec,
         operator.spec,
         operator.conditioning,
-        len(projector.classes),
+        operator.source.num_classes,
         operator.free_weights,
         operator.class_map is not None,
-        projector.sizes,
+        None if of_sizes is None else of_sizes.sizes,
         compact=True,
     )
-    rounded = {name: tensor.to(COMPACT) for name, tensor in _tensors(projector).items() if name in names}
+    rounded = {name: tensor.to(COMPACT) for name, tensor in tensors.items() if name in names}
     check_finite(rounded)
     return rounded
