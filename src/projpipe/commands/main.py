@@ -8,8 +8,11 @@ import click
 from projpipe.commands.evaluate import evaluate
 from projpipe.commands.generate import generate
 from projpipe.commands.inspect import inspect
+from projpipe.commands.list import list_found
 from projpipe.commands.measure import measure
+from projpipe.commands.pack import pack
 from projpipe.commands.predict import predict
+from projpipe.commands.push import push
 from projpipe.commands.sample import sample
 from projpipe.errors import InputError, one_line
 from projpipe.stops import ending_in_order
@@ -49,5 +52,5 @@ def main() -> None:
     """
 
 
-for command in (generate, predict, sample, inspect, measure, evaluate):
+for command in (generate, predict, sample, inspect, measure, evaluate, list_found, pack, push):
     main.add_command(command)

@@ -17,6 +17,7 @@ from unicodedata import normalize
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from projpipe.errors import InputError, did_you_mean
 from projpipe.objectives import Objective
@@ -272,14 +273,18 @@ class Projector:
                 f"support_images: {support_images.dtype} {list(support_images.shape)} is not uint8 "
                 f"[N, {', '.join(map(str, expected))}]; give pictures of this size, with values 0 to 255"
             )
-        weights = {name: tensor[None] for name, tensor in self.operator.source_weights().items()}
-        encoded = self._of_pictures.encode(support_images)
-        likeliest = forward_students(spec, weights, encoded[None])[0].argmax(-1)
+        likeliest = self.source_logits(support_images).argmax(-1)
         seen = likeliest.bincount(minlength=len(self.classes)) >= max(1, SEEN * len(support_images))
         names = [name for name, there in zip(self.data["classes"], seen.tolist(), strict=True) if there]
         if len(names) < 2:
             raise InputError(f"support_images: show {names or 'no class'}; give images of two or more classes")
         return names
+
+    @torch.no_grad()
+    def source_logits(self, pictures: np.ndarray) -> Tensor:
+        """Logits `[N, K]` of a classifier's source, for pictures uint8 `[N, H, W, C]` as they are."""
+        weights = {name: tensor[None] for name, tensor in self.operator.source_weights().items()}
+        return forward_students(self.operator.source.spec, weights, self._of_pictures.encode(pictures)[None])[0]
 
     def class_ids(self, classes: Sequence[str]) -> list[int]:
         """Positions of class names among the source's classes."""

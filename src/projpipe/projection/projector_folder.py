@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from projpipe.errors import InputError
 from projpipe.manifest import MANIFEST, read_manifest
 from projpipe.objectives import Classification, ImageModeling, Objective, objective_from_json
+from projpipe.places import located
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.products import Products
@@ -36,11 +37,14 @@ def load_projector(folder: Path | str) -> Projector:
 
     Needs neither training data nor the packages that train.
 
+    Args:
+        folder: its path, the name of a projector that comes with projpipe, or `hf-hub:owner/name[@revision]`.
+
     Raises:
         InputError: the folder is no projector, or a file of it is missing, truncated or changed, or does not fit the
-            other one.
+            other one; or the hub does not give it.
     """
-    folder = Path(folder)
+    folder = located(folder)
     fix = "train it again with `kedro run --pipelines train_projector`, or fetch it again"
     manifest = read_manifest(folder, KIND, [TENSORS], fix)
     try:
