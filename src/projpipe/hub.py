@@ -29,10 +29,32 @@ def fetch(place: str) -> Path:
 
     repo, _, revision = place.removeprefix(HUB).partition("@")
     with hub_errors(place, revision or "main"):
+        if (cached := _cached(repo, revision or None)) is not None:
+            return cached
         folder = Path(hf_hub_download(repo, MANIFEST, revision=revision or None)).parent
         if (kind := kind_of(folder)) not in FILES:
             raise InputError(f"{place}: holds no projector and no model of projpipe; name another repository")
         return Path(snapshot_download(repo, revision=folder.name, allow_patterns=[MANIFEST, *FILES[kind]]))
+
+
+def _cached(repo: str, revision: str | None) -> Path | None:
+    """The folder that was fetched before, where the hub cannot be reached; None where it can.
+
+    It is asked once, where downloads try six times, which takes half a minute.
+    """
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError  # type: ignore[attr-defined]
+
+    try:
+        HfApi().model_info(repo, revision=revision)
+    except (HTTPError, OSError) as error:
+        if isinstance(error, HfHubHTTPError) and error.response.status_code < 500:
+            raise
+        cached = try_to_load_from_cache(repo, MANIFEST, revision=revision)
+        if not isinstance(cached, str):
+            raise
+        return Path(cached).parent
+    return None
 
 
 def upload(repo: str, files: Mapping[str, Path | bytes], private: bool, revision: str | None) -> str:
@@ -66,7 +88,7 @@ def hub_errors(place: str, revision: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (HTTPError, OSError, ValueError) as error:
+    except (HTTPError, OSError, RuntimeError, ValueError) as error:
         raise InputError(f"{place}: {_said(error, revision)}") from error
 
 

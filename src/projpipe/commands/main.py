@@ -1,6 +1,7 @@
 """The command `projpipe` and how it refuses bad input."""
 
 import io
+import os
 import sys
 
 import click
@@ -29,6 +30,8 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; what a terminal cannot show is written in ASCII."""
+        if not sys.stderr.isatty():
+            os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
