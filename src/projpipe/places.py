@@ -24,19 +24,25 @@ def search_path() -> dict[str, Path]:
 def located(place: Path | str) -> Path:
     """The folder of what a person names: a path, `hf-hub:owner/name`, or a name among those of `search_path`.
 
-    A path that is there wins, whatever it leads to: a folder of one's own is never passed over.
+    A path that is there wins: a folder of one's own is never passed over.
 
     Raises:
-        InputError: a bare name that is none, or what the hub does not give.
+        InputError: a bare name that is none, or is that of a folder without a manifest as well; or what the hub does
+            not give.
     """
     path, named = Path(place), str(place)
+    known = {folder.name: folder for folder in reversed(_named())}
     if path.exists() or path.is_symlink():
+        if named in known and kind_of(path) is None:
+            raise InputError(
+                f"{named}: is the name of a projector, and here that of a folder with no {MANIFEST} that can be read; "
+                "rename the folder, or work in another one"
+            )
         return path
     if named.startswith(HUB):
         return fetch(named)
     if named != path.name or not named:
         return path
-    known = {folder.name: folder for folder in reversed(_named())}
     if named not in known:
         mend = did_you_mean(named, known, "`projpipe list` names those that are found")
         raise InputError(f"{named}: there is no such folder, and no projector of this name; {mend}")

@@ -2,22 +2,27 @@
 
 import json
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors import safe_open
 
-from makers import CONDITIONINGS, elastic, make_projector
+from makers import CLASSIFIER, CONDITIONINGS, elastic, make_projector
 from projpipe import load_projector
 from projpipe.errors import InputError
 from projpipe.manifest import CARD, MANIFEST, manifest_bytes
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.projector import Projector
+from projpipe.projection.shapes import projector_shapes
 from projpipe.projection.source import Source
 from projpipe.projection.write import KIND, TENSORS
 from projpipe.students.size_table import SIZES
+from projpipe.transformer.elastic import Sizes
 
+CONF = Path(__file__).parents[2] / "conf"
 TASK = ["two", "nine", "four"]
 
 
@@ -93,3 +98,15 @@ def test_a_weight_that_float16_does_not_hold_is_refused_and_nothing_is_written(
     with pytest.raises(InputError, match=r"source.pos holds a number that is infinite or none"):
         make_projector(large).save(tmp_path / "compact", compact=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_projector_as_that_of_cifar100_takes_less_than_ten_megabytes() -> None:
+    base, stated = (yaml.safe_load((CONF / name / "parameters.yml").read_text()) for name in ("base", "cifar100"))
+    teacher, own = stated["extract_teacher"]["arguments"], stated["train_projector"]
+    width, heads = teacher["embed_dim"], teacher["num_heads"]
+    shape = {"embed_dim": width, "num_heads": heads, "head_dim": width // heads, "mlp_dim": 4 * width}
+    source = replace(CLASSIFIER, image_size=(32, 32), patch_size=teacher["patch_size"], depth=teacher["depth"], **shape)
+    student, smallest = source.student(*own["student"].values()), source.student(16, 1, 4, 2.0)
+    conditioning = Conditioning(**base["train_projector"]["conditioning"] | own["conditioning"])
+    shapes = projector_shapes(source, student, conditioning, 100, True, True, Sizes(smallest, student), compact=True)
+    assert 7e6 < 2 * sum(map(prod, shapes.values())) < 9.9e6

@@ -9,6 +9,7 @@ from math import sqrt
 from typing import Any
 
 from projpipe.errors import InputError
+from projpipe.manifest import MANIFEST
 from projpipe.metric import ACCURACY, METRICS
 from projpipe.projection.projector import Projector
 from projpipe.students.model_card import escaped, front_matter
@@ -151,6 +152,8 @@ def _facts(projector: Projector, run: Run | None, license_name: str | None) -> I
         yield "trained by", escaped(run.command)
         yield "commit", escaped(run.commit)
         yield "on", escaped(run.processor)
+    if "parameters" in provenance:
+        yield "parameters of training", f"in {MANIFEST}, `provenance`"
     if "dataset_sha256" in provenance:
         yield "checksum of the data", escaped(str(provenance["dataset_sha256"]))
     if "versions" in provenance:
