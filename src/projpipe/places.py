@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from projpipe.errors import InputError, did_you_mean
 from projpipe.hub import FILES, HUB, fetch
@@ -123,7 +122,7 @@ def _found(name: str, place: str, folder: Path) -> Found | None:
     return Found(name, place, kind, data.name, len(data.classes), size, str(folder))
 
 
-def _data_of(kind: str, manifest: dict[str, Any]) -> object:
+def _data_of(kind: str, manifest: dict[str, object]) -> object:
     if kind == "projector":
         return manifest.get("data")
     provenance = manifest.get("provenance")

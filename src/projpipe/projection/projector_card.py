@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
 
 from projpipe.errors import InputError
 from projpipe.manifest import MANIFEST
@@ -60,7 +59,7 @@ class Run:
     train_tasks_sha256: str
     teacher_sha256: str
 
-    def check(self, provenance: Mapping[str, Any]) -> None:
+    def check(self, provenance: Mapping[str, object]) -> None:
         """Refuse the run of another projector.
 
         Raises:

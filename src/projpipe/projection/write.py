@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -29,7 +28,7 @@ def write_projector(
     operator: ProjectionOperator,
     of_sizes: SizeOffsets | None,
     size_table: SizeTable | None,
-    said: Mapping[str, Any],
+    said: Mapping[str, object],
     compact: bool,
     card: str | None,
 ) -> None:
