@@ -22,7 +22,7 @@ from projpipe.datasets import FolderDataset, ProjectorDataset
 from projpipe.hooks import LAST
 from projpipe.manifest import MANIFEST
 from projpipe.pipeline_registry import WHOLE
-from projpipe.projection.projector import TENSORS
+from projpipe.projection.write import TENSORS
 from projpipe.settings import CONFIG_LOADER_ARGS
 
 ROOT = Path(__file__).parents[1]

@@ -20,7 +20,8 @@ from projpipe.atomic import KEY
 from projpipe.commands.task_list import parse_names
 from projpipe.lock import locked
 from projpipe.manifest import MANIFEST
-from projpipe.projection.projector import TENSORS, Projector
+from projpipe.projection.projector import Projector
+from projpipe.projection.write import TENSORS
 
 Command = Callable[..., Result]
 

@@ -32,8 +32,9 @@ from projpipe.manifest import MANIFEST, manifest_bytes
 from projpipe.objectives import Classification, ImageModeling, Objective
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
-from projpipe.projection.projector_folder import TENSORS, Projector
+from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
+from projpipe.projection.write import TENSORS
 from projpipe.transformer.timm_folder import CONFIG, WEIGHTS, load_timm_folder, save_timm_folder
 
 KINDS = ("classifier", "experts", "images")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 import click
 import numpy as np
 from torch import Tensor
 
 from projpipe.errors import InputError
-from projpipe.images.pictures import read_picture
+from projpipe.images.pictures import find_pictures, read_picture
 from projpipe.objectives import Classification
 from projpipe.students.student import Student, load_student
 
@@ -31,6 +32,24 @@ def load_classifier(folder: Path) -> Student:
             "projector, or `projpipe sample`"
         )
     return student
+
+
+def labelled_pictures(image_folder: Path, classes: Sequence[str]) -> tuple[list[tuple[Path, int]], int]:
+    """Pictures of `<class>/*` and `<group>/<class>/*` with the positions of their classes, and how many are of others.
+
+    Raises:
+        InputError: there is no picture of any of the classes.
+    """
+    class_ids = {normalize("NFC", name): class_id for class_id, name in enumerate(classes)}
+    pictures = find_pictures([str(image_folder)])
+    labelled = [(path, normalize("NFC", path.parent.relative_to(image_folder).as_posix())) for path in pictures]
+    known = [(path, class_ids[name]) for path, name in labelled if name in class_ids]
+    if not known:
+        raise InputError(
+            f"{image_folder}: has no folder named after a class of the model ({', '.join(classes[:5])}); "
+            f"it has {', '.join(sorted({name for _, name in labelled} - {'.'})[:5]) or 'none'}"
+        )
+    return known, len(labelled) - len(known)
 
 
 def classify(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from unicodedata import normalize
 
 import click
 
@@ -18,21 +17,12 @@ def evaluate(model: Path, image_folder: Path, strict: bool, as_json: bool) -> No
 
     Folders of other classes are left out. So is a picture that cannot be read, which is named; the exit code is 2 then.
     """
-    from projpipe.commands.classify import classify, end_with, load_classifier
+    from projpipe.commands.classify import classify, end_with, labelled_pictures, load_classifier
     from projpipe.commands.output import show
     from projpipe.errors import InputError, printable
-    from projpipe.images.pictures import find_pictures
 
     student = load_classifier(model)
-    class_ids = {normalize("NFC", name): class_id for class_id, name in enumerate(student.classes)}
-    pictures = find_pictures([str(image_folder)])
-    labelled = [(path, normalize("NFC", path.parent.relative_to(image_folder).as_posix())) for path in pictures]
-    known = [(path, class_ids[name]) for path, name in labelled if name in class_ids]
-    if not known:
-        raise InputError(
-            f"{image_folder}: has no folder named after a class of the model ({', '.join(student.classes[:5])}); "
-            f"it has {', '.join(sorted({name for _, name in labelled} - {'.'})[:5]) or 'none'}"
-        )
+    known, left_out = labelled_pictures(image_folder, student.classes)
     right = dict.fromkeys(student.classes, 0)
     images = dict.fromkeys(student.classes, 0)
     unreadable: list[InputError] = []
@@ -52,14 +42,14 @@ def evaluate(model: Path, image_folder: Path, strict: bool, as_json: bool) -> No
         "images": count,
         "accuracy": round(overall, 6),
         "classes": {name: {"images": images[name], "accuracy": round(share, 6)} for name, share in accuracy.items()},
-        "left_out": len(labelled) - len(known),
+        "left_out": left_out,
         "unreadable": len(unreadable),
     }
     rows = [["class", "images", "accuracy"]]
     rows += [[name, str(images[name]), f"{100 * share:.1f} %"] for name, share in accuracy.items()]
     rows += [["all", str(count), f"{100 * overall:.1f} %"]]
     show(found, as_json, rows)
-    if left_out := found["left_out"]:
+    if left_out:
         click.echo(f"Left out {left_out} pictures of other classes.", err=True)
     if missing := [name for name in student.classes if not images[name]]:
         click.echo(printable(f"No picture of {', '.join(missing)}."), err=True)

@@ -59,10 +59,13 @@ def generate(
     onnx: bool,
     quantize: str | None,
 ) -> None:
-    """Make a model for the given classes out of PROJECTOR, the folder of a trained one.
+    """Make a model for the given classes out of PROJECTOR.
 
-    Its folder is read by timm.create_model("local-dir:FOLDER", pretrained=True). With --tasks, OUT holds a folder for
-    each task and models.csv, which lists them.
+    PROJECTOR is the folder of a trained one, the name of one that comes with projpipe, as `projpipe list` prints it, or
+    hf-hub:owner/name on the Hugging Face hub, or hf-hub:owner/name@revision.
+
+    OUT is read by timm.create_model("local-dir:OUT", pretrained=True). With --tasks it holds a folder for each task,
+    and models.csv, which lists them.
 
     A projector of many sizes makes the best one within all limits that are given, of --tasks one that is within them
     for the task with the most classes. Without any, it makes the one that is recommended: `projpipe inspect` lists
@@ -74,9 +77,11 @@ def generate(
     from projpipe.commands.output import holds_models, output
     from projpipe.commands.task_list import parse_names, read_names, read_tasks
     from projpipe.errors import InputError, printable
+    from projpipe.places import located
     from projpipe.projection.projector_folder import load_projector
     from projpipe.students.size_table import Limits
 
+    projector = located(projector)
     limits = Limits.of(size, max_parameters, max_macs, max_latency, batch, threads)
     files = _Files(onnx, quantize is not None)
     foreign = "holds more than what `projpipe generate` wrote"

@@ -18,14 +18,16 @@ SHOWN_NAMES = 12
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def inspect(folder: Path, as_json: bool) -> None:
     """Say what FOLDER, a projector or a model, can do, how large it is and what made it."""
     from projpipe.commands.output import show, show_sizes
     from projpipe.manifest import kind_of
-    from projpipe.projection.projector import KIND, TENSORS
+    from projpipe.places import located
+    from projpipe.projection.write import KIND, TENSORS
 
+    folder = located(folder)
     of_a_projector = kind_of(folder) == KIND or (folder / TENSORS).exists()
     found, table = _projector(folder) if of_a_projector else (_model(folder), None)
     rows = [[name.replace("_", " "), _shown(name, value)] for name, value in found.items()]

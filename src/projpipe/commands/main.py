@@ -1,6 +1,7 @@
 """The command `projpipe` and how it refuses bad input."""
 
 import io
+import os
 import sys
 
 import click
@@ -8,8 +9,11 @@ import click
 from projpipe.commands.evaluate import evaluate
 from projpipe.commands.generate import generate
 from projpipe.commands.inspect import inspect
+from projpipe.commands.list import list_found
 from projpipe.commands.measure import measure
+from projpipe.commands.pack import pack
 from projpipe.commands.predict import predict
+from projpipe.commands.push import push
 from projpipe.commands.sample import sample
 from projpipe.errors import InputError, one_line
 from projpipe.stops import ending_in_order
@@ -26,6 +30,8 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; what a terminal cannot show is written in ASCII."""
+        if not sys.stderr.isatty():
+            os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
@@ -49,5 +55,5 @@ def main() -> None:
     """
 
 
-for command in (generate, predict, sample, inspect, measure, evaluate):
+for command in (generate, predict, sample, inspect, measure, evaluate, list_found, pack, push):
     main.add_command(command)

@@ -25,7 +25,8 @@ def measure(projector: Path, batch: int | None, threads: int | None, of: str, as
     """Measure anew how long models of the sizes of PROJECTOR take, here.
 
     Its table of sizes, which `projpipe inspect` prints, is written anew. Scores, and the size that is recommended, stay
-    as they are. With --format onnx the table is printed alone: the projector's own is of timm's models.
+    as they are. With --format onnx the table is printed alone: the projector's own is of timm's models. So is that of a
+    projector which is found by name or on the hub.
     """
     from dataclasses import replace
     from functools import partial
@@ -33,11 +34,13 @@ def measure(projector: Path, batch: int | None, threads: int | None, of: str, as
 
     from projpipe.commands.output import show, show_sizes
     from projpipe.errors import InputError
+    from projpipe.places import located
     from projpipe.projection.projector_folder import load_projector
     from projpipe.students.size_table import SIZES
     from projpipe.tensors import processor
 
-    loaded = load_projector(projector)
+    folder = located(projector)
+    loaded = load_projector(folder)
     table = loaded.size_table
     if table is None:
         raise InputError(f"{projector}: has no {SIZES} to measure; make it with `kedro run --pipelines sweep_students`")
@@ -57,7 +60,11 @@ def measure(projector: Path, batch: int | None, threads: int | None, of: str, as
         versions={name: version(name) for name in packages},
         sizes=sizes,
     )
-    if of == "torch":
+    if of == "onnx":
+        click.echo("Measured in ONNX Runtime; the projector's own table, of timm's models, stays as it is.", err=True)
+    elif folder != projector:
+        click.echo(f"{folder} is not written to; copy it to keep what is measured.", err=True)
+    else:
         try:
             table.save(projector)
         except OSError as error:
@@ -65,8 +72,6 @@ def measure(projector: Path, batch: int | None, threads: int | None, of: str, as
             raise InputError(
                 f"{projector / SIZES}: cannot be written ({reason}); allow it, or copy the folder"
             ) from error
-    else:
-        click.echo("Measured in ONNX Runtime; the projector's own table, of timm's models, stays as it is.", err=True)
     if as_json:
         show(table.to_json(), as_json, [])
     else:

@@ -14,6 +14,7 @@ import click
 
 from projpipe.atomic import write_atomically, write_resumably
 from projpipe.errors import InputError, disk_problem, is_full, printable
+from projpipe.hub import FILES
 from projpipe.manifest import MANIFEST, kind_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 LISTING = "models.csv"
 COLUMNS = ["folder", "name", "classes"]
 _ESCAPED = r"\\(?:[\\ntr]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})"  # as `printable` writes it, or a backslash
-OF_A_MODEL = {"README.md", "config.json", MANIFEST, "model.int8.onnx", "model.onnx", "model.safetensors"}
 
 
 @contextmanager
@@ -68,9 +68,18 @@ def holds_models(folder: Path) -> bool:
     return _is_model(folder) or _is_listing(folder)
 
 
+def holds_projector(folder: Path) -> bool:
+    """Whether a folder is that of a projector and holds nothing else."""
+    return kind_of(folder) == "projector" and _names(folder) <= {MANIFEST, *FILES["projector"]}
+
+
 def _is_model(folder: Path) -> bool:
     """Whether a folder is that of a model and holds nothing else."""
-    return kind_of(folder) == "model" and {path.name for path in folder.iterdir()} <= OF_A_MODEL
+    return kind_of(folder) == "model" and _names(folder) <= {MANIFEST, *FILES["model"]}
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 def _is_listing(folder: Path) -> bool:

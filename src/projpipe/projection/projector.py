@@ -9,28 +9,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
 import numpy as np
 import torch
-from safetensors.torch import save
+from torch import Tensor
 
-from projpipe.atomic import write_atomically
 from projpipe.errors import InputError, did_you_mean
-from projpipe.manifest import MANIFEST, manifest_bytes
 from projpipe.objectives import Objective
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.size_offsets import SizeOffsets
+from projpipe.projection.write import write_projector
 from projpipe.students.onnx_file import onnx_latency_ms
 from projpipe.students.size_table import Limits, SizeTable, choose
 from projpipe.students.stopwatch import median_ms
 from projpipe.students.student import Student
-from projpipe.tensors import prefixed
 from projpipe.transformer.elastic import Sizes
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.spec import TransformerSpec
@@ -39,7 +36,6 @@ if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
 
 SEEN = 0.02  # share of the support images from which on a class counts; that of a lone image always does
-KIND, TENSORS = "projector", "projector.safetensors"
 
 
 @dataclass(frozen=True)
@@ -278,14 +274,18 @@ class Projector:
                 f"support_images: {support_images.dtype} {list(support_images.shape)} is not uint8 "
                 f"[N, {', '.join(map(str, expected))}]; give pictures of this size, with values 0 to 255"
             )
-        weights = {name: tensor[None] for name, tensor in self.operator.source_weights().items()}
-        encoded = self._of_pictures.encode(support_images)
-        likeliest = forward_students(spec, weights, encoded[None])[0].argmax(-1)
+        likeliest = self.source_logits(support_images).argmax(-1)
         seen = likeliest.bincount(minlength=len(self.classes)) >= max(1, SEEN * len(support_images))
         names = [name for name, there in zip(self.data["classes"], seen.tolist(), strict=True) if there]
         if len(names) < 2:
             raise InputError(f"support_images: show {names or 'no class'}; give images of two or more classes")
         return names
+
+    @torch.no_grad()
+    def source_logits(self, pictures: np.ndarray) -> Tensor:
+        """Logits `[N, K]` of a classifier's source, for pictures uint8 `[N, H, W, C]` as they are."""
+        weights = {name: tensor[None] for name, tensor in self.operator.source_weights().items()}
+        return forward_students(self.operator.source.spec, weights, self._of_pictures.encode(pictures)[None])[0]
 
     def class_ids(self, classes: Sequence[str]) -> list[int]:
         """Positions of class names among the source's classes."""
@@ -304,35 +304,20 @@ class Projector:
             raise InputError(f"classes: {min(repeated)!r} stands there twice; name it once")
         return [known[name] for name in classes]
 
-    def save(self, folder: Path | str) -> None:
-        """Write the projector's folder, whole or not at all, with its size table if it has one."""
-        source = prefixed("source.", self.operator.source_weights())
-        statistics = prefixed("statistics.", self.operator.source.statistics)
-        # A tuned source is the source of the folder: there it is frozen.
-        state = {name: tensor for name, tensor in self.operator.state_dict().items() if "tuned_weights" not in name}
-        operator = prefixed("operator.", state)
-        kept = self.operator.precompute()
-        products = prefixed("products.", kept.to_tensors())
-        of_sizes = {} if self.of_sizes is None else prefixed("sizes.", self.of_sizes.offsets.state_dict())
-        tensors = {**source, **statistics, **operator, **products, **of_sizes}
-        content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
-        described = {
-            "source": self.operator.source.spec.to_json(),
-            "student": self.operator.spec.to_json(),
-            "conditioning": asdict(self.operator.conditioning),
-            "free_weights": self.operator.free_weights,
-            "class_map": self.operator.class_map is not None,
-            **({} if self.sizes is None else {"smallest": self.sizes.smallest.to_json()}),
-            "objective": self.objective.to_json(),
-            "data": self.data,
-            "provenance": self.provenance,
-        }
-        with write_atomically(Path(folder)) as temporary:
-            temporary.mkdir()
-            (temporary / TENSORS).write_bytes(content)
-            (temporary / MANIFEST).write_bytes(manifest_bytes(KIND, described, {TENSORS: content}))
-            if self.size_table is not None:  # of the same weights; their products may differ in the last digits
-                replace(self.size_table, weights_sha256=sha256(content).hexdigest()).save(temporary)
+    def save(self, folder: Path | str, compact: bool = False, card: str | None = None) -> None:
+        """Write the projector's folder, whole or not at all, with its size table if it has one.
+
+        Args:
+            compact: in float16, without what training alone takes. It makes the same models but for the rounding of
+                weights. The folder of what was read from a compact one is so anyhow.
+            card: a model card, for README.md.
+
+        Raises:
+            InputError: a weight is too large for float16.
+        """
+        said = {"objective": self.objective.to_json(), "data": self.data, "provenance": self.provenance}
+        compact = compact or self.operator.compact
+        write_projector(Path(folder), self.operator, self.of_sizes, self.size_table, said, compact, card)
 
 
 def _nearest(name: object, known: Sequence[str]) -> str:

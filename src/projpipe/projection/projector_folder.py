@@ -14,13 +14,15 @@ from safetensors import SafetensorError
 from projpipe.errors import InputError
 from projpipe.manifest import MANIFEST, read_manifest
 from projpipe.objectives import Classification, ImageModeling, Objective, objective_from_json
+from projpipe.places import located
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.products import Products
-from projpipe.projection.projector import KIND, TENSORS, Projector
-from projpipe.projection.shapes import projector_shapes
+from projpipe.projection.projector import Projector
+from projpipe.projection.shapes import projector_shapes, statistics_shapes
 from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.projection.source import Source
+from projpipe.projection.write import COMPACT_NAME, KIND, TENSORS
 from projpipe.record import Bounds, from_json, read_json
 from projpipe.students.model_card import check_provenance
 from projpipe.students.size_table import REMAKE, SIZES, SizeTable, read_size_table
@@ -35,11 +37,14 @@ def load_projector(folder: Path | str) -> Projector:
 
     Needs neither training data nor the packages that train.
 
+    Args:
+        folder: its path, the name of a projector that comes with projpipe, or `hf-hub:owner/name[@revision]`.
+
     Raises:
         InputError: the folder is no projector, or a file of it is missing, truncated or changed, or does not fit the
-            other one.
+            other one; or the hub does not give it.
     """
-    folder = Path(folder)
+    folder = located(folder)
     fix = "train it again with `kedro run --pipelines train_projector`, or fetch it again"
     manifest = read_manifest(folder, KIND, [TENSORS], fix)
     try:
@@ -107,6 +112,7 @@ class _Manifest:
     provenance: object
     class_map: bool = False
     smallest: object = None
+    compact: bool = False
 
 
 def _assemble(described: dict[str, Any], path: Path) -> Projector:
@@ -135,8 +141,9 @@ def _assemble(described: dict[str, Any], path: Path) -> Projector:
         manifest.free_weights,
         manifest.class_map,
         sizes,
+        manifest.compact,
     )
-    tensors = read_tensors(path, shapes)
+    tensors = read_tensors(path, shapes, COMPACT_NAME if manifest.compact else "F32")
     of_sizes = None
     if sizes is not None:
         of_sizes = SizeOffsets(sizes)
@@ -150,6 +157,8 @@ def _restore(
 ) -> ProjectionOperator:
     """The operator of the tensors of a folder."""
     weights, statistics = starting_with("source.", tensors), starting_with("statistics.", tensors)
+    if manifest.compact:
+        statistics = {name: torch.zeros(shape) for name, shape in statistics_shapes(source)}
     with torch.random.fork_rng():  # the initial weights are replaced: nobody should notice the draw, or wait for a PCA
         operator = ProjectionOperator(
             Source(source, weights, statistics),
@@ -160,6 +169,8 @@ def _restore(
             free_weights=manifest.free_weights,
             class_map=manifest.class_map,
         )
+    if manifest.compact:
+        operator.drop_factors()
     load_weights(operator, starting_with("operator.", tensors))
     operator.products = Products.from_tensors(starting_with("products.", tensors))
     return operator

@@ -24,6 +24,7 @@ from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
 from projpipe.manifest import CARD, MANIFEST, manifest_bytes, read_manifest
 from projpipe.objectives import ImageModeling, Objective, objective_from_json
+from projpipe.places import located
 from projpipe.record import Bounds, from_json, read_json
 from projpipe.students.model_card import check_provenance, model_card
 from projpipe.tensors import check_finite, check_size, read_tensors, shapes_of
@@ -157,13 +158,13 @@ def is_whole(folder: Path) -> bool:
 
 
 def load_student(folder: Path | str) -> Student:
-    """Read a model's folder.
+    """Read a model's folder: a path, or `hf-hub:owner/name[@revision]`.
 
     Raises:
         InputError: the folder is no model of projpipe, or a file of it is missing, truncated or changed, or does not
-            fit the others.
+            fit the others; or the hub does not give it.
     """
-    folder = Path(folder)
+    folder = located(folder)
     fix = "make it again with `projpipe generate`, or fetch it again"
     manifest = read_manifest(folder, KIND, [CONFIG, WEIGHTS], fix)
     try:
