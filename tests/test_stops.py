@@ -88,6 +88,12 @@ def taken_for_a_failure():
     except BaseException as error:
         raise ImportError("as of a module in C++ that was interrupted") from error
 
+def swallowed():
+    try:
+        wait()
+    except BaseException:
+        pass
+
 def signal_to_another_thread():
     time.sleep(0.5)
     signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
@@ -105,6 +111,7 @@ with ending_in_order():
         "swallows = Swallows(); swallows = None",
         "in_a_thread(signal_to_another_thread)",
         "taken_for_a_failure()",
+        "swallowed(); time.sleep(60)",
         "atexit.register(time.sleep, 60); atexit.register(print, 'a library', file=sys.stderr); wait()",
         "subprocess.Popen(['sh', '-c', 'sleep 60 & sleep 60']); time.sleep(0.5); wait()",
     ],

@@ -28,6 +28,12 @@ _said = threading.Event()
 class Stopped(SystemExit):
     """The program was told to end; its code is the one that shells give to the signal."""
 
+    def __del__(self) -> None:
+        """Be raised once more by whoever swallowed it: Python does so in `__del__`, and some modules in C++."""
+        if stopping.is_set() and not _said.is_set():
+            signal.signal(_told[0], _stop)
+            threading.Timer(SECONDS_BETWEEN_LOOKS, _tell_main_thread, _told).start()
+
 
 @contextmanager
 def ending_in_order() -> Iterator[None]:
@@ -121,6 +127,8 @@ def end_now(code: int) -> None:
 def _stop(number: int, frame: FrameType | None) -> None:
     for end in ENDING:
         signal.signal(end, signal.SIG_IGN)
+    if _said.is_set():
+        return
     if not stopping.is_set():
         _told.append(number)
         stopping.set()
@@ -129,16 +137,9 @@ def _stop(number: int, frame: FrameType | None) -> None:
         last = threading.Timer(PATIENCE, _end_as_told)
         last.daemon = True
         last.start()
-        sys.unraisablehook = _stop_again
-        sys.excepthook = lambda *_: None  # libraries take `Stopped` for a failure of what was interrupted
+        # Libraries take `Stopped` for a failure of what was interrupted.
+        sys.excepthook = sys.unraisablehook = lambda *_: None
     raise Stopped(128 + number)
-
-
-def _stop_again(swallowed: sys.UnraisableHookArgs) -> None:
-    """Raise `Stopped` once more: Python goes on where it is raised in what Python itself calls, such as `__del__`."""
-    if issubclass(swallowed.exc_type, Stopped):
-        signal.signal(_told[0], _stop)
-        threading.Timer(SECONDS_BETWEEN_LOOKS, _tell_main_thread, _told).start()
 
 
 def _tell_main_thread(number: int) -> None:
