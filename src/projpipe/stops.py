@@ -138,7 +138,8 @@ def _stop(number: int, frame: FrameType | None) -> None:
         last.daemon = True
         last.start()
         # Libraries take `Stopped` for a failure of what was interrupted.
-        sys.excepthook = sys.unraisablehook = lambda *_: None
+        sys.excepthook = lambda *_: None
+        sys.unraisablehook = lambda _: None
     raise Stopped(128 + number)
 
 
