@@ -74,11 +74,16 @@ def classify(
 def _probabilities(folder: Path, student: Student, pictures: Sequence[np.ndarray]) -> Tensor:
     logits = student.logits(student.objective.encode(np.stack(pictures)))
     if not logits.isfinite().all():
-        raise InputError(
-            f"{folder}: an answer of this model is infinite or no number, as its weights are too large; make it again "
-            "with `projpipe generate`, or fetch it again"
-        )
+        raise no_number(folder)
     return logits.softmax(-1)
+
+
+def no_number(folder: Path) -> InputError:
+    """What is said of a model, of this folder, that gives logits which are infinite or no numbers."""
+    return InputError(
+        f"{folder}: an answer of this model is infinite or no number, as its weights are too large; make it again "
+        "with `projpipe generate`, or fetch it again"
+    )
 
 
 def _read(student: Student, path: Path, strict: bool) -> np.ndarray | InputError:

@@ -29,6 +29,7 @@ def sample(model: Path, out: Path, count: int, seed: int, temperature: float, to
 
     OUT is one sheet where it ends in .png, else a folder with a file for each picture.
     """
+    from projpipe.commands.classify import no_number
     from projpipe.commands.output import output
     from projpipe.errors import InputError, printable
     from projpipe.students.student import load_student
@@ -37,7 +38,10 @@ def sample(model: Path, out: Path, count: int, seed: int, temperature: float, to
         fix = f"end it in .png, or leave {out.suffix} out for a folder"
         raise InputError(f"--out: {out} names a file of another kind than is written; {fix}")
     with output(out, force, _drawn, "is not what `projpipe sample` wrote", "path") as temporary:
-        pictures = load_student(model).sample(count, seed, temperature, top_k)
+        try:
+            pictures = load_student(model).sample(count, seed, temperature, top_k)
+        except FloatingPointError as error:
+            raise no_number(model) from error
         _write(pictures, temporary, sheet=_is_sheet(out))
     click.echo(printable(f"{out}: {count} picture{'s' * (count > 1)}, seed {seed}"))
 

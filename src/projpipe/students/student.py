@@ -79,6 +79,7 @@ class Student:
 
         Raises:
             InputError: it is a classifier, or a value is out of range.
+            FloatingPointError: its weights are so large that a logit is infinite or no number.
         """
         if not isinstance(self.objective, ImageModeling):
             raise InputError(
