@@ -29,6 +29,17 @@ NOT_RUN = {
     "make test": SUITE,
     "make docs": f"{SUITE}: test_the_site_builds_without_a_warning",
     "source .venv/bin/activate": "the tests run in that environment already",
+    **dict.fromkeys(
+        (
+            "python3 -m venv .venv",
+            ".venv/bin/pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu",
+            ".venv/bin/pip install --editable '.[train,onnx]'",
+            ".venv/bin/kedro run",
+            ".venv/bin/uv pip install jupyterlab",
+        ),
+        INSTALLS,
+    ),
+    ".venv/bin/jupyter lab notebooks/01_tour.ipynb": SERVER,
     "pre-commit install": "writes into the repository's git folder",
     "pytest tests/projection": SUITE,
     "pytest tests/end_to_end/test_whole_run.py": SUITE,
