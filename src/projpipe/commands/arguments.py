@@ -37,7 +37,8 @@ def complete_classes(ctx: click.Context, param: click.Parameter, incomplete: str
     """The names of a projector's classes that go on with what is typed behind the last comma."""
     before, comma, begun = incomplete.rpartition(",")
     names: list[str] = []
-    with suppress(InputError, KeyError):
-        manifest = unchecked_manifest(ctx.params["projector"], "projector", "")
+    folder = ctx.params["projector"] or Path(*ctx.args[:1])  # arguments are not parsed yet where an option is typed
+    with suppress(InputError):
+        manifest = unchecked_manifest(folder, "projector", "")
         names = list(from_json(DescribedProjector, manifest).data.classes)
     return [CompletionItem(f"{before}{comma}{name}") for name in names if name.startswith(begun)]

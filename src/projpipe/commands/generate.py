@@ -160,7 +160,11 @@ class _Made:
 
         measured = {"latency_ms": self.latency_ms, "largest_int8_difference": self.difference}
         size = {"size": written(self.size), "parameters": self.parameters}
-        return {**self.what, **size, **{name: value for name, value in measured.items() if value is not None}}
+        return {
+            **self.what,
+            **size,
+            **{name: float(f"{value:.4g}") for name, value in measured.items() if value is not None},
+        }
 
     def line(self, limits: Limits) -> str:
         """The closing line, with the latency and the difference where there are such."""
