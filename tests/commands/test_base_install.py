@@ -78,6 +78,10 @@ def test_all_commands_work_without_what_trains(python: Path, folder: Path, pictu
     found = json.loads(run(python, command, "predict", model, pictures, "--json"))
     assert len(found) == 9
     assert json.loads(run(python, command, "evaluate", model, pictures, "--json"))["images"] == 6
+    better = ["--out", folder.parent / "better", "--projector", folder, "--steps", "2", "--json"]
+    assert json.loads(run(python, command, "finetune", model, pictures, *better))["distilled"]
+    both = json.loads(run(python, command, "compare", model, folder.parent / "better", pictures, "--json"))
+    assert len(both["models"]) == 2
     assert "Sneaker, Coat" in run(python, command, "inspect", model)
     many = folder.parent / "many"
     elastic(load_projector(folder)).save(many)

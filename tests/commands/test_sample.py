@@ -1,5 +1,6 @@
 """`projpipe sample`, and what image models and classifiers refuse of each other."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +65,12 @@ def test_a_sheet_holds_them_enlarged(image_model: Path, tmp_path: Path, projpipe
     assert sheet.shape == (32 * 6, 32 * 6)
     assert np.array_equal(sheet[: 32 * 2 : 32, 32 * 4 :: 32], drawn[1, ..., 0])
     assert (sheet[32 * 4 :, 32 * 4 :] == 128).all()
+
+
+def test_json_says_what_was_drawn(image_model: Path, tmp_path: Path, projpipe: Command) -> None:
+    result = projpipe("sample", image_model, "--out", tmp_path / "drawn", "--count", 2, "--seed", 5, "--json")
+    found = {"out": str(tmp_path / "drawn"), "classes": ["b"], "count": 2, "seed": 5, "temperature": 1.0}
+    assert json.loads(result.stdout) == found
 
 
 def test_the_folder_is_a_stock_timm_model_that_draws_the_same(image_model: Path) -> None:

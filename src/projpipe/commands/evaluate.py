@@ -6,34 +6,37 @@ from pathlib import Path
 
 import click
 
+from projpipe.commands.arguments import Folder, as_json, strict
+from projpipe.errors import InputError, printable
+
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=Folder("model"))
 @click.argument("image_folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be read.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@strict
+@as_json
 def evaluate(model: Path, image_folder: Path, strict: bool, as_json: bool) -> None:
     """Measure MODEL's accuracy on the pictures of its classes, IMAGE_FOLDER/<class>/* or .../<group>/<class>/*.
 
     Folders of other classes are left out. So is a picture that cannot be read, which is named; the exit code is 2 then.
+
+    \b
+    projpipe evaluate model pictures
     """
-    from projpipe.commands.classify import classify, end_with, labelled_pictures, load_classifier
+    from projpipe.commands.classify import end_with, labelled_pictures, load_classifier, right_answers
     from projpipe.commands.output import show
-    from projpipe.errors import InputError, printable
 
     student = load_classifier(model)
     known, left_out = labelled_pictures(image_folder, student.classes)
     right = dict.fromkeys(student.classes, 0)
     images = dict.fromkeys(student.classes, 0)
-    unreadable: list[InputError] = []
-    probabilities = classify(model, student, [path for path, _ in known], "evaluate", strict)
-    for (_, class_id), of_picture in zip(known, probabilities, strict=True):
-        if isinstance(of_picture, InputError):
-            unreadable.append(of_picture)
+    unreadable: list[str] = []
+    for (_, class_id), answer in zip(known, right_answers(model, student, known, "evaluate", strict), strict=True):
+        if isinstance(answer, str):
+            unreadable.append(answer)
             continue
-        name = student.classes[class_id]
-        images[name] += 1
-        right[name] += int(of_picture.argmax()) == class_id
+        images[student.classes[class_id]] += 1
+        right[student.classes[class_id]] += answer
     if not (count := sum(images.values())):
         raise InputError(f"{image_folder}: no picture of a class of the model can be read, such as {unreadable[0]}")
     accuracy = {name: right[name] / images[name] for name in student.classes if images[name]}

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from projpipe.commands.arguments import Folder, as_json
+
 
 @click.command()
 @click.argument("projector", type=click.Path(path_type=Path))
@@ -20,13 +22,16 @@ import click
     show_default=True,
     help="What runs: timm's models, or ONNX files in ONNX Runtime, of which nothing is kept.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@as_json
 def measure(projector: Path, batch: int | None, threads: int | None, of: str, as_json: bool) -> None:
     """Measure anew how long models of the sizes of PROJECTOR take, here.
 
     Its table of sizes, which `projpipe inspect` prints, is written anew. Scores, and the size that is recommended, stay
     as they are. With --format onnx the table is printed alone: the projector's own is of timm's models. So is that of a
     projector which is found by name or on the hub.
+
+    \b
+    projpipe measure data/digits/06_models/projector --batch 8 --threads 2
     """
     from dataclasses import replace
     from functools import partial
@@ -34,12 +39,11 @@ def measure(projector: Path, batch: int | None, threads: int | None, of: str, as
 
     from projpipe.commands.output import show, show_sizes
     from projpipe.errors import InputError
-    from projpipe.places import located
     from projpipe.projection.projector_folder import load_projector
     from projpipe.students.size_table import SIZES
     from projpipe.tensors import processor
 
-    folder = located(projector)
+    folder = Folder("projector").convert(projector, None, None)
     loaded = load_projector(folder)
     table = loaded.size_table
     if table is None:

@@ -99,7 +99,7 @@ def _is_listing(folder: Path) -> bool:
 def show(content: Any, as_json: bool, rows: Sequence[Sequence[str]]) -> None:
     """Print JSON, or else a table whose columns are as wide as they need to be."""
     if as_json:
-        click.echo(_escaped(json.dumps(content, indent=2, ensure_ascii=False)))
+        click.echo(escaped(json.dumps(content, indent=2, ensure_ascii=False)))
         return
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -132,7 +132,7 @@ def show_sizes(table: SizeTable) -> None:
     show(None, False, aligned)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """JSON that means the same, and of which a terminal shows every character."""
     return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
 

@@ -12,14 +12,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from projpipe.atomic import write_atomically
-from projpipe.manifest import CARD, MANIFEST, manifest_bytes
+from projpipe.manifest import CARD, MANIFEST, TENSORS, manifest_bytes
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.shapes import projector_shapes
 from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.students.size_table import SizeTable
 from projpipe.tensors import check_finite, prefixed
 
-KIND, TENSORS = "projector", "projector.safetensors"
+KIND = "projector"
 COMPACT, COMPACT_NAME = torch.float16, "F16"  # type of a compact folder's numbers, and safetensors' name of it
 
 

@@ -6,16 +6,16 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
-
-from huggingface_hub import EvalResult, ModelCardData
+from typing import TYPE_CHECKING, Annotated, Any
 
 from projpipe.errors import InputError, printable
 from projpipe.metric import ACCURACY, METRICS
-from projpipe.objectives import Objective
-from projpipe.objectives.card_text import CardText
 from projpipe.record import Bounds, from_json
 from projpipe.transformer.spec import TransformerSpec
+
+if TYPE_CHECKING:
+    from projpipe.objectives import Objective
+    from projpipe.objectives.card_text import CardText
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,24 @@ class _Teacher:
 
 
 @dataclass(frozen=True)
+class _Gain:
+    """An accuracy before and after fine-tuning."""
+
+    before: Annotated[float, Bounds(0, 1)]
+    after: Annotated[float, Bounds(0, 1)]
+
+
+@dataclass(frozen=True)
+class _FineTuned:
+    """What provenance says of fine-tuning."""
+
+    images: Annotated[int, Bounds(1, 2**60)]
+    held_out: Annotated[int, Bounds(1, 2**60)]
+    accuracy: _Gain
+    distilled: bool
+
+
+@dataclass(frozen=True)
 class _Provenance:
     """What provenance says that is read again."""
 
@@ -40,6 +58,7 @@ class _Provenance:
     validation_score: float = 0.0
     tuned_source: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    fine_tuned: _FineTuned | None = None
 
 
 def check_provenance(described: object, place: str) -> None:
@@ -68,8 +87,8 @@ def model_card(
     facts = (f"| {name} | {value} |" for name, value in _facts(spec, classes, card, provenance))
     about = (
         f"A small Vision Transformer that {card.purpose.format(counted)}. "
-        "[projpipe](https://arxiv.org/abs/2506.05641) made it in one shot from a large one's weights, without data and "
-        "without fine-tuning."
+        "[projpipe](https://arxiv.org/abs/2506.05641) made it in one shot from a large one's weights, "
+        f"{_besides(provenance)}."
     )
     blocks = [
         front_matter("timm", card, provenance, provenance.get("teacher", {}).get("license")),
@@ -84,6 +103,15 @@ def model_card(
     return "\n\n".join(blocks) + "\n"
 
 
+def _besides(provenance: Mapping[str, Any]) -> str:
+    """What a model was made with besides the large one's weights."""
+    if "fine_tuned" not in provenance:
+        return "without data and without fine-tuning"
+    tuned = from_json(_FineTuned, provenance["fine_tuned"], "fine_tuned")
+    teacher = " and on what the large one says of them" if tuned.distilled else ""
+    return f"and **fine-tuned** it on {tuned.images:,} labelled images{teacher}"
+
+
 def front_matter(
     library: str,
     card: CardText,
@@ -96,6 +124,8 @@ def front_matter(
     Args:
         measured: the split, what was measured on it, and the value, besides the score on validation tasks.
     """
+    from huggingface_hub import EvalResult, ModelCardData
+
     dataset, metric = provenance.get("dataset"), provenance.get("teacher", {}).get("metric")
     named = re.sub(r"[^a-z0-9]+", "-", (dataset or "").lower()).strip("-")  # the hub takes no other names
     scores = list(measured)
@@ -153,7 +183,15 @@ def _facts(
 def _cautions(card: CardText, provenance: Mapping[str, Any]) -> Iterator[str]:
     if new := provenance.get("held_out_classes"):
         yield f"No training task of the projector had {', '.join(map(escaped, new))}: less is to be expected there."
-    yield card.caution
+    if "fine_tuned" not in provenance:
+        yield card.caution
+        return
+    tuned = from_json(_FineTuned, provenance["fine_tuned"], "fine_tuned")
+    before, after = map(ACCURACY.value, (tuned.accuracy.before, tuned.accuracy.after))
+    yield (
+        f"On {tuned.held_out:,} images that it did not learn from its accuracy was {before} before fine-tuning and is "
+        f"{after} now. They chose how long it learned, so that it may be a little lower on others."
+    )
 
 
 def escaped(name: str) -> str:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
-from projpipe.manifest import CARD, MANIFEST, manifest_bytes, read_manifest
+from projpipe.manifest import CARD, CONFIG, FILES, FIXES, MANIFEST, WEIGHTS, manifest_bytes, read_manifest
 from projpipe.objectives import ImageModeling, Objective, objective_from_json
 from projpipe.places import located
 from projpipe.record import Bounds, from_json, read_json
@@ -33,7 +33,6 @@ from projpipe.transformer.export import ARCHITECTURE, export_student, from_timm_
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.sampling import sample
 from projpipe.transformer.spec import STUDENT_NORM_EPS, TransformerSpec
-from projpipe.transformer.timm_folder import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
@@ -153,7 +152,7 @@ class Student:
 def is_whole(folder: Path) -> bool:
     """Whether a folder is there, is that of a model, and nothing of it was lost or changed."""
     try:
-        return bool(read_manifest(folder, KIND, [CONFIG, WEIGHTS], ""))
+        return bool(read_manifest(folder, KIND, FILES[KIND], ""))
     except InputError:
         return False
 
@@ -166,13 +165,12 @@ def load_student(folder: Path | str) -> Student:
             fit the others; or the hub does not give it.
     """
     folder = located(folder)
-    fix = "make it again with `projpipe generate`, or fetch it again"
-    manifest = read_manifest(folder, KIND, [CONFIG, WEIGHTS], fix)
+    manifest = read_manifest(folder, KIND, FILES[KIND], FIXES[KIND])
     try:
         return _assemble(manifest, folder)
     except (OSError, RuntimeError, SafetensorError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{folder / MANIFEST} does not describe {WEIGHTS}: {reason}; {fix}") from error
+        raise InputError(f"{folder / MANIFEST} does not describe {WEIGHTS}: {reason}; {FIXES[KIND]}") from error
 
 
 @dataclass(frozen=True)
