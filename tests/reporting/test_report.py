@@ -203,7 +203,7 @@ def test_what_was_measured_on_a_busy_machine_is_a_range_where_it_stands(render: 
     changed["timings"]["latency"]["teacher"]["32"]["undisturbed_ms"] = 12.0
     text = Page(render(accuracy, changed)).text
     tile = text[text.index("Speed") : text.index("Is it better?")]
-    assert "19.2 to 50.8\N{MULTIPLICATION SIGN} at batch 32" in tile
+    assert "19.2 to 50.8\N{MULTIPLICATION SIGN} batch 32" in tile
     assert "Measured on a busy machine." in tile
     cost = text[text.index("ms to make one") : text.index("Which student size?")]
     assert "12.00 to 15.96 (0.01)" in cost
