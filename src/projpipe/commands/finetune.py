@@ -49,7 +49,7 @@ def finetune(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Fine-tune MODEL on the pictures of its classes, IMAGE_FOLDER/<class>/*, and write the folder of a new model.
+    """Fine-tune MODEL on the pictures in IMAGE_FOLDER, which has a folder for each of its classes, and write a new one.
 
     What is best on held-out pictures is kept: that may be MODEL itself, so that it gets no worse on them. With the same
     steps, seed and threads the same pictures give the same bytes on a machine.

@@ -17,6 +17,7 @@ from projpipe.commands.arguments import Folder, device, strict
 from projpipe.errors import InputError
 
 STREAMED = ("csv", "jsonl")
+Found = dict[str, Any]  # of a picture: its path, and classes with their probabilities, as JSON has them
 
 
 @click.command()
@@ -57,7 +58,7 @@ def predict(
     quiet = form in STREAMED and sys.stdout.isatty()  # lines and a bar would run into each other there
     answers = classify(model, student, paths, "predict", strict, batch_size, quiet)
 
-    def found() -> Iterator[dict[str, Any]]:
+    def found() -> Iterator[Found]:
         for path, probabilities in zip(paths, answers, strict=True):
             if isinstance(probabilities, InputError):
                 unreadable.append(str(probabilities))
@@ -89,13 +90,13 @@ def _paths(name: str) -> Sequence[Path]:
     return listed
 
 
-def _cells(one: dict[str, Any], *forms: str) -> list[str]:
+def _cells(one: Found, *forms: str) -> list[str]:
     """A picture and what is said of it, with cells of these forms for each class."""
     named = [{**each, "percent": 100 * each["probability"]} for each in one["predictions"]]
     return [one["image"], *(form.format(**each) for each in named for form in forms)]
 
 
-def _print_lines(found: Iterator[dict[str, Any]], form: str, top: int) -> None:
+def _print_lines(found: Iterator[Found], form: str, top: int) -> None:
     """Print a line for each picture as soon as it is there."""
     from projpipe.commands.output import escaped, quote_cell
 
