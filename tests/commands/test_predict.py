@@ -95,9 +95,10 @@ def test_a_line_a_picture_says_what_json_says(model: Path, pictures: Path, projp
     assert [json.loads(line) for line in lines] == expected
     found = projpipe("predict", model, pictures, "--top", 2, "--format", "csv").stdout
     header, *rows = csv.reader(io.StringIO(found))
-    assert header == ["image", "class_1", "probability_1", "class_2", "probability_2"]
-    assert [[row[0], [row[1], float(row[2])], [row[3], float(row[4])]] for row in rows] == [
-        [one["image"], *([each["class"], each["probability"]] for each in one["predictions"])] for one in expected
+    assert header == ["image", "none_of_these", "class_1", "probability_1", "class_2", "probability_2"]
+    assert [[row[0], row[1] == "true", [row[2], float(row[3])], [row[4], float(row[5])]] for row in rows] == [
+        [one["image"], one["none_of_these"], *([each["class"], each["probability"]] for each in one["predictions"])]
+        for one in expected
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unicodedata import normalize
 
@@ -17,10 +17,19 @@ from torch import Tensor
 from projpipe.errors import InputError
 from projpipe.images.pictures import find_pictures, read_picture
 from projpipe.objectives import Classification
+from projpipe.objectives.classification import energy_score
 from projpipe.students.student import Student, load_student
 
 BATCH_SIZE = 64
 Labelled = tuple[Path, int]  # a picture, and the position of its class
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of a picture: probabilities `[K]` of its classes, and whether it takes it for none of them."""
+
+    probabilities: Tensor
+    none_of_these: bool
 
 
 def load_classifier(folder: Path, device: str = "cpu") -> Student:
@@ -79,8 +88,8 @@ def classify(
     strict: bool,
     batch_size: int = BATCH_SIZE,
     quiet: bool = False,
-) -> Iterator[Tensor | InputError]:
-    """Probabilities `[K]` of a model's classes for each picture, or why it cannot be read.
+) -> Iterator[Answer | InputError]:
+    """What a model says of each picture, or why it cannot be read.
 
     Shows a bar with a label on a terminal where there are many, if not `quiet`. The folder is that of the model, for
     errors. No more pictures than a batch are in memory.
@@ -94,7 +103,7 @@ def classify(
         for start in shown:
             pictures = [read_or_error(student, path, strict) for path in paths[start : start + batch_size]]
             readable = [picture for picture in pictures if isinstance(picture, np.ndarray)]
-            answers = iter(_probabilities(folder, student, readable) if readable else ())
+            answers = iter(_answers(folder, student, readable) if readable else ())
             yield from (picture if isinstance(picture, InputError) else next(answers) for picture in pictures)
 
 
@@ -104,7 +113,7 @@ def right_answers(
     """Whether a model is right about each picture, or why that cannot be read; positions are those of its classes."""
     found = classify(folder, student, [path for path, _ in labelled], label, strict)
     return [
-        str(answer) if isinstance(answer, InputError) else int(answer.argmax()) == class_id
+        str(answer) if isinstance(answer, InputError) else int(answer.probabilities.argmax()) == class_id
         for (_, class_id), answer in zip(labelled, found, strict=True)
     ]
 
@@ -117,12 +126,14 @@ def share_interval(right: int, count: int) -> tuple[float, float]:
     return max(0.0, low), min(1.0, high)
 
 
-def _probabilities(folder: Path, student: Student, pictures: Sequence[np.ndarray]) -> Tensor:
+def _answers(folder: Path, student: Student, pictures: Sequence[np.ndarray]) -> list[Answer]:
     encoded = student.objective.encode(np.stack(pictures))
     logits = student.logits(encoded.to(student.weights["pos"].device)).cpu()
     if not logits.isfinite().all():
         raise no_number(folder)
-    return logits.softmax(-1)
+    threshold = -math.inf if student.energy_threshold is None else student.energy_threshold
+    none = (energy_score(logits) < threshold).tolist()
+    return [Answer(of_picture, said) for of_picture, said in zip(logits.softmax(-1), none, strict=True)]
 
 
 def no_number(folder: Path) -> InputError:

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,26 @@ Found = dict[str, Any]  # of a picture: its path, and classes with their probabi
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option("--batch-size", type=click.IntRange(1, 2**16), default=64, show_default=True, help="Pictures at once.")
+@click.option("--no-unknown", is_flag=True, help="Never say `none of these`.")
 @device
 @strict
 def predict(
-    model: Path, images: tuple[str, ...], top: int, form: str, batch_size: int, device: str, strict: bool
+    model: Path,
+    images: tuple[str, ...],
+    top: int,
+    form: str,
+    batch_size: int,
+    no_unknown: bool,
+    device: str,
+    strict: bool,
 ) -> None:
     """Say which classes MODEL sees in IMAGES: files, folders or patterns in quotes, such as 'photos/*.png'.
 
     IMAGES may be -, which reads paths from standard input, one a line. A picture that cannot be read is named, and the
     exit code is 2 then.
+
+    What is of no class of MODEL's is said to be `none of these`, as far as MODEL can tell; classes are named all the
+    same. One in twenty pictures of its classes is taken for none of these too.
 
     \b
     projpipe predict model photos --top 1 --format csv > answers.csv
@@ -56,25 +68,28 @@ def predict(
     top = min(top, len(student.classes))
     unreadable: list[str] = []
     quiet = form in STREAMED and sys.stdout.isatty()  # lines and a bar would run into each other there
+    if no_unknown:
+        student = replace(student, energy_threshold=None)
     answers = classify(model, student, paths, "predict", strict, batch_size, quiet)
 
     def found() -> Iterator[Found]:
-        for path, probabilities in zip(paths, answers, strict=True):
-            if isinstance(probabilities, InputError):
-                unreadable.append(str(probabilities))
+        for path, answer in zip(paths, answers, strict=True):
+            if isinstance(answer, InputError):
+                unreadable.append(str(answer))
                 continue
-            best = probabilities.topk(top)
+            best = answer.probabilities.topk(top)
             named = [
                 {"class": student.classes[class_id], "probability": round(probability, 6)}
                 for probability, class_id in zip(best.values.tolist(), best.indices.tolist(), strict=True)
             ]
-            yield {"image": str(path), "predictions": named}
+            yield {"image": str(path), "none_of_these": answer.none_of_these, "predictions": named}
 
     if form in STREAMED:
         _print_lines(found(), form, top)
     else:
         listed = list(found())
-        show(listed, form == "json", [_cells(one, "{class} {percent:.1f} %") for one in listed])
+        unknown = any(one["none_of_these"] for one in listed)
+        show(listed, form == "json", [_row(one, unknown) for one in listed])
     end_with(unreadable)
 
 
@@ -90,10 +105,11 @@ def _paths(name: str) -> Sequence[Path]:
     return listed
 
 
-def _cells(one: Found, *forms: str) -> list[str]:
-    """A picture and what is said of it, with cells of these forms for each class."""
-    named = [{**each, "percent": 100 * each["probability"]} for each in one["predictions"]]
-    return [one["image"], *(form.format(**each) for each in named for form in forms)]
+def _row(one: Found, unknown: bool) -> list[str]:
+    """A line of the table, with a column for `none of these` where any picture is."""
+    none = ["none of these" if one["none_of_these"] else ""] if unknown else []
+    named = (f"{each['class']} {100 * each['probability']:.1f} %" for each in one["predictions"])
+    return [one["image"], *none, *named]
 
 
 def _print_lines(found: Iterator[Found], form: str, top: int) -> None:
@@ -107,9 +123,10 @@ def _print_lines(found: Iterator[Found], form: str, top: int) -> None:
 
     if form == "csv":
         numbered = [f"{name}_{place}" for place in range(1, top + 1) for name in ("class", "probability")]
-        click.echo(csv_line(["image", *numbered]))
+        click.echo(csv_line(["image", "none_of_these", *numbered]))
     for one in found:
         if form == "csv":
-            click.echo(csv_line(_cells(one, "{class}", "{probability}")))
+            named = [str(cell) for each in one["predictions"] for cell in each.values()]
+            click.echo(csv_line([one["image"], json.dumps(one["none_of_these"]), *named]))
         else:
             click.echo(escaped(json.dumps(one, ensure_ascii=False)))
