@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 # Pages that `compare_methods` wrote hold the command of the commit that made them.
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+BIN = ".venv/bin/"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 INSTALLS = "installs or replaces the environment that the tests run in"
@@ -34,14 +35,13 @@ NOT_RUN = {
     **dict.fromkeys(
         (
             "python3 -m venv .venv",
-            ".venv/bin/pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu",
-            ".venv/bin/pip install --editable '.[train,onnx]'",
-            ".venv/bin/kedro run",
-            ".venv/bin/uv pip install jupyterlab",
+            "pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu",
+            "pip install --editable '.[train,onnx]'",
+            "uv pip install jupyterlab",
         ),
         INSTALLS,
     ),
-    ".venv/bin/jupyter lab notebooks/01_tour.ipynb": SERVER,
+    "jupyter lab notebooks/01_tour.ipynb": SERVER,
     "pre-commit install": "writes into the repository's git folder",
     "pytest tests/projection": SUITE,
     "pytest tests/end_to_end/test_whole_run.py": SUITE,
@@ -73,15 +73,15 @@ class Block:
     text: str
 
     def commands(self) -> Iterator[tuple[str, str]]:
-        """Commands to type, each with what the page shows of its output; comments are left out."""
+        """Commands to type, each with what the page shows of its output; comments and `.venv/bin/` are left out."""
         if self.language == "bash":
             for line in self.text.splitlines():
-                if command := re.sub(r"\s+# .*", "", line).strip():
+                if command := re.sub(r"\s+# .*", "", line).strip().removeprefix(BIN):
                     yield command, ""
         if self.language == "console":
             for part in re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]:
                 command, _, shown = part.partition("\n")
-                yield command, shown
+                yield command.removeprefix(BIN), shown
 
 
 def blocks() -> list[Block]:
