@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import click
 
@@ -16,8 +15,9 @@ from projpipe.manifest import FILES, FIXES, MANIFEST, TENSORS, kind_of, read_man
 from projpipe.metric import METRICS
 from projpipe.places import located
 from projpipe.projection.projector_manifest import DescribedProjector
-from projpipe.record import Bounds, from_json, read_json
+from projpipe.record import from_json, read_json
 from projpipe.students.model_card import check_provenance
+from projpipe.students.model_manifest import DescribedModel
 from projpipe.students.size_table import read_size_table
 from projpipe.transformer.spec import TransformerSpec
 
@@ -58,19 +58,9 @@ class _Objective:
     name: str
 
 
-@dataclass(frozen=True)
-class _Model:
-    """What a manifest describes of a model."""
-
-    spec: object
-    classes: Annotated[Sequence[str], Bounds(1, 2**16)]
-    objective: _Objective
-    provenance: object
-
-
 def _projector(described: dict[str, Any]) -> dict[str, Any]:
     """What a projector is, by its manifest."""
-    projector = from_json(DescribedProjector, described)
+    projector = from_json(DescribedProjector, described, exact=True)
     check_provenance(projector.provenance, "provenance")
     data, provenance = projector.data, described["provenance"]
     source, largest = (TransformerSpec.from_json(described[name], name) for name in ("source", "student"))
@@ -103,13 +93,13 @@ def _projector(described: dict[str, Any]) -> dict[str, Any]:
 
 def _model(described: dict[str, Any]) -> dict[str, Any]:
     """What a model is, by its manifest."""
-    model = from_json(_Model, described)
+    model = from_json(DescribedModel, described, exact=True)
     check_provenance(model.provenance, "provenance")
     provenance = described["provenance"]
     spec, num_classes = TransformerSpec.from_json(model.spec, "spec"), len(model.classes)
     return {
         "kind": "model",
-        "objective": model.objective.name,
+        "objective": from_json(_Objective, model.objective, "objective").name,
         "dataset": provenance.get("dataset"),
         "classes": model.classes,
         "held_out_classes": provenance.get("held_out_classes"),

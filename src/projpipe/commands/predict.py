@@ -58,7 +58,7 @@ def predict(
 
     \b
     projpipe predict model photos --top 1 --format csv > answers.csv
-    find photos -name '*.png' | projpipe predict model - --format jsonl
+    find photos -type f | projpipe predict model - --format jsonl
     """
     paths = [path for name in images for path in _paths(name)]
     from projpipe.commands.classify import classify, end_with, load_classifier

@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,8 +25,9 @@ from projpipe.errors import InputError
 from projpipe.manifest import CARD, CONFIG, FILES, FIXES, MANIFEST, WEIGHTS, manifest_bytes, read_manifest
 from projpipe.objectives import ImageModeling, Objective, objective_from_json
 from projpipe.places import located
-from projpipe.record import Bounds, from_json, read_json
+from projpipe.record import from_json, read_json
 from projpipe.students.model_card import check_provenance, model_card
+from projpipe.students.model_manifest import DescribedModel
 from projpipe.tensors import check_finite, check_size, read_tensors, shapes_of
 from projpipe.transformer.canonical import Weights
 from projpipe.transformer.export import ARCHITECTURE, export_student, from_timm_state, timm_arguments, timm_state
@@ -173,20 +174,9 @@ def load_student(folder: Path | str) -> Student:
         raise InputError(f"{folder / MANIFEST} does not describe {WEIGHTS}: {reason}; {FIXES[KIND]}") from error
 
 
-@dataclass(frozen=True)
-class _Manifest:
-    """What a manifest describes."""
-
-    spec: object
-    classes: Annotated[Sequence[str], Bounds(1, 2**16)]
-    objective: object
-    provenance: object
-    energy_threshold: Annotated[float, Bounds(-1e6, 1e6)] | None = None
-
-
 def _assemble(described: dict[str, Any], folder: Path) -> Student:
     """The model that a manifest describes; all that it says is checked before tensors are read."""
-    manifest = from_json(_Manifest, described, exact=True)
+    manifest = from_json(DescribedModel, described, exact=True)
     check_provenance(manifest.provenance, "provenance")
     spec = TransformerSpec.from_json(manifest.spec, "spec")
     objective = objective_from_json(manifest.objective, "objective")
