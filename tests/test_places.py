@@ -1,6 +1,10 @@
 """What a person names leads to a folder: a path, a name of what comes with projpipe or is kept at home, or the hub."""
 
 import json
+import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,8 @@ from projpipe import places
 from projpipe.errors import InputError
 from projpipe.manifest import MANIFEST
 from projpipe.places import everything, located
+
+ROOT = Path(__file__).parents[1]
 
 
 def make(folder: Path, kind: str = "projector", **more: object) -> Path:
@@ -81,6 +87,17 @@ def test_everything_that_says_what_it_is_is_found(shipped: Path) -> None:
         ("hf-hub:me/new", "in the hub's cache", "projector", "photographs", 2),
     ]
     assert found[0].bytes == 1000 + (shipped / "photos" / MANIFEST).stat().st_size
+
+
+def test_what_comes_with_projpipe_is_in_the_wheel(tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    make(tmp_path / "src" / "projpipe" / "shipped" / "photos")
+    shutil.copy(ROOT / "src" / "projpipe" / "__init__.py", tmp_path / "src" / "projpipe")
+    program = "from setuptools.build_meta import build_wheel; build_wheel('wheels')"
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, check=True)
+    (wheel,) = (tmp_path / "wheels").glob("*.whl")
+    assert "projpipe/shipped/photos/manifest.json" in zipfile.ZipFile(wheel).namelist()
 
 
 def test_what_comes_with_projpipe_is_small_and_has_a_card() -> None:

@@ -34,7 +34,10 @@ def grouped(projector: Projector, tmp_path: Path) -> Path:
     """The folder of a projector of many sizes whose classes are of two groups, and that says what it was made from."""
     data = {**projector.data, "groups": ["shoes"] * 5 + ["clothes"] * 5}
     made_from = {name: value for name, value in RUN.items() if name.endswith("sha256")}
-    said = replace(elastic(projector), data=data, provenance={**projector.provenance, **made_from})
+    many = elastic(projector)
+    sizes = tuple(replace(size, energy_threshold=1.5, others_kept=0.25) for size in many.size_table.sizes)
+    table = replace(many.size_table, sizes=sizes)
+    said = replace(many, data=data, provenance={**projector.provenance, **made_from}, size_table=table)
     said.save(tmp_path / "grouped")
     return tmp_path / "grouped"
 
@@ -93,6 +96,7 @@ def test_the_card_says_what_was_measured_of_every_size_by_group(
         assert f"| {100 * accuracy:.1f} [" in row
     assert "| clothes | " in card
     assert "No training task had Coat" in card
+    assert "Of validation images of other classes, 25.0 % are above the energy threshold of models of 12x1x2x12" in card
     for fact in ("| trained by | kedro run --env shop |", "| commit | 0a1b2c |", "| licence | mit |"):
         assert fact in card
     said = yaml.safe_load(card.split("---\n")[1])

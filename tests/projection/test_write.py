@@ -100,13 +100,13 @@ def test_a_weight_that_float16_does_not_hold_is_refused_and_nothing_is_written(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_projector_as_that_of_cifar100_takes_less_than_ten_megabytes() -> None:
-    base, stated = (yaml.safe_load((CONF / name / "parameters.yml").read_text()) for name in ("base", "cifar100"))
+def test_the_projector_that_ships_takes_less_than_ten_megabytes() -> None:
+    base, stated = (yaml.safe_load((CONF / name / "parameters.yml").read_text()) for name in ("base", "cifar100_all"))
     teacher, own = stated["extract_teacher"]["arguments"], stated["train_projector"]
     width, heads = teacher["embed_dim"], teacher["num_heads"]
     shape = {"embed_dim": width, "num_heads": heads, "head_dim": width // heads, "mlp_dim": 4 * width}
     source = replace(CLASSIFIER, image_size=(32, 32), patch_size=teacher["patch_size"], depth=teacher["depth"], **shape)
-    student, smallest = source.student(*own["student"].values()), source.student(16, 1, 4, 2.0)
+    student, smallest = (source.student(*own[name].values()) for name in ("student", "smallest"))
     conditioning = Conditioning(**base["train_projector"]["conditioning"] | own["conditioning"])
     shapes = projector_shapes(source, student, conditioning, 100, True, True, Sizes(smallest, student), compact=True)
     assert 7e6 < 2 * sum(map(prod, shapes.values())) < 9.9e6

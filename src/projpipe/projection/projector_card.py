@@ -212,11 +212,23 @@ def _bad_at(projector: Projector, judged: Sequence[Judged]) -> Iterator[str]:
     if projector.objective.samples:
         yield "It draws images of its classes and of nothing else."
     else:
-        yield "A model names one of its classes whatever it is shown, noise included."
+        yield _of_others(projector)
     yield (
         f"It was trained on {escaped(projector.data.get('name') or 'one data set')} alone, at "
         f"{projector.operator.source.spec.describe_images()}. Other pictures are brought to that size, and were not "
         "measured."
+    )
+
+
+def _of_others(projector: Projector) -> str:
+    """What its models do with pictures of none of their classes."""
+    table = projector.size_table
+    kept = None if table is None else table.sizes[table.recommended].others_kept
+    if kept is None:
+        return "A model names one of its classes whatever it is shown, noise included."
+    return (
+        f"Of validation images of other classes, {ACCURACY.value(kept)} are above the energy threshold of models of "
+        f"{written(projector.recommended)}, and so are taken for one of theirs."
     )
 
 
