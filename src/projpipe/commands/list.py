@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import click
 
+from projpipe.commands.arguments import as_json
+
 
 @click.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@as_json
 def list_found(as_json: bool) -> None:
     """Name the projectors that come with projpipe, and those in ~/.cache/projpipe and in the Hugging Face hub's cache.
 
     \b
-    projpipe list
-    projpipe inspect cifar100
+    projpipe list --json
     """
     from dataclasses import asdict
 

@@ -33,6 +33,7 @@ def measure(projector: Path, batch: int | None, threads: int | None, of: str, as
     \b
     projpipe measure data/digits/06_models/projector --batch 8 --threads 2
     """
+    folder = Folder("projector").convert(projector, None, None)
     from dataclasses import replace
     from functools import partial
     from importlib.metadata import version
@@ -43,7 +44,6 @@ def measure(projector: Path, batch: int | None, threads: int | None, of: str, as
     from projpipe.students.size_table import SIZES
     from projpipe.tensors import processor
 
-    folder = Folder("projector").convert(projector, None, None)
     loaded = load_projector(folder)
     table = loaded.size_table
     if table is None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from projpipe.commands.arguments import Folder, as_json
+
 if TYPE_CHECKING:
     from projpipe.projection.projector import Projector
     from projpipe.projection.projector_card import Judged, Run
@@ -15,7 +17,7 @@ AS_TRAINED = "as trained"
 
 
 @click.command()
-@click.argument("projector", type=click.Path(path_type=Path))
+@click.argument("projector", type=Folder("projector"))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.option(
     "--images",
@@ -31,6 +33,7 @@ AS_TRAINED = "as trained"
 @click.option("--command", help="The command that trained it.  [default: that of the run]")
 @click.option("--license", "license_name", help="Of its weights.  [default: that of the teacher's]")
 @click.option("--force", is_flag=True, help="Replace the folder if projpipe pack wrote all of it.")
+@as_json
 def pack(
     projector: Path,
     out: Path,
@@ -39,6 +42,7 @@ def pack(
     command: str | None,
     license_name: str | None,
     force: bool,
+    as_json: bool,
 ) -> None:
     """Write PROJECTOR as a small folder with a model card, which makes the same models.
 
@@ -49,16 +53,14 @@ def pack(
     \b
     projpipe pack data/cifar100/06_models/projector --out cifar100 --images data/01_raw/cifar100/test
     """
-    from projpipe.commands.output import holds_projector, output
-    from projpipe.errors import InputError, printable
+    from projpipe.commands.output import holds_projector, output, show
+    from projpipe.errors import InputError
     from projpipe.hub import FILES
     from projpipe.manifest import MANIFEST
-    from projpipe.places import located
-    from projpipe.projection.projector_card import projector_card
+    from projpipe.projection.projector_card import TEACHER, projector_card
     from projpipe.projection.projector_folder import load_projector
 
-    folder = located(projector)
-    loaded = load_projector(folder)
+    loaded = load_projector(projector)
     if images is not None and loaded.objective.samples:
         raise InputError("--images: are for classifiers, and this projector makes image models; leave them out")
     if command is not None and run_file is None:
@@ -71,10 +73,16 @@ def pack(
         loaded.save(temporary, compact=True, card=projector_card(loaded, judged, run, license_name))
         before, after = (
             sum((one / name).stat().st_size for name in (MANIFEST, *FILES["projector"]) if (one / name).is_file())
-            for one in (folder, temporary)
+            for one in (projector, temporary)
         )
-    sizes = f"{out}: {after / 1e6:.1f} MB, {before / 1e6:.1f} MB before"
-    click.echo(printable(f"{sizes}{_difference(loaded, judged)}"))
+    measured = _measured(loaded, judged)
+    said = f"{out}: {after / 1e6:.1f} MB, {before / 1e6:.1f} MB before"
+    if measured:
+        counted = f"{measured['images']:,} images, mean over {len(judged)} group{'s' * (len(judged) > 1)}"
+        shares = {name: f"{100 * measured[name]:.2f} %" for name in ("after", "before", TEACHER)}
+        said += f"; accuracy {shares['after']}, {shares['before']} before ({counted})"
+        said += f", teacher {shares[TEACHER]}"
+    show({"out": str(out), "bytes": after, "bytes_before": before, "accuracy": measured}, as_json, [[said]])
 
 
 def _read_run(path: Path, projector: Projector, command: str | None) -> Run:
@@ -103,15 +111,13 @@ def _judge(projector: Projector, packed: Projector, images: Path) -> list[Judged
     return judge(packed, models, images)
 
 
-def _difference(projector: Projector, judged: list[Judged]) -> str:
-    """What the closing line says of the models that are made by default."""
-    from projpipe.metric import ACCURACY
-    from projpipe.projection.projector_card import mean_over_groups
+def _measured(projector: Projector, judged: list[Judged]) -> dict[str, float]:
+    """Accuracy of the models that are made by default, after and before packing, and of the teacher, if judged."""
+    from projpipe.projection.projector_card import TEACHER, mean_over_groups
     from projpipe.students.size_table import written
 
     if not judged:
-        return ""
-    after, before = (mean_over_groups(judged, name)[0] for name in (written(projector.recommended), AS_TRAINED))
-    count, groups = sum(one.images for one in judged), f"{len(judged)} group{'s' * (len(judged) > 1)}"
-    accuracy = f"accuracy {100 * after:.2f} %, {100 * before:.2f} % before ({count:,} images, mean over {groups})"
-    return f"; {accuracy}, teacher {ACCURACY.value(mean_over_groups(judged, 'teacher')[0])}"
+        return {}
+    of = {"after": written(projector.recommended), "before": AS_TRAINED, TEACHER: TEACHER}
+    shares = {name: round(mean_over_groups(judged, model)[0], 6) for name, model in of.items()}
+    return {**shares, "images": sum(one.images for one in judged), "groups": len(judged)}
