@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import click
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -115,15 +117,17 @@ def fine_tune(data: LabelledImages, asked: FineTuning, teacher: Teacher | None) 
         start = kept = _judge(trainer.model, data, held_out, teacher)
         kept_step, weights = 0, data.student.weights
         generator = torch.Generator().manual_seed(asked.seed)
-        for step in range(1, steps + 1):
-            _train_step(trainer, data, train, teacher, generator)
-            if step % math.ceil(steps / JUDGED) and step != steps:
-                continue
-            assert trainer.average is not None
-            if (score := _judge(trainer.average, data, held_out, teacher)) > kept:
-                kept, kept_step = score, step
-                state = {name: tensor.clone() for name, tensor in trainer.average.state_dict().items()}
-                weights = from_timm_state(data.student.spec, state)
+        hidden = not sys.stderr.isatty()
+        with click.progressbar(range(1, steps + 1), label="finetune", hidden=hidden, file=sys.stderr) as shown:
+            for step in shown:
+                _train_step(trainer, data, train, teacher, generator)
+                if step % math.ceil(steps / JUDGED) and step != steps:
+                    continue
+                assert trainer.average is not None
+                if (score := _judge(trainer.average, data, held_out, teacher)) > kept:
+                    kept, kept_step = score, step
+                    state = {name: tensor.clone() for name, tensor in trainer.average.state_dict().items()}
+                    weights = from_timm_state(data.student.spec, state)
     accuracy = {"before": round(start[0], 6), "after": round(kept[0], 6)}
     outcome = Outcome(len(train), len(held_out), accuracy, steps, kept_step, teacher is not None)
     how = {"learning_rate": asked.learning_rate, "seed": asked.seed, "threads": asked.threads}

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from projpipe.commands.arguments import Folder, device, strict
+from projpipe.commands.arguments import Folder, as_json, device, strict
 from projpipe.errors import InputError
 
 STREAMED = ("csv", "jsonl")
@@ -33,11 +33,11 @@ Found = dict[str, Any]  # of a picture: its path, and classes with their probabi
     show_default=True,
     help="csv and jsonl, JSON a line, are printed batch by batch.",
 )
-@click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option("--batch-size", type=click.IntRange(1, 2**16), default=64, show_default=True, help="Pictures at once.")
 @click.option("--no-unknown", is_flag=True, help="Never say `none of these`.")
 @device
 @strict
+@as_json
 def predict(
     model: Path,
     images: tuple[str, ...],
@@ -47,6 +47,7 @@ def predict(
     no_unknown: bool,
     device: str,
     strict: bool,
+    as_json: bool,
 ) -> None:
     """Say which classes MODEL sees in IMAGES: files, folders or patterns in quotes, such as 'photos/*.png'.
 
@@ -60,6 +61,7 @@ def predict(
     projpipe predict model photos --top 1 --format csv > answers.csv
     find photos -type f | projpipe predict model - --format jsonl
     """
+    form = "json" if as_json else form
     paths = [path for name in images for path in _paths(name)]
     from projpipe.commands.classify import classify, end_with, load_classifier
     from projpipe.commands.output import show
