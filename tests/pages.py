@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 # Pages that `compare_methods` wrote hold the command of the commit that made them.
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+BIN = ".venv/bin/"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 INSTALLS = "installs or replaces the environment that the tests run in"
@@ -29,6 +30,18 @@ NOT_RUN = {
     "make test": SUITE,
     "make docs": f"{SUITE}: test_the_site_builds_without_a_warning",
     "source .venv/bin/activate": "the tests run in that environment already",
+    "projpipe push packed me/digits --private": "needs a network; test_hub.py does it with a server of its own",
+    "projpipe generate hf-hub:me/digits --classes 3,5,7 --out from_hub": "needs a network; so does test_hub.py",
+    **dict.fromkeys(
+        (
+            "python3 -m venv .venv",
+            "pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu",
+            "pip install --editable '.[train,onnx]'",
+            "uv pip install jupyterlab",
+        ),
+        INSTALLS,
+    ),
+    "jupyter lab notebooks/01_tour.ipynb": SERVER,
     "pre-commit install": "writes into the repository's git folder",
     "pytest tests/projection": SUITE,
     "pytest tests/end_to_end/test_whole_run.py": SUITE,
@@ -62,15 +75,15 @@ class Block:
     text: str
 
     def commands(self) -> Iterator[tuple[str, str]]:
-        """Commands to type, each with what the page shows of its output; comments are left out."""
+        """Commands to type, each with what the page shows of its output; comments and `.venv/bin/` are left out."""
         if self.language == "bash":
             for line in self.text.splitlines():
-                if command := re.sub(r"\s+# .*", "", line).strip():
+                if command := re.sub(r"\s+# .*", "", line).strip().removeprefix(BIN):
                     yield command, ""
         if self.language == "console":
             for part in re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]:
                 command, _, shown = part.partition("\n")
-                yield command, shown
+                yield command.removeprefix(BIN), shown
 
 
 def blocks() -> list[Block]:

@@ -288,6 +288,9 @@ def test_a_working_folder_is_made_when_it_is_asked_for(tmp_path: Path) -> None:
     assert dataset.load().is_dir()
 
 
+PAGE = "<head><style>p {}</style></head><header>a</header><figure>style</figure><p>b</p><script>style\n</script>"
+
+
 @pytest.mark.parametrize(
     ("kind", "data", "preview_type", "expected"),
     [
@@ -299,6 +302,7 @@ def test_a_working_folder_is_made_when_it_is_asked_for(tmp_path: Path) -> None:
         ),
         (datasets.JSONDataset, {"a": [1]}, "JSONPreview", lambda p: json.loads(p) == {"a": [1]}),
         (datasets.PlotlyDataset, FIGURE, "PlotlyPreview", lambda p: p["data"][0]["y"] == [0.1, 0.2, 0.3]),
+        (datasets.ReportDataset, PAGE, "HTMLPreview", lambda p: "<header>a</header><p>b</p>" in p and "style" not in p),
     ],
 )
 def test_kedro_viz_gets_a_preview(

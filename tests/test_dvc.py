@@ -22,7 +22,7 @@ from projpipe.datasets import FolderDataset, ProjectorDataset
 from projpipe.hooks import LAST
 from projpipe.manifest import MANIFEST
 from projpipe.pipeline_registry import WHOLE
-from projpipe.projection.projector import TENSORS
+from projpipe.projection.write import TENSORS
 from projpipe.settings import CONFIG_LOADER_ARGS
 
 ROOT = Path(__file__).parents[1]
@@ -126,10 +126,21 @@ def test_a_stage_depends_on_the_catalog(name: str, stages: dict[str, PipelineSta
     assert {path for path in dependencies(stages[name]) if path.startswith("conf/")} == {"conf/base/catalog.yml"}
 
 
-def test_git_keeps_the_figures_and_the_cache_all_else(stages: dict[str, PipelineStage]) -> None:
-    of_git = {out.def_path for stage in stages.values() for out in stage.outs if not out.use_cache}
-    assert {Path(path).name for path in of_git} == {"headline.json", "metrics.json"}
-    assert {f"!/{path}" for path in of_git} <= set((ROOT / ".gitignore").read_text().splitlines())
+def test_a_run_leaves_the_status_of_git_clean_as_the_cache_keeps_all_that_it_writes(
+    stages: dict[str, PipelineStage], catalog: DataCatalog, tmp_path: Path
+) -> None:
+    outs = [out for stage in stages.values() for out in stage.outs]
+    assert all(out.use_cache for out in outs)
+    written = {out.def_path for out in outs} | {
+        catalog[name].filepath.relative_to(ROOT).as_posix() for name in OF_A_RUN | {"run_store"}
+    }
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    ignored = ["git", "check-ignore", *written, f"data/{DIGITS}/.lock"]
+    listed = subprocess.run(ignored, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()
+    assert len(listed) == len(written) + 1
+    tracked = subprocess.run(["git", "ls-files", "data"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    assert tracked.split() in ([], ["data/README.md"])  # none where the project is no repository
 
 
 def test_metrics_and_a_plot_are_declared(stages: dict[str, PipelineStage]) -> None:

@@ -82,6 +82,18 @@ def wait():
     signal.raise_signal(signal.SIGTERM)
     time.sleep(60)
 
+def taken_for_a_failure():
+    try:
+        wait()
+    except BaseException as error:
+        raise ImportError("as of a module in C++ that was interrupted") from error
+
+def swallowed():
+    try:
+        wait()
+    except BaseException:
+        pass
+
 def signal_to_another_thread():
     time.sleep(0.5)
     signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
@@ -98,6 +110,8 @@ with ending_in_order():
     [
         "swallows = Swallows(); swallows = None",
         "in_a_thread(signal_to_another_thread)",
+        "taken_for_a_failure()",
+        "swallowed(); time.sleep(60)",
         "atexit.register(time.sleep, 60); atexit.register(print, 'a library', file=sys.stderr); wait()",
         "subprocess.Popen(['sh', '-c', 'sleep 60 & sleep 60']); time.sleep(0.5); wait()",
     ],
@@ -108,6 +122,30 @@ def test_it_ends_soon_and_with_all_that_it_started_wherever_the_signal_meets_it(
     ended = subprocess.run(command, capture_output=True, text=True, check=False)  # until all have closed their output
     assert time.monotonic() - started < 7
     assert (ended.returncode, ended.stderr) == (128 + signal.SIGTERM, f"{STOPPED}\n")
+
+
+WHILE_KEDRO_STARTS = """
+import signal, sys
+
+class Told:
+    def find_spec(self, name, path=None, target=None):
+        if name == "projpipe.config_loader":
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except BaseException as error:
+                raise {} from error
+
+sys.argv = ["kedro", "run"]
+sys.meta_path.insert(0, Told())
+import projpipe.settings
+"""
+
+
+@pytest.mark.parametrize("error", ["error", "ImportError('as of a module in C++ that was interrupted')"])
+def test_a_run_that_is_stopped_while_its_modules_are_imported_says_so_too(error: str) -> None:
+    command = [sys.executable, "-c", WHILE_KEDRO_STARTS.format(error)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGINT, f"{STOPPED}\n")
 
 
 def test_what_a_thread_returns_or_raises_comes_back() -> None:
@@ -121,16 +159,21 @@ def test_what_a_thread_returns_or_raises_comes_back() -> None:
 
 ORPHANED = """
 import os, subprocess, sys, time
-child = "from projpipe.stops import *; import time; end_with_parent()\\nwith ending_in_order(): time.sleep(60)"
-subprocess.Popen([sys.executable, "-c", child])
-time.sleep(2)
+until_parent, until_child = sys.argv[1:]
+child = "import sys, time; from projpipe.stops import *; time.sleep(float(sys.argv[1]))\\n"
+child += "end_when_told(); end_with_parent(); time.sleep(60)"
+subprocess.Popen([sys.executable, "-c", child, until_child])
+time.sleep(float(until_parent))
 os._exit(9)
 """
 
 
-def test_a_program_whose_parent_is_gone_ends_too() -> None:
+@pytest.mark.parametrize(("until_parent", "until_child"), [("2", "0"), ("0", "1")], ids=["later", "before"])
+def test_a_program_whose_parent_is_gone_ends_too(until_parent: str, until_child: str) -> None:
     started = time.monotonic()
-    command = [sys.executable, "-c", ORPHANED]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # until both have closed their output
+    command = [sys.executable, "-c", ORPHANED, until_parent, until_child]
+    ended = subprocess.run(  # until both have closed their output
+        command, capture_output=True, start_new_session=True, text=True, check=False
+    )
     assert time.monotonic() - started < 30
     assert ended.stderr == f"{STOPPED}\n"

@@ -1,5 +1,6 @@
-"""Checksums of what pipelines hand on to each other, beside it, in the form that `sha256sum --check` reads."""
+"""Checksums of what is read again later, beside it, in the form that `sha256sum --check` reads."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from projpipe.atomic import write_atomically
@@ -16,9 +17,8 @@ def listing(data: Path, pipeline: str, dataset: str) -> Path:
 def write_checksums(data: Path, pipeline: str, dataset: str, path: Path) -> None:
     """Keep the checksum of each file of a data set that a pipeline has written to a path, a file or a folder."""
     files = sorted(file for file in (path, *path.rglob("*")) if file.is_file())
-    lines = [f"{_checksum(file)}  {file.relative_to(data).as_posix()}\n" for file in files]
     with write_atomically(listing(data, pipeline, dataset)) as temporary:
-        temporary.write_text("".join(lines), encoding="utf-8")
+        list_files(temporary, files, data)
 
 
 def changed_file(data: Path, dataset: str) -> tuple[Path, str] | None:
@@ -27,10 +27,23 @@ def changed_file(data: Path, dataset: str) -> tuple[Path, str] | None:
     None where there is none, or where no checksums are kept, as older versions kept none.
     """
     for kept in sorted(data.glob(f"{CHECKSUMS}/*/{dataset}.sha256")):
-        for line in kept.read_text(encoding="utf-8", errors="replace").splitlines():
-            checksum, _, name = line.partition("  ")
-            if _checksum(data / name) != checksum:
-                return data / name, kept.parent.name
+        if changed := changed_of(kept, data):
+            return changed, kept.parent.name
+    return None
+
+
+def list_files(listing: Path, files: Iterable[Path], folder: Path) -> None:
+    """Write the checksums of files, which are named from a folder on."""
+    lines = [f"{_checksum(file)}  {file.relative_to(folder).as_posix()}\n" for file in files]
+    listing.write_text("".join(lines), encoding="utf-8")
+
+
+def changed_of(listing: Path, folder: Path) -> Path | None:
+    """The first file of a list that is gone or was changed since `list_files` wrote the list."""
+    for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
+        checksum, _, name = line.partition("  ")
+        if _checksum(folder / name) != checksum:
+            return folder / name
     return None
 
 

@@ -5,6 +5,7 @@ named in the error. Modules that are slow to import are imported where they are 
 """
 
 import json
+import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import numpy as np
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
-from kedro_datasets._typing import JSONPreview, PlotlyPreview, TablePreview
+from kedro_datasets._typing import HTMLPreview, JSONPreview, PlotlyPreview, TablePreview
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
@@ -176,6 +177,14 @@ class TextDataset(PathDataset[str]):
 
     def _write(self, data: str, path: Path) -> None:
         path.write_text(data, encoding="utf-8")
+
+
+class ReportDataset(TextDataset):
+    """A page of HTML."""
+
+    def preview(self) -> HTMLPreview:
+        """Its words, tables and pictures, for Kedro-Viz, which runs no scripts and has a style of its own."""
+        return HTMLPreview(re.sub(r"<(head|script|figure)\b.*?</\1>", "", self.load(), flags=re.DOTALL))
 
 
 class PlotlyDataset(PathDataset["Figure"]):

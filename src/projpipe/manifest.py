@@ -18,6 +18,12 @@ from projpipe.record import LARGEST, file_sha256, read_json
 MANIFEST = "manifest.json"
 CARD = "README.md"  # in the manifest where there is one; older folders have one that is not
 FORMAT = 1
+CONFIG, WEIGHTS, TENSORS = "config.json", "model.safetensors", "projector.safetensors"
+FILES = {"model": (CONFIG, WEIGHTS), "projector": (TENSORS,)}  # by kind of folder, those without which it is none
+FIXES = {  # by kind of folder, what to do with one that cannot be read
+    "model": "make it again with `projpipe generate`, or fetch it again",
+    "projector": "train it again with `kedro run --pipelines train_projector`, or fetch it again",
+}
 OTHERS = {  # kinds of folders, and what to do with one where another is asked for
     "model": "give the folder of the projector that made it",
     "projector": "make a model of it with `projpipe generate`",
@@ -51,14 +57,7 @@ def read_manifest(folder: Path, kind: str, names: Sequence[str], fix: str) -> di
         InputError: the folder is not there or of another kind, or a file is missing, truncated or changed, or is no
             regular file; ends with `fix`.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder; give that of a {kind}, or {fix}")
-    try:
-        manifest = read_json(folder / MANIFEST)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder} is no {kind}: {error}; {fix}") from error
-    if (found := _kind(manifest)) != kind:
-        raise InputError(_of_another_kind(folder, found, kind, fix))
+    manifest = unchecked_manifest(folder, kind, fix)
     described = {key: value for key, value in manifest.items() if key not in ("format", "kind", "sha256")}
     if (number := manifest.get("format")) != FORMAT or type(number) is not int:
         raise InputError(f"{folder / MANIFEST}: format {str(number)[:40]} is not {FORMAT}; {fix}")
@@ -76,6 +75,23 @@ def read_manifest(folder: Path, kind: str, names: Sequence[str], fix: str) -> di
         if checksum != expected.get(name):
             raise InputError(f"{folder / name} is truncated or was changed: its checksum differs; {fix}")
     return described
+
+
+def unchecked_manifest(folder: Path, kind: str, fix: str) -> dict[str, Any]:
+    """The manifest of a folder of this kind as it stands there, at no cost.
+
+    Raises:
+        InputError: the folder is not there or of another kind, or has no manifest that can be read; ends with `fix`.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; give that of a {kind}, or {fix}")
+    try:
+        manifest = read_json(folder / MANIFEST)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} is no {kind}: {error}; {fix}") from error
+    if (found := _kind(manifest)) != kind:
+        raise InputError(_of_another_kind(folder, found, kind, fix))
+    return manifest
 
 
 def kind_of(folder: Path) -> str | None:

@@ -9,6 +9,9 @@ from typing import TypeVar
 
 Candidate = TypeVar("Candidate")
 
+NO_DIFFERENCE, TOO_FEW = UNCLEAR = ("no difference shown", "too few tasks to tell")
+VERDICTS = ("better", "worse", *UNCLEAR)
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -22,6 +25,7 @@ class Metric:
         scale: what a stored value is multiplied with when it is written.
         decimals: how many are written.
         higher_is_better: its direction.
+        matters: a difference that counts in use, as it is stored: of accuracy 5 points, 1 image in 20.
         highest: what no value passes; the lowest is 0.
     """
 
@@ -33,6 +37,7 @@ class Metric:
     scale: float
     decimals: int
     higher_is_better: bool
+    matters: float
     highest: float = math.inf
 
     @property
@@ -74,13 +79,16 @@ class Metric:
         return (max if self.higher_is_better else min)(candidates, key=value)
 
     def verdict(self, interval: Sequence[float], seeds: int) -> str:
-        """What a 95 % interval [low, high] of a difference says: 'better', 'worse' or 'no difference shown'.
+        """What a 95 % interval [low, high] of a difference says: one of `VERDICTS`.
 
-        One seed shows nothing of training runs, and an interval of no width is that of a single value.
+        'no difference shown' only where the interval holds zero and leaves out all that `matters`, on both sides: what
+        a test of equivalence asks (D. J. Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987). A
+        wider one, and one of no width beside zero, which is of a single value, say nothing: 'too few tasks to tell'.
+        One seed shows nothing of training runs.
         """
         low, high = interval
         if low <= 0 <= high or low == high or seeds == 1:
-            return "no difference shown"
+            return NO_DIFFERENCE if max(-low, high) <= self.matters and (low < high or low == 0) else TOO_FEW
         return "better" if self.better(low, 0.0) else "worse"
 
 
@@ -93,12 +101,29 @@ ACCURACY = Metric(
     scale=100,
     decimals=1,
     higher_is_better=True,
+    matters=0.05,
     highest=1.0,
 )
 BITS_PER_PIXEL = Metric(
-    "bits_per_pixel", "bits per pixel", "", "bits", "bits per pixel", scale=1, decimals=4, higher_is_better=False
+    "bits_per_pixel",
+    "bits per pixel",
+    "",
+    "bits",
+    "bits per pixel",
+    scale=1,
+    decimals=4,
+    higher_is_better=False,
+    matters=0.02,
 )
 BITS_PER_TOKEN = Metric(
-    "bits_per_token", "bits per token", "", "bits", "bits per token", scale=1, decimals=3, higher_is_better=False
+    "bits_per_token",
+    "bits per token",
+    "",
+    "bits",
+    "bits per token",
+    scale=1,
+    decimals=3,
+    higher_is_better=False,
+    matters=0.05,
 )
 METRICS = {metric.name: metric for metric in (ACCURACY, BITS_PER_PIXEL, BITS_PER_TOKEN)}

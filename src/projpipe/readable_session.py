@@ -1,6 +1,5 @@
 """A Kedro session that ends with one line, not a traceback, where a person can fix what is wrong."""
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +17,7 @@ from projpipe.config.base import describe_problem, own_problems
 from projpipe.config_loader import EnvironmentConfigLoader
 from projpipe.errors import InputError, causes, did_you_mean, disk_problem, one_line
 from projpipe.pipeline_registry import ORDER
-from projpipe.stops import end_with_parent, ending_in_order
+from projpipe.stops import ending_in_order
 
 FIXABLE = (InputError, MissingConfigException, YAMLError)
 MODELS: dict[str, type[config.Config]] = {
@@ -52,8 +51,6 @@ class ReadableSession(KedroSession):
             click.ClickException: bad input of any kind; Kedro's command line shows the message alone and exits with 1.
             Stopped: a signal has told it to end.
         """
-        if "DVC_STAGE" in os.environ:  # DVC, when it is told to end, leaves its commands to themselves
-            end_with_parent()
         with ending_in_order():
             try:
                 for name in kwargs.get("pipeline_names") or ():

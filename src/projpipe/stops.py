@@ -8,10 +8,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,11 +21,18 @@ PATIENCE = 8.0  # seconds for what is half-written to be removed, after which th
 SECONDS_BETWEEN_LOOKS = 0.1
 
 stopping = threading.Event()  # set when this process has been told to end
+_told: list[int] = []  # by which signal, then
 _said = threading.Event()
 
 
 class Stopped(SystemExit):
     """The program was told to end; its code is the one that shells give to the signal."""
+
+    def __del__(self) -> None:
+        """Be raised once more by whoever swallowed it: Python does so in `__del__`, and some modules in C++."""
+        if stopping.is_set() and not _said.is_set():
+            signal.signal(_told[0], _stop)
+            threading.Timer(SECONDS_BETWEEN_LOOKS, _tell_main_thread, _told).start()
 
 
 @contextmanager
@@ -38,21 +44,32 @@ def ending_in_order() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    usual = (signal.SIG_DFL, signal.default_int_handler)
-    before = {end: signal.getsignal(end) for end in ENDING if signal.getsignal(end) in usual}
-    for end in before:
-        signal.signal(end, _stop)
+    before = end_when_told()
     try:
         yield
-    except Stopped:
+    except BaseException:
+        if not stopping.is_set():
+            raise
         _say_so()
         with suppress(OSError):
             sys.stdout.flush()
-        raise
+        raise Stopped(128 + _told[0]) from None  # what it was taken for where it was raised is of no interest
     finally:
         if not stopping.is_set():  # else the end is not to be disturbed
             for end, handler in before.items():
                 signal.signal(end, handler)
+
+
+def end_when_told() -> Mapping[signal.Signals, Any]:
+    """From now on, a signal that is to end this program raises `Stopped`; what these signals did before.
+
+    For programs that import for seconds before `ending_in_order` is theirs.
+    """
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    before = {end: signal.getsignal(end) for end in ENDING if signal.getsignal(end) in usual}
+    for end in before:
+        signal.signal(end, _stop)
+    return before
 
 
 def in_a_thread(work: Callable[[], Any], then: Callable[[], object] = lambda: None) -> Any:
@@ -82,12 +99,16 @@ def in_a_thread(work: Callable[[], Any], then: Callable[[], object] = lambda: No
 
 
 def end_with_parent() -> None:
-    """End as if told to when the parent is gone, which would otherwise leave this process to run on."""
+    """End as if told to when the parent is gone, which would otherwise leave this process to run on.
+
+    One that is in another group of processes has taken over an orphan.
+    """
     parent = os.getppid()
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
+        with suppress(ProcessLookupError):  # it has just ended
+            while os.getppid() == parent and os.getpgid(parent) == os.getpgrp():
+                time.sleep(1.0)
         _tell_main_thread(signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -106,22 +127,20 @@ def end_now(code: int) -> None:
 def _stop(number: int, frame: FrameType | None) -> None:
     for end in ENDING:
         signal.signal(end, signal.SIG_IGN)
+    if _said.is_set():
+        return
     if not stopping.is_set():
+        _told.append(number)
         stopping.set()
         # Python would let libraries end in their own time, and free what their threads, which go on, still use.
-        atexit.register(_end_as_told, 128 + number)
-        last = threading.Timer(PATIENCE, _end_as_told, [128 + number])
+        atexit.register(_end_as_told)
+        last = threading.Timer(PATIENCE, _end_as_told)
         last.daemon = True
         last.start()
-        sys.unraisablehook = partial(_stop_again, number)
+        # Libraries take `Stopped` for a failure of what was interrupted.
+        sys.excepthook = lambda *_: None
+        sys.unraisablehook = lambda _: None
     raise Stopped(128 + number)
-
-
-def _stop_again(number: int, swallowed: sys.UnraisableHookArgs) -> None:
-    """Raise `Stopped` once more: Python goes on where it is raised in what Python itself calls, such as `__del__`."""
-    if issubclass(swallowed.exc_type, Stopped):
-        signal.signal(number, _stop)
-        threading.Timer(SECONDS_BETWEEN_LOOKS, _tell_main_thread, [number]).start()
 
 
 def _tell_main_thread(number: int) -> None:
@@ -130,9 +149,9 @@ def _tell_main_thread(number: int) -> None:
     signal.pthread_kill(identity, number)
 
 
-def _end_as_told(code: int) -> None:
+def _end_as_told() -> None:
     _say_so()
-    end_now(code)
+    end_now(128 + _told[0])
 
 
 def _descendants() -> set[int]:

@@ -33,8 +33,10 @@ def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
-def read_tensors(path: Path, shapes: Shapes) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, which has to hold float32 tensors of these names and shapes and no others.
+def read_tensors(path: Path, shapes: Shapes, dtype: str = "F32") -> dict[str, Tensor]:
+    """The tensors of a safetensors file as float32; it has to hold these names and shapes and no others.
+
+    All of them have to be of `dtype`, by safetensors' name.
 
     The header alone is read until that is sure. That the file is as large as it says is what safetensors checks.
 
@@ -49,10 +51,10 @@ def read_tensors(path: Path, shapes: Shapes) -> dict[str, Tensor]:
     with safe_open(path, framework="pt") as file:
         parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         check_shapes({name: part.get_shape() for name, part in parts.items()}, shapes)
-        if other := {name: part.get_dtype() for name, part in parts.items() if part.get_dtype() != "F32"}:
+        if other := {name: part.get_dtype() for name, part in parts.items() if part.get_dtype() != dtype}:
             name = min(other)
-            raise InputError(f"{name} is {other[name]} and not F32")
-        tensors = {name: file.get_tensor(name) for name in parts}
+            raise InputError(f"{name} is {other[name]} and not {dtype}")
+        tensors = {name: file.get_tensor(name).float() for name in parts}
     check_finite(tensors)
     return tensors
 

@@ -78,6 +78,10 @@ def test_all_commands_work_without_what_trains(python: Path, folder: Path, pictu
     found = json.loads(run(python, command, "predict", model, pictures, "--json"))
     assert len(found) == 9
     assert json.loads(run(python, command, "evaluate", model, pictures, "--json"))["images"] == 6
+    better = ["--out", folder.parent / "better", "--projector", folder, "--steps", "2", "--json"]
+    assert json.loads(run(python, command, "finetune", model, pictures, *better))["distilled"]
+    both = json.loads(run(python, command, "compare", model, folder.parent / "better", pictures, "--json"))
+    assert len(both["models"]) == 2
     assert "Sneaker, Coat" in run(python, command, "inspect", model)
     many = folder.parent / "many"
     elastic(load_projector(folder)).save(many)
@@ -85,6 +89,9 @@ def test_all_commands_work_without_what_trains(python: Path, folder: Path, pictu
         python, command, "generate", many, "--classes", "Sneaker,Coat", "--max-latency", "9s", "--out", model, "--force"
     )
     assert len(json.loads(run(python, command, "measure", many, "--json"))["sizes"]) == 3
+    run(python, command, "pack", many, "--out", folder.parent / "packed", "--images", pictures)
+    assert "## Accuracy" in (folder.parent / "packed" / "README.md").read_text()
+    assert isinstance(json.loads(run(python, command, "list", "--json")), list)
     by_timm = "import sys, timm; print(timm.create_model(sys.argv[1], pretrained=True).num_classes)"
     assert run(python, by_timm, f"local-dir:{model}") == "2\n"
 

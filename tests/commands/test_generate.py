@@ -20,7 +20,8 @@ from projpipe.atomic import KEY
 from projpipe.commands.task_list import parse_names
 from projpipe.lock import locked
 from projpipe.manifest import MANIFEST
-from projpipe.projection.projector import TENSORS, Projector
+from projpipe.projection.projector import Projector
+from projpipe.projection.write import TENSORS
 
 Command = Callable[..., Result]
 
@@ -188,6 +189,10 @@ def test_onnx_is_written_and_computes_the_same(folder: Path, images: torch.Tenso
     assert result.exit_code == 0, result.output
     session = onnxruntime.InferenceSession(str(out / "model.onnx"))
     model = timm.create_model(f"local-dir:{out}", pretrained=True).eval()
+    said = {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
+    assert said.keys() == {"label_names", "mean", "std", "input_size"}
+    assert said == {name: json.loads(json.dumps(model.pretrained_cfg[name])) for name in said}
+    assert said["label_names"] == ["Sneaker", "Bag"]
     for batch in (images[:1], images):
         (logits,) = session.run(["logits"], {"image": batch.numpy()})
         assert (torch.from_numpy(logits) - model(batch)).abs().max() <= 1e-4
@@ -328,6 +333,8 @@ print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
     loaded = set(ran.stdout.splitlines()[-1].split())
     assert "torch" in loaded
     assert not loaded & {
+        "httpx",  # what talks to the hub is slow to import
+        "httpx2",
         "timm",
         "torchvision",
         "pandas",

@@ -1,10 +1,20 @@
 """What holds for every command."""
 
-import pytest
-from click.testing import CliRunner
+import errno
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+from click.shell_completion import BashComplete
+from click.testing import CliRunner, Result
+
+import projpipe
 from projpipe.commands.main import main
 from projpipe.errors import LONGEST
+
+Command = Callable[..., Result]
 
 
 @pytest.mark.parametrize("arguments", [["predict", "m", "i", "--top"], ["predict", "m", "i", "--json"], []])
@@ -16,3 +26,90 @@ def test_what_click_refuses_is_one_short_line(arguments: list[str]) -> None:
     assert len(usage.splitlines()) <= 3
     assert len(error.rstrip("\n")) <= LONGEST
     assert error.rstrip("\n").isprintable()
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_every_command_has_an_example_in_its_help_and_prints_json(name: str) -> None:
+    shown = CliRunner().invoke(main, [name, "--help"]).output
+    example = next(line.split() for line in shown.splitlines() if line.strip().startswith(f"projpipe {name}"))
+    assert len(example) > 2
+    assert "--json" in shown
+
+
+def test_a_fault_of_ours_is_one_line_and_its_traceback_is_there_for_who_asks(
+    model: Path, pictures: Path, projpipe: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr("projpipe.commands.classify.load_student", fail)
+    result = projpipe("predict", model, pictures)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "Error: this is a fault of projpipe (RuntimeError: two lines); please report it, with the traceback that "
+        "PROJPIPE_DEBUG=1 shows\n"
+    )
+    monkeypatch.setenv("PROJPIPE_DEBUG", "1")
+    assert isinstance(projpipe("predict", model, pictures).exception, RuntimeError)
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault(
+    model: Path, pictures: Path, projpipe: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*arguments: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr("projpipe.commands.output.show", closed)
+    result = projpipe("predict", model, pictures)
+    assert (result.exit_code, result.output) == (1, "")
+
+
+def test_help_inspection_and_refusals_do_not_wait_for_torch(folder: Path, many: Path, model: Path) -> None:
+    generate = ["generate", str(folder), "--out", str(folder.parent / "out")]
+    asked = [
+        (["--help"], 0),
+        (["finetune", "--help"], 0),
+        (["inspect", str(model)], 0),
+        (["inspect", str(many), "--json"], 0),
+        (["inspect", "nowhere"], 2),
+        (["predict", "nowhere", "photos"], 2),
+        (["predict", str(folder), "photos"], 2),
+        (["predict", str(model), "nowhere"], 2),
+        (["sample", str(model), "--out", "drawn.jpg"], 2),
+        (["compare", str(model), str(folder), str(folder)], 2),
+        (["finetune", str(model), str(folder), "--out", str(model)], 2),
+        (["measure", "nowhere"], 2),
+        ([*generate, "--classes", "Sneaker,Bagg"], 2),
+        ([*generate, "--group", "Grek"], 2),
+        ([*generate, "--classes", "Sneaker,Bag", "--size", "large"], 2),
+        (["generate", str(folder), "--classes", "Sneaker,Bag", "--out", str(model)], 2),
+        (["predikt"], 2),
+    ]
+    program = f"""
+import sys
+from click.testing import CliRunner
+from projpipe.commands.main import main
+for arguments, code in {asked!r}:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == code, (arguments, result.output)
+    assert not {{"torch", "timm", "scipy", "huggingface_hub"}} & sys.modules.keys(), arguments
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_the_package_lists_what_it_imports_later() -> None:
+    assert {"load_projector", "load_student", "Projector", "Student", "__version__"} <= {*dir(projpipe)}
+
+
+def test_the_classes_of_a_projector_are_completed(folder: Path) -> None:
+    shell = BashComplete(main, {}, "projpipe", "_PROJPIPE_COMPLETE")
+
+    def completed(incomplete: str, projector: Path = folder) -> list[str]:
+        arguments = ["generate", str(projector), "--classes"]
+        return [one.value for one in shell.get_completions(arguments, incomplete)]
+
+    assert completed("Co") == ["Coat"]
+    assert completed("Coat,Greek/") == ["Coat,Greek/alpha", "Coat,Greek/beta"]
+    assert completed("x") == []
+    assert completed("Co", folder / "nowhere") == []

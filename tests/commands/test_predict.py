@@ -1,8 +1,11 @@
 """`projpipe predict` and `projpipe evaluate` say what timm says of the same pictures."""
 
+import csv
+import io
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +14,14 @@ import numpy as np
 import pytest
 import timm
 import torch
-from click.testing import Result
+from click.testing import CliRunner, Result
 from PIL import Image
 
+from projpipe.commands import classify
+from projpipe.commands.main import main
+from projpipe.commands.output import unquote_cell
 from projpipe.projection.projector import Projector
+from projpipe.students.student import load_student
 
 Command = Callable[..., Result]
 
@@ -80,6 +87,81 @@ def test_accuracy_is_the_share_that_predict_gets_right(model: Path, pictures: Pa
     )
     assert "No picture of Bag." in result.stderr
     assert "Left out 3 pictures of other classes." in result.stderr
+
+
+def test_a_line_a_picture_says_what_json_says(model: Path, pictures: Path, projpipe: Command) -> None:
+    expected = json.loads(projpipe("predict", model, pictures, "--top", 2, "--json").stdout)
+    lines = projpipe("predict", model, pictures, "--top", 2, "--format", "jsonl", "--batch-size", 2).stdout.splitlines()
+    assert [json.loads(line) for line in lines] == expected
+    found = projpipe("predict", model, pictures, "--top", 2, "--format", "csv").stdout
+    header, *rows = csv.reader(io.StringIO(found))
+    assert header == ["image", "none_of_these", "class_1", "probability_1", "class_2", "probability_2"]
+    assert [[row[0], row[1] == "true", [row[2], float(row[3])], [row[4], float(row[5])]] for row in rows] == [
+        [one["image"], one["none_of_these"], *([each["class"], each["probability"]] for each in one["predictions"])]
+        for one in expected
+    ]
+
+
+def test_no_cell_is_obeyed_by_a_spreadsheet(
+    projector: Projector, tmp_path: Path, projpipe: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = replace(projector, data={**projector.data, "classes": ["=1+1", *projector.data["classes"][1:]]})
+    named.student(["=1+1", "Bag"]).save(tmp_path / "risky")
+    Image.new("L", (8, 8)).save(tmp_path / "@sum.png")
+    monkeypatch.chdir(tmp_path)
+    found = projpipe("predict", "risky", "@sum.png", "--format", "csv").stdout
+    _, row = csv.reader(io.StringIO(found))
+    assert not [cell for cell in row if cell[0] in "=+-@"]
+    assert {"@sum.png", "=1+1", "Bag"} <= {unquote_cell(cell) for cell in row}
+
+
+def test_paths_come_from_standard_input_one_a_line(model: Path, pictures: Path, projpipe: Command) -> None:
+    listed = [pictures / "Coat/1.png", pictures / "no such.png", pictures / "Sneaker/0.png"]
+    asked = ["predict", str(model), "-", "--format", "jsonl"]
+    result = CliRunner().invoke(main, asked, input="".join(f"{path}\n" for path in listed) + "\n")
+    assert result.exit_code == 2
+    assert [json.loads(line)["image"] for line in result.stdout.splitlines()] == [str(listed[0]), str(listed[2])]
+    assert "no such.png: is no image that can be read" in result.stderr
+    nothing = CliRunner().invoke(main, asked, input="\n")
+    assert nothing.exit_code == 2
+    assert "-: standard input names no picture; give paths, one a line" in nothing.stderr
+
+
+def test_lines_are_printed_while_later_pictures_are_still_to_be_read(
+    model: Path, pictures: Path, projpipe: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed, read = [], classify.read_picture
+
+    def watched(*arguments: object, **more: object) -> np.ndarray:
+        printed.append(sys.stdout.buffer.getvalue().count(b"\n"))
+        return read(*arguments, **more)
+
+    monkeypatch.setattr(classify, "read_picture", watched)
+    result = projpipe("predict", model, pictures, "--format", "jsonl", "--batch-size", 3)
+    assert result.exit_code == 0, result.output
+    assert printed == 3 * [0] + 3 * [3] + 3 * [6]
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(True, "predict  ["), (False, "")])
+def test_progress_is_shown_on_a_terminal_alone(
+    terminal: bool, shown: str, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.StringIO()
+    screen.isatty = lambda: terminal
+    monkeypatch.setattr(sys, "stderr", screen)
+    paths = sorted(pictures.rglob("*.png"))
+    assert len(list(classify.classify(model, load_student(model), paths, "predict", False, batch_size=2))) == 9
+    assert shown in screen.getvalue()
+    assert bool(screen.getvalue()) == terminal
+
+
+def test_a_device_that_is_not_there_is_refused(model: Path, pictures: Path, projpipe: Command) -> None:
+    for name in ("nowhere", "meta", "cuda:99"):
+        result = projpipe("predict", model, pictures, "--device", name)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"--device: {name!r} is not there" in result.stderr
+    here = projpipe("predict", model, pictures, "--device", "cpu", "--json")
+    assert here.stdout == projpipe("predict", model, pictures, "--json").stdout
 
 
 EPS = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n"

@@ -1,6 +1,8 @@
 """`projpipe sample`, and what image models and classifiers refuse of each other."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,12 @@ def test_a_sheet_holds_them_enlarged(image_model: Path, tmp_path: Path, projpipe
     assert (sheet[32 * 4 :, 32 * 4 :] == 128).all()
 
 
+def test_json_says_what_was_drawn(image_model: Path, tmp_path: Path, projpipe: Command) -> None:
+    result = projpipe("sample", image_model, "--out", tmp_path / "drawn", "--count", 2, "--seed", 5, "--json")
+    found = {"out": str(tmp_path / "drawn"), "classes": ["b"], "count": 2, "seed": 5, "temperature": 1.0}
+    assert json.loads(result.stdout) == found
+
+
 def test_the_folder_is_a_stock_timm_model_that_draws_the_same(image_model: Path) -> None:
     student, stock = load_student(image_model), timm.create_model(f"local-dir:{image_model}", pretrained=True).eval()
     symbols = sample(student.spec, student.weights, 4, seed=0)
@@ -73,8 +81,8 @@ def test_a_support_set_is_for_classifiers(image_projector: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--temperature", "0"], "temperature: 0 is not a number above 0"),
-        (["--temperature", "nan"], "temperature: nan is not a number above 0"),
+        (["--temperature", "0"], "temperature: 0 is not a number above 1e-30"),
+        (["--temperature", "nan"], "temperature: nan is not a number above 1e-30"),
         (["--seed", str(2**63)], "is not in the range"),
         (["--top-k", "4"], "top_k: 4 is not in 1..3"),
         (["--count", "0"], "0 is not in the range"),
@@ -87,6 +95,18 @@ def test_values_out_of_range_write_nothing(
     assert result.exit_code == 2
     assert message in result.output
     assert not (tmp_path / "drawn").exists()
+
+
+def test_a_model_whose_logits_are_no_numbers_is_refused(image_model: Path, tmp_path: Path, projpipe: Command) -> None:
+    student = load_student(image_model)
+    huge = {name: torch.full_like(one, 3e38) for name, one in student.weights.items()}
+    for of in (huge, {**student.weights, "head.weight": huge["head.weight"]}):
+        replace(student, weights=of).save(tmp_path / "large")
+        result = projpipe("sample", tmp_path / "large", "--out", tmp_path / "drawn")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(f"Error: {tmp_path}/large: an answer of this model is infinite or no number")
+        assert result.stderr.count("\n") == 1
+        assert not (tmp_path / "drawn").exists()
 
 
 def test_pictures_that_a_person_put_there_are_kept(image_model: Path, tmp_path: Path, projpipe: Command) -> None:

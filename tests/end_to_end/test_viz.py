@@ -73,10 +73,9 @@ def test_layers_follow_the_data(site: str) -> None:
         "raw",
         "primary",
         "teacher",
-        "feature",
         "model_input",
         "models",
-        "model_output",
+        "projector",
         "reporting",
     ]
 

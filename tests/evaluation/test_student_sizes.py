@@ -97,7 +97,7 @@ def test_the_sweep_lists_sizes_of_the_projector_and_every_method_makes_them(
 ) -> None:
     config = SWEEP_STUDENTS.model_copy(update={"trials": 6})
     models = {"projected": model_of(many), "universal": model_of(many)}
-    trials, table = nodes.sweep(judge, models, many, config, tmp_path)
+    trials, table = nodes.sweep(judge, many, config, tmp_path)
     schemas.TRIALS.validate(trials)
     assert len(trials) == 6
     assert 1 <= len(table.sizes) <= config.listed
@@ -122,7 +122,7 @@ def test_of_a_projector_of_one_size_that_one_is_measured_and_how_to_get_more_is_
 ) -> None:
     one = make_projector(source)
     with caplog.at_level(logging.WARNING):
-        trials, table = nodes.sweep(judge, {"projected": model_of(one)}, one, SWEEP_STUDENTS, tmp_path)
+        trials, table = nodes.sweep(judge, one, SWEEP_STUDENTS, tmp_path)
     assert "give `train_projector.smallest` a smaller size than `student`" in caplog.text
     assert (len(trials), len(table.sizes), table.recommended) == (1, 1, 0)
     assert table.sizes[0].of(one.operator.spec) == one.operator.spec

@@ -32,8 +32,9 @@ from projpipe.manifest import MANIFEST, manifest_bytes
 from projpipe.objectives import Classification, ImageModeling, Objective
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
-from projpipe.projection.projector_folder import TENSORS, Projector
+from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
+from projpipe.projection.write import TENSORS
 from projpipe.transformer.timm_folder import CONFIG, WEIGHTS, load_timm_folder, save_timm_folder
 
 KINDS = ("classifier", "experts", "images")
@@ -91,7 +92,8 @@ def folders(
         operator = shaken(ProjectionOperator(of, student, terms, 0, class_map=terms.film))
         teacher = {"architecture": "vit", "params": 9999, "metric": what.metric.name, "score": {"test": 0.5}}
         provenance = {"teacher": teacher, "seed": 0, "validation_score": 0.4, "versions": {"torch": "2"}}
-        Projector(operator, what, {"name": "tiny", **data}, provenance).save(root / kind / "projector")
+        projector = Projector(operator, what, {"name": "tiny", **data}, provenance)
+        projector.save(root / kind / "projector", compact=terms.film)
         Image.fromarray(picture).save(root / kind / "picture.png")
         for name in ("projector", "model"):
             path = root / kind / name

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from projpipe import load_projector
 from projpipe.errors import InputError
 from projpipe.manifest import MANIFEST, manifest_bytes
-from projpipe.projection.projector import KIND, TENSORS
+from projpipe.projection.write import KIND, TENSORS
 
 
 @pytest.mark.parametrize("missing", [MANIFEST, TENSORS])

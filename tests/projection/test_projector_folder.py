@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from timm.models.vision_transformer import VisionTransformer
 
 from makers import CONDITIONINGS, DIGITS, make_projector
@@ -153,7 +154,7 @@ def test_a_student_that_is_trained_further_leaves_the_projector_and_its_sisters_
 
 @pytest.mark.parametrize("inverted", [False, True])
 def test_support_images_stand_for_the_classes_that_the_source_sees_in_them(
-    inverted: bool, source: Source, teacher: VisionTransformer
+    inverted: bool, source: Source, teacher: VisionTransformer, tmp_path: Path
 ) -> None:
     own = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1), np.uint8)  # as the projector's own images are
     pictures = 255 - own if inverted else own
@@ -169,6 +170,11 @@ def test_support_images_stand_for_the_classes_that_the_source_sees_in_them(
     expected = [name for class_id, name in enumerate(DIGITS) if class_id in seen[:4]]
     assert 2 <= len(expected) < len(DIGITS)
     assert projector.recognise(pictures[:4]) == expected
+    files = [tmp_path / f"{number}.png" for number in range(4)]
+    for file, picture in zip(files, pictures, strict=False):
+        Image.fromarray(picture[..., 0]).save(file)
+    for given in (list(pictures[:4]), files, [str(file) for file in files], tmp_path, str(tmp_path)):
+        assert projector.recognise(given) == expected
     found, named = projector.generate(support_images=pictures[:4]), projector.generate(expected)
     assert torch.equal(found(images), named(images))
 
@@ -186,6 +192,10 @@ def test_support_images_stand_for_the_classes_that_the_source_sees_in_them(
             {"support_images": np.zeros((2, 8, 8, 3), np.uint8)},
             r"uint8 \[2, 8, 8, 3\] is not uint8 \[N, 8, 8, 1\]",
         ),
+        ({"support_images": []}, "support_images: there is none; give a few pictures of two or more classes"),
+        ({"support_images": np.zeros((0, 8, 8, 1), np.uint8)}, "support_images: there is none"),
+        ({"support_images": [np.zeros((8, 8, 1), np.uint8), np.zeros((9, 8, 1), np.uint8)]}, "is not uint8"),
+        ({"support_images": "no/such/folder"}, "'no/such/folder': there is no such file or folder"),
         ({"support_images": np.zeros((2, 8, 8, 1))}, r"float64 \[2, 8, 8, 1\] is not uint8"),
         ({"support_images": np.zeros((1, 8, 8, 1), np.uint8)}, "show .*; give images of two or more"),
     ],

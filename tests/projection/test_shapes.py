@@ -10,9 +10,10 @@ from safetensors import safe_open
 from projpipe.objectives import Classification, ImageModeling, Objective
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
-from projpipe.projection.projector_folder import TENSORS, Projector
+from projpipe.projection.projector import Projector
 from projpipe.projection.shapes import projector_shapes
 from projpipe.projection.source import Source
+from projpipe.projection.write import TENSORS
 from projpipe.teacher.activations import activation_statistics
 from projpipe.tensors import shapes_of, starting_with
 from projpipe.transformer.canonical import canonical_weights

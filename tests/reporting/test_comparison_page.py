@@ -102,14 +102,14 @@ def summary() -> dict[str, Any]:
 @pytest.fixture
 def timings() -> dict[str, Any]:
     of_table = {
-        "1": {"teacher_ms": 1.9, "student_ms": 0.4, "speedup": 4.6},
-        "32": {"teacher_ms": 20.0, "student_ms": 1.0, "speedup": 20.0},
+        "1": {"teacher_ms": 1.9, "student_ms": 0.4, "speedup": 4.6, "undisturbed_speedup": 4.6},
+        "32": {"teacher_ms": 20.0, "student_ms": 1.0, "speedup": 20.0, "undisturbed_speedup": 14.0},
     }
     return {"machine": "Linux x86_64", "threads": 1, "latency": {SMALL: of_table, LARGE: of_table}, "sampling": {}}
 
 
 def tables_of(markdown: str) -> Iterator[list[list[str]]]:
-    """The rows of every table, the header first, as a Markdown parser reads them; bold is kept as `**`."""
+    """The rows of every table, the header first, as a Markdown parser reads them; bold and italics keep their marks."""
     tokens = MarkdownIt("commonmark").enable("table").parse(markdown)
     for token in tokens:
         if token.type == "table_open":
@@ -164,11 +164,11 @@ def test_differences_are_bold_where_their_interval_leaves_out_zero(
     assert rows[2][2:5] == [NONE] * 3
 
 
-def test_a_single_value_shows_no_difference(summary: dict[str, Any], timings: dict[str, Any]) -> None:
+def test_a_single_value_and_a_wide_interval_are_in_italics(summary: dict[str, Any], timings: dict[str, Any]) -> None:
     single = {"mean": 0.2, "ci95": [0.2, 0.2], "by_seed": [0.2]}
     summary["tables"][SMALL]["differences"]["projected-universal"]["new_combination"] = single
     _, rows, *_ = tables_of(comparison_markdown(summary, timings))
-    assert rows[1][1] == "+20.0 [20.0, 20.0]"
+    assert rows[1][1] == "*+20.0 [20.0, 20.0]*"
 
 
 def test_the_difference_of_every_seed_is_told_where_there_are_several(
@@ -205,7 +205,8 @@ def test_the_setting_the_latency_and_the_making_of_a_table_are_told(
     assert "embed_dim 24, depth 2, num_heads 4, mlp_ratio 2; 11,675 parameters (99.0 % fewer than the teacher)" in text
     assert "1,000 training steps; seeds 0, 1, 2." in text
     assert (
-        "Latency on Linux x86_64 with 1 thread: batch 1: teacher 1.90 ms, student 0.40 ms (4.6 times as fast)" in text
+        "Latency on Linux x86_64 with 1 thread: batch 1: teacher 1.90 ms, student 0.40 ms (4.6 times as fast); "
+        "batch 32: teacher 20.00 ms, student 1.00 ms (14.0 to 20.0 times as fast, measured on a busy machine)." in text
     )
     assert "kedro run --env omniglot --pipelines compare_methods" in text
     assert "Commit abc1234; python 3.12.1, torch 2.15.0; on AMD EPYC, AVX512." in text
@@ -305,7 +306,7 @@ def test_bits_have_four_decimals_and_differences_keep_their_sign(
     assert tables[0][3][1] == "0.8590 [0.8480, 0.8710]"
     assert {row[0]: row[1] for row in tables[1][1:]} == {
         "Universal conditional": "**+0.0920 [0.0630, 0.1190]**",
-        "Per task, distilled ¹": "+0.0030 [−0.0260, 0.0300]",
+        "Per task, distilled ¹": "*+0.0030 [−0.0260, 0.0300]*",
         "Teacher": "**−0.0310 [−0.0600, −0.0040]**",
         "Projected, wrong-task control": "**+0.3510 [0.3220, 0.3780]**",
     }
@@ -314,7 +315,7 @@ def test_bits_have_four_decimals_and_differences_keep_their_sign(
 
 
 def test_the_time_to_sample_an_image_closes_the_latency(in_bits: dict[str, Any], timings: dict[str, Any]) -> None:
-    of_table = {"teacher_ms": 12.3, "student_ms": 3.24, "speedup": 3.8}
+    of_table = {"teacher_ms": 12.3, "student_ms": 3.24, "speedup": 3.8, "undisturbed_speedup": 3.8}
     timings["sampling"] = {SMALL: of_table, LARGE: of_table}
     text = text_of(comparison_markdown(in_bits, timings))
     assert "; sampling one image: teacher 12.3 ms, student 3.2 ms (3.8 times as fast)." in text

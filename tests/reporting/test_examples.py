@@ -1,89 +1,71 @@
 import base64
 import io
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from projpipe.reporting.examples import COLUMNS, GREY, RULE, ExampleRow, examples_figure, mosaic
+from projpipe.reporting.examples import GREY, RULE, TILE, answered, drawn, mosaic
 
 
-def drawn(number: int, channels: int = 1, height: int = 8, width: int = 8) -> np.ndarray:
+def images(number: int, channels: int = 1, height: int = 8, width: int = 8) -> np.ndarray:
     return np.random.default_rng(number).integers(0, 256, (number, height, width, channels), dtype=np.uint8)
 
 
-def pixels(trace: Any) -> np.ndarray:
-    """What a trace shows: RGBA [H, W, 4]."""
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(trace.source.split(",")[1]))))
-
-
-def texts(figure: Any) -> list[str]:
-    return [annotation.text for annotation in figure.layout.annotations]
-
-
-def test_every_cell_that_has_images_is_one_trace_and_an_empty_one_says_so(examples: list[ExampleRow]) -> None:
-    figure = examples_figure(examples, "Examples")
-    assert [(trace.type, trace.xaxis) for trace in figure.data] == [
-        ("image", "x"),
-        ("image", "x2"),
-        ("image", f"x{COLUMNS + 1}"),
-    ]
-    assert texts(figure).count("none") == 1
+def pixels(card: Mapping[str, object]) -> np.ndarray:
+    """What a card shows: [H, W] of a grey picture, or [H, W, C]."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(str(card["picture"]).split(",")[1]))))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_pixels_of_every_image_are_in_its_cell(channels: int) -> None:
-    images = drawn(5, channels)
-    shown = pixels(examples_figure([ExampleRow("task", {"test": images})], "").data[0])
+def test_every_photograph_has_a_card_with_what_it_is_and_what_each_model_says(channels: int) -> None:
+    pictures, truth = images(3, channels), ["fish/shark", "fish/ray", "a_long_name"]
+    found = answered("fish", pictures, truth, {"teacher": truth, "projected": ["fish/ray"] * 3})
 
-    enlarged = 8  # from 8 to 64 pixels
-    for position, image in enumerate(images):
-        top, left = (RULE + at * (64 + RULE) for at in divmod(position, 3))
-        tile = shown[top : top + 64, left : left + 64]
+    assert found["task"] == "fish"
+    assert [card["title"] for card in found["cards"]] == ["shark", "ray", "a long name"]
+    assert [[(a["model"], a["says"], a["right"]) for a in card["answers"]] for card in found["cards"]] == [
+        [("teacher", "shark", True), ("projected", "ray", False)],
+        [("teacher", "ray", True), ("projected", "ray", True)],
+        [("teacher", "a long name", True), ("projected", "ray", False)],
+    ]
+    for card, picture in zip(found["cards"], pictures, strict=True):
+        shown = pixels(card)[::8, ::8]
+        assert (shown.reshape(picture.shape) == picture).all()
+
+
+def test_classes_of_one_name_in_two_groups_are_told_apart() -> None:
+    (card,) = answered("rays", images(1), ["fish/ray"], {"teacher": ["light/ray"]})["cards"]
+    assert card["answers"] == [{"model": "teacher", "says": "ray", "right": False}]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_pixels_of_every_drawn_picture_are_in_its_mosaic(channels: int) -> None:
+    pictures = images(5, channels)
+    shown = pixels(drawn("task", {"test": pictures})["cards"][0])
+
+    for position, picture in enumerate(pictures):
+        top, left = (RULE + at * (TILE + RULE) for at in divmod(position, 3))
+        tile = shown[top : top + TILE, left : left + TILE]
         assert (tile[..., 3] == 255).all()
-        for offset in (0, enlarged - 1):  # both ends of every enlarged pixel
-            assert (tile[offset::enlarged, offset::enlarged, :3] == image).all()
+        for offset in (0, TILE // 8 - 1):  # both ends of every enlarged pixel
+            assert (tile[offset::8, offset::8, :3] == picture).all()
     assert (shown[:RULE] == GREY).all()
-    assert (shown[-64:, -64:, 3] == 0).all()  # there is room for nine images, and there are five
+    assert (shown[-TILE:, -TILE:, 3] == 0).all()  # there is room for nine pictures, and there are five
 
 
-def test_large_images_are_not_enlarged_and_sides_may_differ() -> None:
-    images = drawn(1, channels=3, height=70, width=90)
-    shown = mosaic(images, side=1)
+def test_large_pictures_are_not_enlarged_and_sides_may_differ() -> None:
+    pictures = images(1, channels=3, height=70, width=90)
+    shown = mosaic(pictures, side=1)
     assert shown.shape == (70 + 2 * RULE, 90 + 2 * RULE, 4)
-    assert (shown[RULE:-RULE, RULE:-RULE, :3] == images[0]).all()
+    assert (shown[RULE:-RULE, RULE:-RULE, :3] == pictures[0]).all()
 
 
-def test_images_are_of_one_size_in_all_cells_and_keep_their_shape(examples: list[ExampleRow]) -> None:
-    figure = examples_figure(examples, "Examples")
-    assert len({pixels(trace).shape for trace in figure.data}) == 1
-    for trace in figure.data:
-        number = trace.xaxis[1:]
-        assert figure.layout[f"yaxis{number}"].scaleanchor == trace.xaxis
-        assert not figure.layout[f"xaxis{number}"].visible
-
-
-def test_columns_are_named_once_and_rows_by_their_task_as_text(examples: list[ExampleRow]) -> None:
-    names = [text.replace("<br>", "") for text in texts(examples_figure(examples, "Examples"))]
-    assert sorted(names) == sorted(
-        [
-            "3 &lt;script&gt;alert(1)&lt;/script&gt;",
-            "4, 5",
-            "none",
-            "test images",
-            "Teacher &amp;&lt;b&gt;more&lt;/b&gt;",
-        ]
-    )
-
-
-def test_the_figure_grows_with_its_rows(examples: list[ExampleRow]) -> None:
-    one, two, four = (examples_figure(rows, "").layout.height for rows in (examples[:1], examples, examples * 2))
-    assert two - one > 100
-    assert four - two == 2 * (two - one)
-
-
-def test_a_row_without_any_image_is_drawn() -> None:
-    figure = examples_figure([ExampleRow("task", {"right": drawn(0), "wrong": drawn(0)})], "")
-    assert not figure.data
-    assert texts(figure).count("none") == 2
+def test_mosaics_of_a_task_are_of_one_size_and_one_without_pictures_has_none() -> None:
+    cells = {"test images": images(16), "teacher": images(5), "projected": images(0)}
+    cards = drawn("task", cells)["cards"]
+    assert [card["title"] for card in cards] == list(cells)
+    assert pixels(cards[0]).shape == pixels(cards[1]).shape
+    assert cards[2]["picture"] is None
+    assert [card["picture"] for card in drawn("none", {"a": images(0)})["cards"]] == [None]

@@ -60,6 +60,22 @@ def test_the_hub_reads_what_the_front_matter_says(license_name: str, modeling: I
         }
 
 
+@pytest.mark.parametrize(("dataset", "named"), [("CIFAR-100", "cifar-100"), ("Omniglot, \x1b eight", "omniglot-eight")])
+def test_the_hub_reads_what_was_measured_on_what(dataset: str, named: str) -> None:
+    card = card_of(dataset=dataset, validation_score=0.875, teacher=TEACHER)
+    data = ModelCard(card).data
+    assert data.datasets == [named]
+    (result,) = data.eval_results
+    assert (result.task_type, result.dataset_type, result.dataset_split) == (
+        "image-classification",
+        named,
+        "validation",
+    )
+    assert (result.metric_type, result.metric_value) == ("accuracy", 0.875)
+    assert ModelCard(card_of(dataset="日本", validation_score=0.875, teacher=TEACHER)).data.eval_results is None
+    assert ModelCard(card_of(dataset=dataset, teacher=TEACHER)).data.eval_results is None
+
+
 def test_a_licence_that_is_not_known_is_not_made_up() -> None:
     card = card_of(teacher={key: value for key, value in TEACHER.items() if key != "license"})
     assert ModelCard(card).data.license is None

@@ -20,7 +20,7 @@ from projpipe.errors import InputError
 from projpipe.stops import STOPPED
 from projpipe.tensors import starting_with
 from projpipe.training import ray_train
-from projpipe.training.checkpoint import TENSORS, write_checkpoint
+from projpipe.training.checkpoint import TENSORS, read_checkpoint, write_checkpoint
 from projpipe.training.cluster import LOST
 from projpipe.training.run_inputs import RunInputs
 from projpipe.training.seeds import FINISHED
@@ -194,8 +194,8 @@ def test_a_run_goes_on_where_its_worker_and_then_its_driver_were_killed(
     steps = steps_of(folder)
     assert 0 < steps[0] <= reached + 10
     assert steps[-1] == 400
-    history = json.loads((folder / ray_train.HISTORY).read_text())
-    assert [row["step"] for row in history] == list(range(0, 401, 10))  # every one once
+    state, _ = read_checkpoint(folder / ray_train.RESULT, folder.name)
+    assert [row["step"] for row in state["history"]] == list(range(0, 401, 10))  # every one once
 
 
 @pytest.mark.parametrize("tell", [os.kill, os.killpg], ids=["alone", "with its children"])
@@ -242,9 +242,11 @@ def test_more_workers_than_the_cluster_holds_are_refused_at_once(
 
 def test_a_damaged_result_is_refused_by_name(run_inputs: RunInputs, tmp_path: Path) -> None:
     folder = tmp_path / staged(run_inputs, tmp_path)
-    (folder / ray_train.RESULT).write_bytes(b"\x00" * 20)
-    (folder / ray_train.HISTORY).write_text("[]")
-    with pytest.raises(InputError, match=r"its result cannot be read .* delete this folder"):
+    result = folder / ray_train.RESULT
+    result.mkdir()
+    write_checkpoint(result, folder.name, {"history": []}, {"0.a": torch.zeros(100)})
+    (result / TENSORS).write_bytes((result / TENSORS).read_bytes()[:-1] + b"\x01")
+    with pytest.raises(InputError, match=rf"{result}: .*its checksum differs.*; delete the folder {folder}, and the"):
         ray_train.train_method("static", run_inputs, tmp_path)
 
 

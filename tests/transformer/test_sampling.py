@@ -64,8 +64,9 @@ def test_with_one_symbol_to_choose_from_the_likeliest_is_drawn_whatever_the_seed
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"temperature": 0.0}, "temperature: 0 is not a number above 0"),
-        ({"temperature": float("nan")}, "temperature: nan is not a number above 0"),
+        ({"temperature": 0.0}, "temperature: 0 is not a number above 1e-30"),
+        ({"temperature": 1e-40}, "temperature: 1e-40 is not a number above 1e-30"),
+        ({"temperature": float("nan")}, "temperature: nan is not a number above 1e-30"),
         ({"top_k": 4}, "top_k: 4 is not in 1..3"),
     ],
 )

@@ -20,6 +20,7 @@ from projpipe.errors import InputError
 from projpipe.images.pictures import read_picture
 from projpipe.objectives import Objective
 from projpipe.objectives.classification import energy_score
+from projpipe.places import located
 from projpipe.projection.projector import Projector
 from projpipe.projection.projector_folder import load_projector
 from projpipe.students.onnx_file import write_onnx
@@ -62,10 +63,10 @@ class LoadedProjector:
     _one_at_a_time: Lock = field(default_factory=Lock)  # large pictures, and exports, which take much memory
 
     @classmethod
-    def read(cls, folder: Path) -> LoadedProjector:
-        """Read a projector's folder, with some of its examples if it has any."""
-        examples = sorted((folder / EXAMPLES).glob("*.png"))
-        return cls(load_projector(folder), str(folder), examples[:: -(-len(examples) // MOST_EXAMPLES) or 1])
+    def read(cls, place: Path | str) -> LoadedProjector:
+        """Read the projector that a folder or a name stands for, with some of its examples if it has any."""
+        examples = sorted((located(place) / EXAMPLES).glob("*.png"))
+        return cls(load_projector(place), str(place), examples[:: -(-len(examples) // MOST_EXAMPLES) or 1])
 
     @property
     def draws(self) -> bool:

@@ -114,7 +114,7 @@ class Page:
         try:
             student = self.loaded.projector.student(classes, size=self.loaded.size_at(position, by))
             return markup.drawings(student.sample(max(1, min(MOST_DRAWN, int(count))), max(0, int(seed or 0))))
-        except InputError as error:
+        except (InputError, FloatingPointError) as error:
             return markup.refusal(str(error))
 
     @property

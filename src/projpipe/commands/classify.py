@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
 import click
 import numpy as np
+import torch
 from torch import Tensor
 
 from projpipe.errors import InputError
-from projpipe.images.pictures import read_picture
+from projpipe.images.pictures import find_pictures, read_picture
 from projpipe.objectives import Classification
+from projpipe.objectives.classification import energy_score
 from projpipe.students.student import Student, load_student
 
 BATCH_SIZE = 64
+Labelled = tuple[Path, int]  # a picture, and the position of its class
 
 
-def load_classifier(folder: Path) -> Student:
-    """Read a model's folder.
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of a picture: probabilities `[K]` of its classes, and whether it takes it for none of them."""
+
+    probabilities: Tensor
+    none_of_these: bool
+
+
+def load_classifier(folder: Path, device: str = "cpu") -> Student:
+    """Read a model's folder, with its weights on a device.
 
     Raises:
-        InputError: it cannot be read, or the model is no classifier.
+        InputError: it cannot be read, the model is no classifier, or there is no such device.
     """
     student = load_student(folder)
     if not isinstance(student.objective, Classification):
@@ -30,39 +44,108 @@ def load_classifier(folder: Path) -> Student:
             f"{folder}: this model draws images and does not tell classes apart; use one of a classification "
             "projector, or `projpipe sample`"
         )
-    return student
+    place = find_device(device)
+    return replace(student, weights={name: tensor.to(place) for name, tensor in student.weights.items()})
+
+
+def find_device(name: str) -> torch.device:
+    """A device that computes.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).tolist()
+    except Exception as error:  # torch's backends raise nearly anything
+        raise InputError(f"--device: {name!r} is not there ({error}); give cpu, or another that torch has") from error
+    return device
+
+
+def labelled_pictures(folder: Path, classes: Sequence[str]) -> tuple[list[Labelled], int]:
+    """Pictures of these classes, <class>/* or <group>/<class>/* of a folder, and how many are of others.
+
+    Raises:
+        InputError: there is none of these classes.
+    """
+    class_ids = {normalize("NFC", name): class_id for class_id, name in enumerate(classes)}
+    pictures = find_pictures([str(folder)])
+    labelled = [(path, normalize("NFC", path.parent.relative_to(folder).as_posix())) for path in pictures]
+    known = [(path, class_ids[name]) for path, name in labelled if name in class_ids]
+    if not known:
+        raise InputError(
+            f"{folder}: has no folder named after a class of the model ({', '.join(classes[:5])}); "
+            f"it has {', '.join(sorted({name for _, name in labelled} - {'.'})[:5]) or 'none'}"
+        )
+    return known, len(labelled) - len(known)
 
 
 def classify(
-    folder: Path, student: Student, paths: Sequence[Path], label: str, strict: bool
-) -> Iterator[Tensor | InputError]:
-    """Probabilities `[K]` of a model's classes for each picture, or why it cannot be read.
+    folder: Path,
+    student: Student,
+    paths: Sequence[Path],
+    label: str,
+    strict: bool,
+    batch_size: int = BATCH_SIZE,
+    quiet: bool = False,
+) -> Iterator[Answer | InputError]:
+    """What a model says of each picture, or why it cannot be read.
 
-    Shows a bar with a label where there are many. The folder is that of the model, for errors.
+    Shows a bar with a label on a terminal where there are many, if not `quiet`. The folder is that of the model, for
+    errors. No more pictures than a batch are in memory.
 
     Raises:
         InputError: a picture cannot be read, and `strict` is on; or an answer is infinite or no number.
     """
-    batches = [paths[start : start + BATCH_SIZE] for start in range(0, len(paths), BATCH_SIZE)]
-    with click.progressbar(batches, label=label, hidden=len(batches) == 1, file=sys.stderr) as shown:
-        for batch in shown:
-            pictures = [_read(student, path, strict) for path in batch]
+    starts = range(0, len(paths), batch_size)
+    hidden = quiet or len(starts) == 1 or not sys.stderr.isatty()
+    with click.progressbar(starts, label=label, hidden=hidden, file=sys.stderr) as shown:
+        for start in shown:
+            pictures = [read_or_error(student, path, strict) for path in paths[start : start + batch_size]]
             readable = [picture for picture in pictures if isinstance(picture, np.ndarray)]
-            answers = iter(_probabilities(folder, student, readable) if readable else ())
+            answers = iter(_answers(folder, student, readable) if readable else ())
             yield from (picture if isinstance(picture, InputError) else next(answers) for picture in pictures)
 
 
-def _probabilities(folder: Path, student: Student, pictures: Sequence[np.ndarray]) -> Tensor:
-    logits = student.logits(student.objective.encode(np.stack(pictures)))
+def right_answers(
+    folder: Path, student: Student, labelled: Sequence[Labelled], label: str, strict: bool
+) -> list[bool | str]:
+    """Whether a model is right about each picture, or why that cannot be read; positions are those of its classes."""
+    found = classify(folder, student, [path for path, _ in labelled], label, strict)
+    return [
+        str(answer) if isinstance(answer, InputError) else int(answer.probabilities.argmax()) == class_id
+        for (_, class_id), answer in zip(labelled, found, strict=True)
+    ]
+
+
+def share_interval(right: int, count: int) -> tuple[float, float]:
+    """The ends of the 95 % interval of a share, after E. B. Wilson, JASA 22, 1927; of pictures that are independent."""
+    z, share = 1.959964, right / count
+    centre, spread = share + z * z / (2 * count), z * math.sqrt((share * (1 - share) + z * z / (4 * count)) / count)
+    low, high = ((centre + sign * spread) / (1 + z * z / count) for sign in (-1, 1))
+    return max(0.0, low), min(1.0, high)
+
+
+def _answers(folder: Path, student: Student, pictures: Sequence[np.ndarray]) -> list[Answer]:
+    encoded = student.objective.encode(np.stack(pictures))
+    logits = student.logits(encoded.to(student.weights["pos"].device)).cpu()
     if not logits.isfinite().all():
-        raise InputError(
-            f"{folder}: an answer of this model is infinite or no number, as its weights are too large; make it again "
-            "with `projpipe generate`, or fetch it again"
-        )
-    return logits.softmax(-1)
+        raise no_number(folder)
+    threshold = -math.inf if student.energy_threshold is None else student.energy_threshold
+    none = (energy_score(logits) < threshold).tolist()
+    return [Answer(of_picture, said) for of_picture, said in zip(logits.softmax(-1), none, strict=True)]
 
 
-def _read(student: Student, path: Path, strict: bool) -> np.ndarray | InputError:
+def no_number(folder: Path) -> InputError:
+    """What is said of a model, of this folder, that gives logits which are infinite or no numbers."""
+    return InputError(
+        f"{folder}: an answer of this model is infinite or no number, as its weights are too large; make it again "
+        "with `projpipe generate`, or fetch it again"
+    )
+
+
+def read_or_error(student: Student, path: Path, strict: bool) -> np.ndarray | InputError:
+    """A picture as a model reads it, uint8 `[H, W, C]`, or why it cannot be read, which `strict` raises."""
     try:
         return read_picture(path, student.spec.image_size, grey=student.spec.in_chans == 1)
     except InputError as error:
@@ -71,7 +154,7 @@ def _read(student: Student, path: Path, strict: bool) -> np.ndarray | InputError
         return error
 
 
-def end_with(unreadable: Sequence[InputError]) -> None:
+def end_with(unreadable: Sequence[str]) -> None:
     """Name the pictures that could not be read, if there are any, and end the command as bad input does."""
     for error in unreadable:
         click.echo(f"Error: {error}", err=True)

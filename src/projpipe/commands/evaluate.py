@@ -3,47 +3,55 @@
 from __future__ import annotations
 
 from pathlib import Path
-from unicodedata import normalize
 
 import click
 
+from projpipe.commands.arguments import Folder, as_json, strict
+from projpipe.errors import InputError, printable
+
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=Folder("model"))
 @click.argument("image_folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be read.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def evaluate(model: Path, image_folder: Path, strict: bool, as_json: bool) -> None:
+@click.option(
+    "--others",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Pictures of anything else: how often MODEL says `none of these`.",
+)
+@strict
+@as_json
+def evaluate(model: Path, image_folder: Path, others: Path | None, strict: bool, as_json: bool) -> None:
     """Measure MODEL's accuracy on the pictures of its classes, IMAGE_FOLDER/<class>/* or .../<group>/<class>/*.
 
-    Folders of other classes are left out. So is a picture that cannot be read, which is named; the exit code is 2 then.
+    Of each picture the likeliest class counts. Folders of other classes are left out. So is a picture that cannot be
+    read, which is named; the exit code is 2 then.
+
+    \b
+    projpipe evaluate model pictures
     """
-    from projpipe.commands.classify import classify, end_with, load_classifier
+    from projpipe.commands.classify import classify, end_with, labelled_pictures, load_classifier
     from projpipe.commands.output import show
-    from projpipe.errors import InputError, printable
     from projpipe.images.pictures import find_pictures
 
     student = load_classifier(model)
-    class_ids = {normalize("NFC", name): class_id for class_id, name in enumerate(student.classes)}
-    pictures = find_pictures([str(image_folder)])
-    labelled = [(path, normalize("NFC", path.parent.relative_to(image_folder).as_posix())) for path in pictures]
-    known = [(path, class_ids[name]) for path, name in labelled if name in class_ids]
-    if not known:
+    if others is not None and student.energy_threshold is None:
         raise InputError(
-            f"{image_folder}: has no folder named after a class of the model ({', '.join(student.classes[:5])}); "
-            f"it has {', '.join(sorted({name for _, name in labelled} - {'.'})[:5]) or 'none'}"
+            f"--others: {model} has no energy threshold; make it of a projector whose sizes `kedro run --pipelines "
+            "sweep_students` has measured"
         )
+    known, left_out = labelled_pictures(image_folder, student.classes)
     right = dict.fromkeys(student.classes, 0)
     images = dict.fromkeys(student.classes, 0)
-    unreadable: list[InputError] = []
-    probabilities = classify(model, student, [path for path, _ in known], "evaluate", strict)
-    for (_, class_id), of_picture in zip(known, probabilities, strict=True):
-        if isinstance(of_picture, InputError):
-            unreadable.append(of_picture)
+    unreadable: list[str] = []
+    none_of_own: list[bool] = []
+    answers = classify(model, student, [path for path, _ in known], "evaluate", strict)
+    for (_, class_id), answer in zip(known, answers, strict=True):
+        if isinstance(answer, InputError):
+            unreadable.append(str(answer))
             continue
-        name = student.classes[class_id]
-        images[name] += 1
-        right[name] += int(of_picture.argmax()) == class_id
+        images[student.classes[class_id]] += 1
+        right[student.classes[class_id]] += int(answer.probabilities.argmax()) == class_id
+        none_of_own.append(answer.none_of_these)
     if not (count := sum(images.values())):
         raise InputError(f"{image_folder}: no picture of a class of the model can be read, such as {unreadable[0]}")
     accuracy = {name: right[name] / images[name] for name in student.classes if images[name]}
@@ -52,15 +60,29 @@ def evaluate(model: Path, image_folder: Path, strict: bool, as_json: bool) -> No
         "images": count,
         "accuracy": round(overall, 6),
         "classes": {name: {"images": images[name], "accuracy": round(share, 6)} for name, share in accuracy.items()},
-        "left_out": len(labelled) - len(known),
+        "left_out": left_out,
         "unreadable": len(unreadable),
     }
     rows = [["class", "images", "accuracy"]]
     rows += [[name, str(images[name]), f"{100 * share:.1f} %"] for name, share in accuracy.items()]
     rows += [["all", str(count), f"{100 * overall:.1f} %"]]
+    if others is not None:
+        said = list(classify(model, student, find_pictures([str(others)]), "others", strict))
+        unreadable += [str(answer) for answer in said if isinstance(answer, InputError)]
+        none_of_others = [answer.none_of_these for answer in said if not isinstance(answer, InputError)]
+        if not none_of_others:
+            raise InputError(f"--others: no picture of {others} can be read, such as {unreadable[-1]}")
+        shares = {"own": _share(none_of_own), "others": _share(none_of_others)}
+        found |= {"none_of_these": shares, "other_images": len(none_of_others), "unreadable": len(unreadable)}
+        rows += [["none of these, of these", str(count), f"{100 * shares['own']:.1f} %"]]
+        rows += [["none of these, of others", str(len(none_of_others)), f"{100 * shares['others']:.1f} %"]]
     show(found, as_json, rows)
-    if left_out := found["left_out"]:
+    if left_out:
         click.echo(f"Left out {left_out} pictures of other classes.", err=True)
     if missing := [name for name in student.classes if not images[name]]:
         click.echo(printable(f"No picture of {', '.join(missing)}."), err=True)
     end_with(unreadable)
+
+
+def _share(said: list[bool]) -> float:
+    return round(sum(said) / len(said), 6)

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from projpipe.commands.arguments import Folder, as_json, complete_classes, force
+from projpipe.errors import InputError, printable
+from projpipe.projection.projector_manifest import classes_of_group, find_classes, read_projector_manifest
+
 if TYPE_CHECKING:
-    from projpipe.commands.task_list import NamedTask
     from projpipe.projection.projector import Projector
     from projpipe.students.size_table import Limits
     from projpipe.students.student import Student
@@ -25,13 +29,18 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command()
-@click.argument("projector", type=click.Path(path_type=Path))
-@click.option("--classes", help="Names with commas between them; put one that holds a comma in double quotes.")
+@click.argument("projector", type=Folder("projector"))
+@click.option(
+    "--classes",
+    shell_complete=complete_classes,
+    help="Names with commas between them; put one that holds a comma in double quotes.",
+)
 @click.option("--classes-file", type=FILE, help="One name a line.")
 @click.option("--group", help="All classes of a group, such as an alphabet.")
+@click.option("--support", type=click.Path(path_type=Path), help="Unlabelled pictures: a folder; what is seen in them.")
 @click.option("--tasks", type=FILE, help="Many models: a CSV or Parquet file with the columns name and classes.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
-@click.option("--force", is_flag=True, help="Replace the folder if projpipe generate wrote all of it.")
+@force
 @click.option("--size", help="Width x depth, as 24x2, or with heads and hidden units, as 24x2x4x96.")
 @click.option("--max-parameters", help="The best size with so many at most, as 50k.")
 @click.option("--max-macs", help="The best size with so many multiply-accumulates an image at most, as 1M.")
@@ -42,11 +51,13 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option(
     "--quantize", type=click.Choice(["int8"]), help=f"Write {INT8}, of 8-bit weights, besides (needs it too)."
 )
+@as_json
 def generate(
     projector: Path,
     classes: str | None,
     classes_file: Path | None,
     group: str | None,
+    support: Path | None,
     tasks: Path | None,
     out: Path,
     force: bool,
@@ -58,23 +69,27 @@ def generate(
     threads: int | None,
     onnx: bool,
     quantize: str | None,
+    as_json: bool,
 ) -> None:
-    """Make a model for the given classes out of PROJECTOR, the folder of a trained one.
+    """Make a model for the given classes out of PROJECTOR.
 
-    Its folder is read by timm.create_model("local-dir:FOLDER", pretrained=True). With --tasks, OUT holds a folder for
-    each task and models.csv, which lists them.
+    PROJECTOR is the folder of a trained one, the name of one that comes with projpipe, as `projpipe list` prints it, or
+    hf-hub:owner/name on the Hugging Face hub, or hf-hub:owner/name@revision.
+
+    OUT is read by timm.create_model("local-dir:OUT", pretrained=True). With --tasks it holds a folder for each task,
+    and models.csv, which lists them.
 
     A projector of many sizes makes the best one within all limits that are given, of --tasks one that is within them
     for the task with the most classes. Without any, it makes the one that is recommended: `projpipe inspect` lists
     them.
+
+    \b
+    projpipe generate data/digits/06_models/projector --classes 3,5,7 --out model --max-latency 2ms
     """
-    given = [option for option in (classes, classes_file, group, tasks) if option is not None]
+    given = [option for option in (classes, classes_file, group, support, tasks) if option is not None]
     if len(given) != 1:
-        raise click.UsageError("give one of --classes, --classes-file, --group and --tasks")
-    from projpipe.commands.output import holds_models, output
-    from projpipe.commands.task_list import parse_names, read_names, read_tasks
-    from projpipe.errors import InputError, printable
-    from projpipe.projection.projector_folder import load_projector
+        raise click.UsageError("give one of --classes, --classes-file, --group and --tasks, or --support")
+    from projpipe.commands.output import holds_models, output, show
     from projpipe.students.size_table import Limits
 
     limits = Limits.of(size, max_parameters, max_macs, max_latency, batch, threads)
@@ -82,27 +97,42 @@ def generate(
     foreign = "holds more than what `projpipe generate` wrote"
     key = None if tasks is None else _key(projector, tasks, limits, files)
     with output(out, force, holds_models, foreign, "folder", key) as temporary:
-        loaded = load_projector(projector)
-        if (onnx or quantize) and loaded.objective.samples:
-            option = "--onnx" if onnx else "--quantize"
-            raise InputError(f"{option}: is for classifiers, and this projector makes image models; leave it out")
+        names = _names(projector, classes, classes_file, group)
+        loaded = _load(projector, files)
         if tasks is not None:
-            listed = read_tasks(tasks, loaded)
-            said = f"{out}: {len(listed)} models{_generate_all(projector, loaded, listed, temporary, limits, files)}"
+            made = _generate_all(projector, loaded, tasks, temporary, limits, files)
         else:
-            if classes_file is not None:
-                names = read_names(classes_file)
-            else:
-                names = loaded.group(group) if group is not None else parse_names(classes or "", "--classes")
-            chosen, latency = loaded.size_within(limits, names)
-            started = time.perf_counter()
-            student = loaded.student(names, size=chosen)
-            milliseconds = 1000 * (time.perf_counter() - started)
-            difference = _write(projector, student, temporary, files)
-            counted = f"{len(names)} class{'es' * (len(names) > 1)}"
-            params = f"{chosen.deployed_params(len(names)):,} parameters, made in {milliseconds:.0f} ms"
-            said = f"{out}: {counted}, {_size(chosen)}, {params}{_measured(latency, limits, difference)}"
-    click.echo(printable(said))
+            made = _generate_one(projector, loaded, names or loaded.recognise(support or ""), temporary, limits, files)
+    if as_json:
+        show({"out": str(out), **made.to_json()}, as_json, [])
+    else:
+        click.echo(printable(f"{out}: {made.line(limits)}"))
+
+
+def _names(projector: Path, classes: str | None, classes_file: Path | None, group: str | None) -> list[str]:
+    """The classes that are asked for by name, if any are; refused before torch is there if they cannot be."""
+    from projpipe.commands.task_list import parse_names, read_names
+
+    described = read_projector_manifest(projector)
+    data = described.data
+    if group is not None:
+        return classes_of_group(data.classes, data.groups, group)
+    if classes is None and classes_file is None:
+        return []
+    names = read_names(classes_file) if classes_file is not None else parse_names(classes or "", "--classes")
+    find_classes(data.classes, names, described.fewest_classes)
+    return names
+
+
+def _load(folder: Path, files: _Files) -> Projector:
+    """A projector of which such files can be written."""
+    from projpipe.projection.projector_folder import load_projector
+
+    loaded = load_projector(folder)
+    if (files.onnx or files.int8) and loaded.objective.samples:
+        option = "--onnx" if files.onnx else "--quantize"
+        raise InputError(f"{option}: is for classifiers, and this projector makes image models; leave it out")
+    return loaded
 
 
 @dataclass(frozen=True)
@@ -113,19 +143,41 @@ class _Files:
     int8: bool
 
 
-def _size(spec: TransformerSpec) -> str:
-    return f"{spec.embed_dim} x {spec.depth}"
+@dataclass(frozen=True)
+class _Made:
+    """What was made: of one model its classes and how long it took, of many a list of them; the size of all.
 
+    `parameters` are those of the model with the most classes, `difference` is the largest of 8-bit logits, and neither
+    that nor a latency has to be there.
+    """
 
-def _measured(latency: float | None, limits: Limits, difference: float | None) -> str:
-    """The end of the closing line: the latency and the largest difference of 8-bit logits, where there are such."""
-    said = ""
-    if latency is not None:
-        threads = f"{limits.threads} thread{'s' * (limits.threads > 1)}"
-        said += f"; {latency:.3g} ms a forward pass ({threads}, batches of {limits.batch})"
-    if difference is not None:
-        said += f"; logits of {INT8} differ by up to {difference:.2g}"
-    return said
+    what: Mapping[str, object]
+    said: str
+    size: TransformerSpec
+    parameters: int
+    latency_ms: float | None
+    difference: float | None
+
+    def to_json(self) -> dict[str, object]:
+        from projpipe.students.size_table import written
+
+        measured = {"latency_ms": self.latency_ms, "largest_int8_difference": self.difference}
+        size = {"size": written(self.size), "parameters": self.parameters}
+        return {
+            **self.what,
+            **size,
+            **{name: float(f"{value:.4g}") for name, value in measured.items() if value is not None},
+        }
+
+    def line(self, limits: Limits) -> str:
+        """The closing line, with the latency and the difference where there are such."""
+        said = self.said
+        if self.latency_ms is not None:
+            threads = f"{limits.threads} thread{'s' * (limits.threads > 1)}"
+            said += f"; {self.latency_ms:.3g} ms a forward pass ({threads}, batches of {limits.batch})"
+        if self.difference is not None:
+            said += f"; logits of {INT8} differ by up to {self.difference:.2g}"
+        return said
 
 
 def _key(projector: Path, tasks: Path, limits: Limits, files: _Files) -> str:
@@ -142,17 +194,32 @@ def _key(projector: Path, tasks: Path, limits: Limits, files: _Files) -> str:
     return digest.hexdigest()
 
 
-def _generate_all(
-    folder: Path, projector: Projector, tasks: list[NamedTask], out: Path, limits: Limits, files: _Files
-) -> str:
-    """Write a folder for each task, but for those that are there already, and the list of them; what is said of them.
+def _generate_one(
+    folder: Path, projector: Projector, names: list[str], out: Path, limits: Limits, files: _Files
+) -> _Made:
+    """Write the folder of a model."""
+    size, latency = projector.size_within(limits, names)
+    started = time.perf_counter()
+    student = projector.student(names, size=size)
+    milliseconds = 1000 * (time.perf_counter() - started)
+    difference = _write(folder, student, out, files)
+    parameters = size.deployed_params(len(names))
+    counted = f"{len(names)} class{'es' * (len(names) > 1)}, {size.embed_dim} x {size.depth}"
+    said = f"{counted}, {parameters:,} parameters, made in {milliseconds:.0f} ms"
+    what = {"classes": list(student.classes), "milliseconds": round(milliseconds, 3)}
+    return _Made(what, said, size, parameters, latency, difference)
+
+
+def _generate_all(folder: Path, projector: Projector, table: Path, out: Path, limits: Limits, files: _Files) -> _Made:
+    """Write a folder for each task of a table, but for those that are there already, and the list of them.
 
     All are of one size, the one of those that are there already: a latency that is measured anew may choose another.
     """
     from projpipe.commands.output import COLUMNS, LISTING, quote_cell
-    from projpipe.commands.task_list import format_names
+    from projpipe.commands.task_list import format_names, read_tasks
     from projpipe.students.student import is_whole, load_student
 
+    tasks = read_tasks(table, projector)
     most = max((task.classes for task in tasks), key=len)
     there = next((out / task.folder for task in tasks if is_whole(out / task.folder)), None)
     if there is None:
@@ -170,8 +237,10 @@ def _generate_all(
     with (out / LISTING).open("w", encoding="utf-8", newline="") as file:
         rows = [[task.folder, task.name, format_names(task.classes)] for task in tasks]
         csv.writer(file).writerows([COLUMNS, *(map(quote_cell, row) for row in rows)])
-    params = f"{size.deployed_params(len(most)):,} parameters"
-    return f", {_size(size)}, at most {params} each{_measured(latency, limits, largest)}"
+    parameters = size.deployed_params(len(most))
+    said = f"{len(tasks)} models, {size.embed_dim} x {size.depth}, at most {parameters:,} parameters each"
+    what = {"models": [{"folder": task.folder, "name": task.name, "classes": task.classes} for task in tasks]}
+    return _Made(what, said, size, parameters, latency, largest)
 
 
 def _write(projector: Path, student: Student, folder: Path, files: _Files) -> float | None:
@@ -194,8 +263,6 @@ def _write(projector: Path, student: Student, folder: Path, files: _Files) -> fl
 
 def _save(projector: Path, student: Student, folder: Path) -> None:
     """Write a model's folder but for its ONNX file; what is wrong with the model is said of its projector."""
-    from projpipe.errors import InputError
-
     try:
         student.save(folder)
     except InputError as error:

@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from projpipe.commands.arguments import as_json
+from projpipe.errors import InputError
+from projpipe.manifest import FILES, FIXES, MANIFEST, TENSORS, kind_of, read_manifest
 from projpipe.metric import METRICS
-
-if TYPE_CHECKING:
-    from projpipe.students.size_table import SizeTable
-    from projpipe.transformer.spec import TransformerSpec
+from projpipe.places import located
+from projpipe.projection.projector_manifest import DescribedProjector
+from projpipe.record import from_json, read_json
+from projpipe.students.model_card import check_provenance
+from projpipe.students.model_manifest import DescribedModel
+from projpipe.students.size_table import read_size_table
+from projpipe.transformer.spec import TransformerSpec
 
 SHOWN_NAMES = 12
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.argument("folder", type=click.Path(path_type=Path))
+@as_json
 def inspect(folder: Path, as_json: bool) -> None:
-    """Say what FOLDER, a projector or a model, can do, how large it is and what made it."""
-    from projpipe.commands.output import show, show_sizes
-    from projpipe.manifest import kind_of
-    from projpipe.projection.projector import KIND, TENSORS
+    """Say what FOLDER, a projector or a model, can do, how large it is and what made it.
 
-    of_a_projector = kind_of(folder) == KIND or (folder / TENSORS).exists()
-    found, table = _projector(folder) if of_a_projector else (_model(folder), None)
+    \b
+    projpipe inspect model --json
+    """
+    from projpipe.commands.output import show, show_sizes
+
+    folder = located(folder)
+    kind = "projector" if kind_of(folder) == "projector" or (folder / TENSORS).exists() else "model"
+    described, table = read_manifest(folder, kind, FILES[kind], FIXES[kind]), None
+    try:
+        found = _projector(described) if kind == "projector" else _model(described)
+    except InputError as error:
+        raise InputError(f"{folder / MANIFEST}: {error}; {FIXES[kind]}") from error
+    if kind == "projector":
+        table = read_size_table(folder, read_json(folder / MANIFEST)["sha256"][TENSORS])
     rows = [[name.replace("_", " "), _shown(name, value)] for name, value in found.items()]
     show(found if table is None else {**found, "sizes": table.to_json()}, as_json, [row for row in rows if row[1]])
     if table is not None and not as_json:
@@ -35,55 +51,64 @@ def inspect(folder: Path, as_json: bool) -> None:
         show_sizes(table)
 
 
-def _projector(folder: Path) -> tuple[dict[str, Any], SizeTable | None]:
-    """What a projector is, and what was measured of its sizes."""
-    from projpipe.projection.projector_folder import load_projector
+@dataclass(frozen=True)
+class _Objective:
+    """What a manifest says of an objective that is shown."""
 
-    projector = load_projector(folder)
-    source, sizes = projector.operator.source.spec, projector.sizes
-    num_classes = len(projector.classes)
-    teacher = projector.provenance.get("teacher", {}).get("params") or source.deployed_params(num_classes)
-    fewest = projector.objective.fewest_classes
+    name: str
 
-    def described(student: TransformerSpec) -> str:
+
+def _projector(described: dict[str, Any]) -> dict[str, Any]:
+    """What a projector is, by its manifest."""
+    projector = from_json(DescribedProjector, described, exact=True)
+    check_provenance(projector.provenance, "provenance")
+    data, provenance = projector.data, described["provenance"]
+    source, largest = (TransformerSpec.from_json(described[name], name) for name in ("source", "student"))
+    teacher = provenance.get("teacher", {}).get("params") or source.deployed_params(len(data.classes))
+    fewest = projector.fewest_classes
+
+    def of_size(student: TransformerSpec) -> str:
         params = student.deployed_params(fewest)
         fewer = f"{100 * (1 - params / teacher):.1f} % fewer"
         return f"{student.describe_size()}, {params:,} parameters for {fewest} class{'es' * (fewest > 1)} ({fewer})"
 
-    if sizes is None:
-        students = {"students": described(projector.operator.spec)}
+    if projector.smallest is None:
+        students = {"students": of_size(largest)}
     else:
-        students = {"smallest_students": described(sizes.smallest), "largest_students": described(sizes.largest)}
+        smallest = TransformerSpec.from_json(projector.smallest, "smallest")
+        students = {"smallest_students": of_size(smallest), "largest_students": of_size(largest)}
     return {
         "kind": "projector",
-        "objective": projector.objective.name,
-        "dataset": projector.data.get("name"),
-        "classes": projector.classes,
-        "groups": sorted(set(projector.data.get("groups", [])) - {""}),
-        "held_out_classes": projector.data.get("held_out_classes", []),
+        "objective": from_json(_Objective, projector.objective, "objective").name,
+        "dataset": data.name,
+        "classes": data.classes,
+        "groups": sorted({*data.groups} - {""}),
+        "held_out_classes": data.held_out_classes,
         "images": source.describe_images(),
         "teacher": f"{source.describe_size()}, {teacher:,} parameters",
         **students,
-        **_made_by(projector.provenance, "_of_both" if sizes else ""),
-    }, projector.size_table
+        **_made_by(provenance, "" if projector.smallest is None else "_of_both"),
+    }
 
 
-def _model(folder: Path) -> dict[str, Any]:
-    from projpipe.students.student import load_student
-
-    student = load_student(folder)
-    spec, num_classes = student.spec, len(student.classes)
+def _model(described: dict[str, Any]) -> dict[str, Any]:
+    """What a model is, by its manifest."""
+    model = from_json(DescribedModel, described, exact=True)
+    check_provenance(model.provenance, "provenance")
+    provenance = described["provenance"]
+    spec, num_classes = TransformerSpec.from_json(model.spec, "spec"), len(model.classes)
     return {
         "kind": "model",
-        "objective": student.objective.name,
-        "dataset": student.provenance.get("dataset"),
-        "classes": list(student.classes),
-        "held_out_classes": student.provenance.get("held_out_classes"),
+        "objective": from_json(_Objective, model.objective, "objective").name,
+        "dataset": provenance.get("dataset"),
+        "classes": model.classes,
+        "held_out_classes": provenance.get("held_out_classes"),
         "images": spec.describe_images(),
         "size": spec.describe_size(),
         "parameters": spec.deployed_params(num_classes),
         "multiply_accumulates_an_image": spec.deployed_macs(num_classes),
-        **_made_by(student.provenance),
+        "accuracy_on_images_held_out_of_fine_tuning": provenance.get("fine_tuned", {}).get("accuracy"),
+        **_made_by(provenance),
     }
 
 

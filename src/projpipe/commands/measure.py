@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from projpipe.commands.arguments import Folder, as_json
+
 
 @click.command()
 @click.argument("projector", type=click.Path(path_type=Path))
@@ -20,13 +22,18 @@ import click
     show_default=True,
     help="What runs: timm's models, or ONNX files in ONNX Runtime, of which nothing is kept.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@as_json
 def measure(projector: Path, batch: int | None, threads: int | None, of: str, as_json: bool) -> None:
     """Measure anew how long models of the sizes of PROJECTOR take, here.
 
     Its table of sizes, which `projpipe inspect` prints, is written anew. Scores, and the size that is recommended, stay
-    as they are. With --format onnx the table is printed alone: the projector's own is of timm's models.
+    as they are. With --format onnx the table is printed alone: the projector's own is of timm's models. So is that of a
+    projector which is found by name or on the hub.
+
+    \b
+    projpipe measure data/digits/06_models/projector --batch 8 --threads 2
     """
+    folder = Folder("projector").convert(projector, None, None)
     from dataclasses import replace
     from functools import partial
     from importlib.metadata import version
@@ -37,7 +44,7 @@ def measure(projector: Path, batch: int | None, threads: int | None, of: str, as
     from projpipe.students.size_table import SIZES
     from projpipe.tensors import processor
 
-    loaded = load_projector(projector)
+    loaded = load_projector(folder)
     table = loaded.size_table
     if table is None:
         raise InputError(f"{projector}: has no {SIZES} to measure; make it with `kedro run --pipelines sweep_students`")
@@ -57,7 +64,11 @@ def measure(projector: Path, batch: int | None, threads: int | None, of: str, as
         versions={name: version(name) for name in packages},
         sizes=sizes,
     )
-    if of == "torch":
+    if of == "onnx":
+        click.echo("Measured in ONNX Runtime; the projector's own table, of timm's models, stays as it is.", err=True)
+    elif folder != projector:
+        click.echo(f"{folder} is not written to; copy it to keep what is measured.", err=True)
+    else:
         try:
             table.save(projector)
         except OSError as error:
@@ -65,8 +76,6 @@ def measure(projector: Path, batch: int | None, threads: int | None, of: str, as
             raise InputError(
                 f"{projector / SIZES}: cannot be written ({reason}); allow it, or copy the folder"
             ) from error
-    else:
-        click.echo("Measured in ONNX Runtime; the projector's own table, of timm's models, stays as it is.", err=True)
     if as_json:
         show(table.to_json(), as_json, [])
     else:

@@ -14,6 +14,7 @@ import click
 
 from projpipe.atomic import write_atomically, write_resumably
 from projpipe.errors import InputError, disk_problem, is_full, printable
+from projpipe.hub import FILES
 from projpipe.manifest import MANIFEST, kind_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 LISTING = "models.csv"
 COLUMNS = ["folder", "name", "classes"]
 _ESCAPED = r"\\(?:[\\ntr]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})"  # as `printable` writes it, or a backslash
-OF_A_MODEL = {"README.md", "config.json", MANIFEST, "model.int8.onnx", "model.onnx", "model.safetensors"}
 
 
 @contextmanager
@@ -68,9 +68,18 @@ def holds_models(folder: Path) -> bool:
     return _is_model(folder) or _is_listing(folder)
 
 
+def holds_projector(folder: Path) -> bool:
+    """Whether a folder is that of a projector and holds nothing else."""
+    return kind_of(folder) == "projector" and _names(folder) <= {MANIFEST, *FILES["projector"]}
+
+
 def _is_model(folder: Path) -> bool:
     """Whether a folder is that of a model and holds nothing else."""
-    return kind_of(folder) == "model" and {path.name for path in folder.iterdir()} <= OF_A_MODEL
+    return kind_of(folder) == "model" and _names(folder) <= {MANIFEST, *FILES["model"]}
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 def _is_listing(folder: Path) -> bool:
@@ -90,7 +99,7 @@ def _is_listing(folder: Path) -> bool:
 def show(content: Any, as_json: bool, rows: Sequence[Sequence[str]]) -> None:
     """Print JSON, or else a table whose columns are as wide as they need to be."""
     if as_json:
-        click.echo(_escaped(json.dumps(content, indent=2, ensure_ascii=False)))
+        click.echo(escaped(json.dumps(content, indent=2, ensure_ascii=False)))
         return
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -123,7 +132,7 @@ def show_sizes(table: SizeTable) -> None:
     show(None, False, aligned)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """JSON that means the same, and of which a terminal shows every character."""
     return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from projpipe.commands.arguments import Folder, as_json
+from projpipe.errors import InputError, printable
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -17,29 +20,44 @@ GAP = 2  # pixels between pictures on a sheet, before they are enlarged
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=Folder("model"))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A sheet (*.png), or a folder of pictures.")
 @click.option("--count", type=click.IntRange(min=1, max=10_000), default=16, show_default=True, help="How many.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Fixes the draw.")
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Below 1, likely pixels get likelier.")
 @click.option("--top-k", type=int, help="Draw from so many of the likeliest symbols alone.")
 @click.option("--force", is_flag=True, help="Replace what projpipe sample wrote before.")
-def sample(model: Path, out: Path, count: int, seed: int, temperature: float, top_k: int | None, force: bool) -> None:
+@as_json
+def sample(
+    model: Path, out: Path, count: int, seed: int, temperature: float, top_k: int | None, force: bool, as_json: bool
+) -> None:
     """Draw pictures from MODEL, the folder of a small image model.
 
     OUT is one sheet where it ends in .png, else a folder with a file for each picture.
+
+    \b
+    projpipe sample model --count 16 --out drawn.png
     """
-    from projpipe.commands.output import output
-    from projpipe.errors import InputError, printable
-    from projpipe.students.student import load_student
+    from projpipe.commands.output import output, show
 
     if out.suffix and not _is_sheet(out):
         fix = f"end it in .png, or leave {out.suffix} out for a folder"
         raise InputError(f"--out: {out} names a file of another kind than is written; {fix}")
     with output(out, force, _drawn, "is not what `projpipe sample` wrote", "path") as temporary:
-        pictures = load_student(model).sample(count, seed, temperature, top_k)
+        from projpipe.commands.classify import no_number
+        from projpipe.students.student import load_student
+
+        student = load_student(model)
+        try:
+            pictures = student.sample(count, seed, temperature, top_k)
+        except FloatingPointError as error:
+            raise no_number(model) from error
         _write(pictures, temporary, sheet=_is_sheet(out))
-    click.echo(printable(f"{out}: {count} picture{'s' * (count > 1)}, seed {seed}"))
+    if as_json:
+        classes = list(student.classes)
+        show({"out": str(out), "classes": classes, "count": count, "seed": seed, "temperature": temperature}, True, [])
+    else:
+        click.echo(printable(f"{out}: {count} picture{'s' * (count > 1)}, seed {seed}"))
 
 
 def _is_sheet(out: Path) -> bool:

@@ -11,33 +11,44 @@ from torch import nn
 
 from projpipe.config import LatencyConfig
 from projpipe.objectives import Objective
-from projpipe.students.stopwatch import WARM_UP, fixed_threads, seconds
+from projpipe.students.stopwatch import WARM_UP, clock_and_processor_seconds, fixed_threads
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.sampling import sample
 from projpipe.transformer.spec import TransformerSpec
 
 SAMPLED_LESS = 5  # drawing an image is as many forward passes as it has symbols, so that fewer repeats do
+QUIET = 1.15  # by how much a time by the clock is above the undisturbed one at most, where no other program runs
 
 
-class Latency(TypedDict):
-    """Time of one forward pass in milliseconds, and how many times faster than the teacher it is.
+class Elapsed(TypedDict):
+    """Time in milliseconds: the median by the clock, and without what other programs took.
 
-    `iqr_ms` is the interquartile range. `speedup` is the ratio of the medians, `paired_speedup` the median of the
-    ratios of neighbouring runs, which a slow drift of the machine's speed leaves alone.
+    `undisturbed_ms` is the median of the time on the processor; with several threads, which wait for each other too, it
+    is the fastest run.
     """
 
     median_ms: float
+    undisturbed_ms: float
+
+
+class Latency(Elapsed):
+    """Time of one forward pass, and how many times faster than the teacher it is: ratios of the medians.
+
+    `iqr_ms` is the interquartile range by the clock. Other programs interrupt a long run more often than a short one,
+    so that on a busy machine `speedup` is far above that of a quiet one: then `undisturbed_speedup` is nearer.
+    """
+
     iqr_ms: float
     speedup: float
-    paired_speedup: float
+    undisturbed_speedup: float
 
 
 class Timings(TypedDict):
     """The content of `timings.json`: the only output with wall-clock figures besides the report.
 
     `latency` is {method: {batch size: Latency}} of models for `num_classes` classes, the teacher's for all classes;
-    `sampling` is {method: Latency} of drawing one image, empty where models draw none; `make_one_model_ms` is the
-    median time to make a model for a task, by method.
+    `sampling` is {method: Latency} of drawing one image, empty where models draw none; `make_one_model` is the time to
+    make a model for a task, by method.
     """
 
     machine: str
@@ -46,7 +57,7 @@ class Timings(TypedDict):
     num_classes: int
     latency: dict[str, dict[str, Latency]]
     sampling: dict[str, Latency]
-    make_one_model_ms: dict[str, float]
+    make_one_model: dict[str, Elapsed]
 
 
 class SpeedUp(TypedDict):
@@ -55,6 +66,7 @@ class SpeedUp(TypedDict):
     teacher_ms: float
     student_ms: float
     speedup: float
+    undisturbed_speedup: float
 
 
 class ComparisonTimings(TypedDict):
@@ -91,7 +103,7 @@ def measure_timings(
         num_classes=len(classes),
         latency={name: {size: measured[name] for size, measured in by_batch.items()} for name in models},
         sampling=sampling_latencies(models, objective, config),
-        make_one_model_ms={
+        make_one_model={
             method: time_to_make(specialise, tasks, config.threads) for method, specialise in specialisers.items()
         },
     )
@@ -147,25 +159,25 @@ def latencies(runs: Mapping[str, Callable[[], object]], threads: int, repeats: i
     in the caches fall on all of them.
     """
     order = np.random.default_rng(0)
-    taken: dict[str, list[float]] = {name: [] for name in runs}
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     with fixed_threads(threads), torch.inference_mode():
         for repeat in range(-WARM_UP, repeats):
             for name in order.permutation(list(runs)):
-                elapsed = seconds(runs[name])
+                elapsed = clock_and_processor_seconds(runs[name])
                 if repeat >= 0:
                     taken[name].append(elapsed)
-    teacher = np.array(taken["teacher"])
-    return {name: _summary(np.array(times), teacher) for name, times in taken.items()}
+    teacher = _elapsed(taken["teacher"], threads)
+    return {name: _summary(times, teacher, threads) for name, times in taken.items()}
 
 
 def time_to_make(
     specialise: Callable[[Sequence[int]], nn.Module], tasks: Sequence[Sequence[int]], threads: int
-) -> float:
-    """Median time in milliseconds that `specialise` takes to make a model, over the class lists of `tasks`."""
+) -> Elapsed:
+    """Median time that `specialise` takes to make a model, over the class lists of `tasks`."""
     with fixed_threads(threads), torch.inference_mode():
         specialise(tasks[0])
-        taken = [seconds(partial(specialise, classes)) for classes in tasks]
-    return round(1000 * float(np.median(taken)), 4)
+        taken = [clock_and_processor_seconds(partial(specialise, classes)) for classes in tasks]
+    return _elapsed(taken, threads)
 
 
 def _against_teacher(table: str, measured: Mapping[str, Latency]) -> SpeedUp:
@@ -173,14 +185,24 @@ def _against_teacher(table: str, measured: Mapping[str, Latency]) -> SpeedUp:
         teacher_ms=measured["teacher"]["median_ms"],
         student_ms=measured[table]["median_ms"],
         speedup=measured[table]["speedup"],
+        undisturbed_speedup=measured[table]["undisturbed_speedup"],
     )
 
 
-def _summary(taken: np.ndarray, teacher: np.ndarray) -> Latency:
-    low, median, high = np.percentile(taken, [25, 50, 75])
+def _summary(taken: Sequence[tuple[float, float]], teacher: Elapsed, threads: int) -> Latency:
+    low, high = np.percentile([clock for clock, _ in taken], [25, 75])
+    elapsed = _elapsed(taken, threads)
     return Latency(
-        median_ms=round(1000 * float(median), 4),
+        **elapsed,
         iqr_ms=round(1000 * float(high - low), 4),
-        speedup=round(float(np.median(teacher) / median), 3),
-        paired_speedup=round(float(np.median(teacher / taken)), 3),
+        speedup=round(teacher["median_ms"] / elapsed["median_ms"], 3),
+        undisturbed_speedup=round(teacher["undisturbed_ms"] / elapsed["undisturbed_ms"], 3),
+    )
+
+
+def _elapsed(taken: Sequence[tuple[float, float]], threads: int) -> Elapsed:
+    clock, processor = np.array(taken).T
+    undisturbed = np.median(processor) if threads == 1 else clock.min()
+    return Elapsed(
+        median_ms=round(1000 * float(np.median(clock)), 4), undisturbed_ms=round(1000 * float(undisturbed), 4)
     )

@@ -13,7 +13,7 @@ from projpipe.projection.factors import Conditioning, Factor
 from projpipe.projection.film import Film
 from projpipe.projection.initialisation import initial_factors
 from projpipe.projection.parameter_groups import ParameterGroup, matrices_decay, nothing_decays
-from projpipe.projection.products import Products, inner_products, mix, multiply_ahead, static_units
+from projpipe.projection.products import Products, inner_products, kept_factors, mix, multiply_ahead, static_units
 from projpipe.projection.project import project, project_tokens
 from projpipe.projection.source import Source, merged_weights
 from projpipe.projection.task_encoder import ClassMap, TaskEncoder, reset_linears
@@ -66,6 +66,7 @@ class ProjectionOperator(nn.Module):
         self.classes = class_weights(student)
         self.own_shapes = self.classes.own_shapes(source.num_classes, student.embed_dim)
         self.products: Products | None = None  # see `precompute`; what is trained, or loaded, makes them void
+        self.compact = False  # see `drop_factors`
         self.register_load_state_dict_post_hook(lambda module, _: module._forget_products())
         self.tuned_weights = nn.ParameterDict()
         if tuned:
@@ -92,10 +93,10 @@ class ProjectionOperator(nn.Module):
         if conditioning.changes_factors or conditioning.film:
             self.encoder = TaskEncoder(source.class_table, conditioning.task_embed_dim)
             reset_linears(self.encoder, generator)
-        self.sizes = [factor.num_coefficients for factor in self._factors().values()]
+        self.sizes = {name: factor.num_coefficients for name, factor in self._factors().items()}
         self.coefficients: nn.Linear | None = None
         if conditioning.changes_factors:
-            self.coefficients = nn.Linear(conditioning.task_embed_dim, sum(self.sizes))
+            self.coefficients = nn.Linear(conditioning.task_embed_dim, sum(self.sizes.values()))
             nn.init.zeros_(self.coefficients.weight)
             nn.init.zeros_(self.coefficients.bias)
         self.film = Film(conditioning.task_embed_dim, student) if conditioning.film else None
@@ -196,9 +197,9 @@ class ProjectionOperator(nn.Module):
     def _coefficients(self, embedding: Tensor | None) -> dict[str, Tensor | None]:
         """The coefficients `[T, *]` of every factor, None where it is static."""
         if self.coefficients is None or embedding is None:
-            return dict.fromkeys(self.factors)
+            return dict.fromkeys(self.sizes)
         coefficients = self.coefficients(embedding[:, : self.conditioning.task_embed_dim])
-        split = zip(self.factors, coefficients.split(self.sizes, dim=1), strict=True)
+        split = zip(self.sizes, coefficients.split([*self.sizes.values()], dim=1), strict=True)
         return {name: part if part.shape[1] else None for name, part in split}
 
     def _insert_classes(
@@ -227,8 +228,15 @@ class ProjectionOperator(nn.Module):
     @torch.no_grad()
     def precompute(self) -> Products:
         """Multiply what no task changes, once for all students that a trained operator will make."""
-        self.products = multiply_ahead(self._merged_source(), self._factors())
+        if self.products is None or not self.compact:
+            self.products = multiply_ahead(self._merged_source(), self._factors())
         return self.products
+
+    def drop_factors(self) -> None:
+        """Forget the factors that products stand for; with these it goes on making students, and learns no more."""
+        self.compact = True
+        for name in self.factors.keys() - kept_factors(self._factors().keys(), self.conditioning):
+            del self.factors[name]
 
     def train(self, mode: bool = True) -> Self:
         if mode:
@@ -236,7 +244,8 @@ class ProjectionOperator(nn.Module):
         return super().train(mode)
 
     def _forget_products(self) -> None:
-        self.products = None
+        if not self.compact:
+            self.products = None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         if self.products is not None:

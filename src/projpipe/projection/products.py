@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from projpipe.projection.factors import Factor
+from projpipe.projection.factors import Conditioning, Factor
 from projpipe.projection.project import LINEAR_MAPS, READING, WRITING
 from projpipe.transformer.canonical import Weights
 
@@ -83,6 +83,13 @@ def mix(mixtures: Weights, factors: Mapping[str, Factor], coefficients: Mapping[
             if key in mixtures:
                 weights[key] = weigh(mixtures[key], coefficients[mixed])
     return weights
+
+
+def kept_factors(names: Collection[str], conditioning: Conditioning) -> set[str]:
+    """Which factors make students where there are products: of mixtures, those of the tokens and of the head alone."""
+    stream = conditioning.of("attn_read")
+    mixtures = not (stream.rank or stream.gates or conditioning.of("q_units").changes_factors)
+    return set(names) & {"embed_write", "head_read"} if mixtures else set(names)
 
 
 def is_mixture(factor: Factor) -> bool:

@@ -7,30 +7,27 @@ changes), and where sizes were measured, `sizes.json`.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unicodedata import normalize
 
 import numpy as np
 import torch
-from safetensors.torch import save
+from torch import Tensor
 
-from projpipe.atomic import write_atomically
-from projpipe.errors import InputError, did_you_mean
-from projpipe.manifest import MANIFEST, manifest_bytes
+from projpipe.errors import InputError
+from projpipe.images.pictures import find_pictures, read_picture
 from projpipe.objectives import Objective
 from projpipe.projection.operator import ProjectionOperator
+from projpipe.projection.projector_manifest import classes_of_group, find_classes
 from projpipe.projection.size_offsets import SizeOffsets
+from projpipe.projection.write import write_projector
 from projpipe.students.onnx_file import onnx_latency_ms
 from projpipe.students.size_table import Limits, SizeTable, choose
 from projpipe.students.stopwatch import median_ms
 from projpipe.students.student import Student
-from projpipe.tensors import prefixed
 from projpipe.transformer.elastic import Sizes
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.spec import TransformerSpec
@@ -39,7 +36,7 @@ if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
 
 SEEN = 0.02  # share of the support images from which on a class counts; that of a lone image always does
-KIND, TENSORS = "projector", "projector.safetensors"
+Support = np.ndarray | Sequence[np.ndarray | Path | str] | Path | str  # pictures of a task whose classes are not named
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class Projector:
     def generate(
         self,
         classes: Sequence[str] | None = None,
-        support_images: np.ndarray | None = None,
+        support_images: Support | None = None,
         size: str | None = None,
         max_parameters: str | int | None = None,
         max_macs: str | int | None = None,
@@ -113,15 +110,15 @@ class Projector:
     def student(
         self,
         classes: Sequence[str] | None = None,
-        support_images: np.ndarray | None = None,
+        support_images: Support | None = None,
         size: TransformerSpec | None = None,
     ) -> Student:
         """Make a small model for the given classes, in one shot: one that tells them apart, or draws images of them.
 
         Args:
             classes: class names, two or more for a classifier, whose logits are in this order.
-            support_images: a few unlabelled pictures of the task instead of its classes; the task is then what the
-                source sees in them, see `recognise`.
+            support_images: a few unlabelled pictures of the task instead of its classes, a folder or a list of them;
+                the task is then what the source sees in them, see `recognise`.
             size: one of `sizes`; None for the one that is recommended, or the largest where none is.
 
         Raises:
@@ -228,7 +225,7 @@ class Projector:
         score = None if self.size_table is None else self.size_table.score_of(size)
         return {} if score is None else {"validation_score": score}
 
-    def _asked(self, classes: Sequence[str] | None, support_images: np.ndarray | None) -> Sequence[str]:
+    def _asked(self, classes: Sequence[str] | None, support_images: Support | None) -> Sequence[str]:
         """The classes that are asked for by name, or by pictures of them."""
         if (classes is None) == (support_images is None):
             raise InputError("generate: give either classes or support_images")
@@ -248,92 +245,75 @@ class Projector:
         Raises:
             InputError: there is no such group; names the nearest ones.
         """
-        groups = self.data.get("groups", [])
-        members = [one for one, group in zip(self.classes, groups, strict=False) if group == name != ""]
-        if not members:
-            known = sorted(set(groups) - {""})
-            raise InputError(f"group: {name!r} is not a group of this projector; {_nearest(name, known)}")
-        return members
+        return classes_of_group(self.classes, self.data.get("groups", []), name)
 
     @torch.no_grad()
-    def recognise(self, support_images: np.ndarray) -> list[str]:
+    def recognise(self, support_images: Support) -> list[str]:
         """Names of the classes that the source sees in pictures, in its own order; for classifiers.
 
-        The pictures are uint8 `[N, H, W, C]`, as they are: they are normalised here, with black and white swapped where
-        the projector's own images were.
+        The pictures are a folder of them, a list of files or arrays, or uint8 `[N, H, W, C]`, as they are: they are
+        normalised here, with black and white swapped where the projector's own images were. Files are brought to the
+        size of the source's images.
 
         A class counts if it is the likeliest one of at least one image, and of one in fifty where there are many:
         single mistakes of the source add no class from 51 images on, and with fewer every one does.
 
         Raises:
-            InputError: the pictures are not uint8 or have another shape than the source's images, or they show fewer
-                than two classes.
+            InputError: there is no picture, one cannot be read, is not uint8 or has another shape than the source's
+                images, or they show fewer than two classes.
         """
         spec = self.operator.source.spec
         if spec.symbols:
             raise InputError("support_images: are for classifiers; name the classes instead")
-        expected = (*spec.image_size, spec.in_chans)
-        if support_images.dtype != np.uint8 or support_images.shape[1:] != expected:
-            raise InputError(
-                f"support_images: {support_images.dtype} {list(support_images.shape)} is not uint8 "
-                f"[N, {', '.join(map(str, expected))}]; give pictures of this size, with values 0 to 255"
-            )
-        weights = {name: tensor[None] for name, tensor in self.operator.source_weights().items()}
-        encoded = self._of_pictures.encode(support_images)
-        likeliest = forward_students(spec, weights, encoded[None])[0].argmax(-1)
-        seen = likeliest.bincount(minlength=len(self.classes)) >= max(1, SEEN * len(support_images))
+        pictures = self._pictures(support_images)
+        likeliest = self.source_logits(pictures).argmax(-1)
+        seen = likeliest.bincount(minlength=len(self.classes)) >= max(1, SEEN * len(pictures))
         names = [name for name, there in zip(self.data["classes"], seen.tolist(), strict=True) if there]
         if len(names) < 2:
             raise InputError(f"support_images: show {names or 'no class'}; give images of two or more classes")
         return names
 
+    @torch.no_grad()
+    def source_logits(self, pictures: np.ndarray) -> Tensor:
+        """Logits `[N, K]` of a classifier's source, for pictures uint8 `[N, H, W, C]` as they are."""
+        weights = {name: tensor[None] for name, tensor in self.operator.source_weights().items()}
+        return forward_students(self.operator.source.spec, weights, self._of_pictures.encode(pictures)[None])[0]
+
+    def _pictures(self, given: Support) -> np.ndarray:
+        """Support images as uint8 `[N, H, W, C]` of the source's size."""
+        spec = self.operator.source.spec
+        expected = (*spec.image_size, spec.in_chans)
+        if not isinstance(given, np.ndarray):
+            named = find_pictures([str(given)]) if isinstance(given, str | Path) else given
+            grey = spec.in_chans == 1
+            read = [
+                one if isinstance(one, np.ndarray) else read_picture(Path(one), spec.image_size, grey) for one in named
+            ]
+            given = np.stack(read) if len({one.shape for one in read}) == 1 else np.empty(len(read), object)
+        if not len(given):
+            raise InputError("support_images: there is none; give a few pictures of two or more classes")
+        if given.dtype != np.uint8 or given.shape[1:] != expected:
+            raise InputError(
+                f"support_images: {given.dtype} {list(given.shape)} is not uint8 "
+                f"[N, {', '.join(map(str, expected))}]; give pictures of this size, with values 0 to 255"
+            )
+        return given
+
     def class_ids(self, classes: Sequence[str]) -> list[int]:
         """Positions of class names among the source's classes."""
-        if isinstance(classes, str):
-            raise InputError(f"classes: {classes!r} is one name; give a list such as {self.classes[:2]}")
-        known = {normalize("NFC", name): position for position, name in enumerate(self.data["classes"])}
-        classes = [normalize("NFC", name) if isinstance(name, str) else name for name in classes]
-        for name in classes:
-            if name not in known:
-                raise InputError(f"classes: {name!r} is not a class of this projector; {_nearest(name, list(known))}")
-        if len(classes) < self.objective.fewest_classes:
-            several = self.objective.fewest_classes > 1
-            fewest = "two or more; add what to tell apart" if several else "at least one; name it"
-            raise InputError(f"classes: {classes} must be {fewest}")
-        if repeated := [name for name, count in Counter(classes).items() if count > 1]:
-            raise InputError(f"classes: {min(repeated)!r} stands there twice; name it once")
-        return [known[name] for name in classes]
+        return find_classes(self.data["classes"], classes, self.objective.fewest_classes)
 
-    def save(self, folder: Path | str) -> None:
-        """Write the projector's folder, whole or not at all, with its size table if it has one."""
-        source = prefixed("source.", self.operator.source_weights())
-        statistics = prefixed("statistics.", self.operator.source.statistics)
-        # A tuned source is the source of the folder: there it is frozen.
-        state = {name: tensor for name, tensor in self.operator.state_dict().items() if "tuned_weights" not in name}
-        operator = prefixed("operator.", state)
-        kept = self.operator.precompute()
-        products = prefixed("products.", kept.to_tensors())
-        of_sizes = {} if self.of_sizes is None else prefixed("sizes.", self.of_sizes.offsets.state_dict())
-        tensors = {**source, **statistics, **operator, **products, **of_sizes}
-        content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
-        described = {
-            "source": self.operator.source.spec.to_json(),
-            "student": self.operator.spec.to_json(),
-            "conditioning": asdict(self.operator.conditioning),
-            "free_weights": self.operator.free_weights,
-            "class_map": self.operator.class_map is not None,
-            **({} if self.sizes is None else {"smallest": self.sizes.smallest.to_json()}),
-            "objective": self.objective.to_json(),
-            "data": self.data,
-            "provenance": self.provenance,
-        }
-        with write_atomically(Path(folder)) as temporary:
-            temporary.mkdir()
-            (temporary / TENSORS).write_bytes(content)
-            (temporary / MANIFEST).write_bytes(manifest_bytes(KIND, described, {TENSORS: content}))
-            if self.size_table is not None:  # of the same weights; their products may differ in the last digits
-                replace(self.size_table, weights_sha256=sha256(content).hexdigest()).save(temporary)
+    def save(self, folder: Path | str, compact: bool = False, card: str | None = None) -> None:
+        """Write the projector's folder, whole or not at all, with its size table if it has one.
 
+        Args:
+            compact: in float16, without what training alone takes. It makes the same models but for the rounding of
+                weights. The folder of what was read from a compact one is so anyhow.
+            card: a model card, for README.md.
 
-def _nearest(name: object, known: Sequence[str]) -> str:
-    return did_you_mean(name, known, otherwise=f"known: {', '.join(known[:10]) or 'none'}", count=3)
+        Raises:
+            InputError: a weight is too large for float16.
+        """
+        said = {"objective": self.objective.to_json(), "data": self.data, "provenance": self.provenance}
+        compact = compact or self.operator.compact
+        write_projector(Path(folder), self.operator, self.of_sizes, self.size_table, said, compact, card)

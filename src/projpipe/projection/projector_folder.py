@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 
 from projpipe.errors import InputError
-from projpipe.manifest import MANIFEST, read_manifest
+from projpipe.manifest import FILES, FIXES, MANIFEST, TENSORS, read_manifest
 from projpipe.objectives import Classification, ImageModeling, Objective, objective_from_json
+from projpipe.places import located
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.products import Products
-from projpipe.projection.projector import KIND, TENSORS, Projector
-from projpipe.projection.shapes import projector_shapes
+from projpipe.projection.projector import Projector
+from projpipe.projection.projector_manifest import DescribedData, DescribedProjector
+from projpipe.projection.shapes import projector_shapes, statistics_shapes
 from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.projection.source import Source
-from projpipe.record import Bounds, from_json, read_json
+from projpipe.projection.write import COMPACT_NAME, KIND
+from projpipe.record import from_json, read_json
 from projpipe.students.model_card import check_provenance
 from projpipe.students.size_table import REMAKE, SIZES, SizeTable, read_size_table
 from projpipe.tensors import read_tensors, starting_with
 from projpipe.transformer.elastic import Sizes
-from projpipe.transformer.spec import Size, TransformerSpec
+from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.timm_folder import load_weights
 
 
@@ -35,18 +37,20 @@ def load_projector(folder: Path | str) -> Projector:
 
     Needs neither training data nor the packages that train.
 
+    Args:
+        folder: its path, the name of a projector that comes with projpipe, or `hf-hub:owner/name[@revision]`.
+
     Raises:
         InputError: the folder is no projector, or a file of it is missing, truncated or changed, or does not fit the
-            other one.
+            other one; or the hub does not give it.
     """
-    folder = Path(folder)
-    fix = "train it again with `kedro run --pipelines train_projector`, or fetch it again"
-    manifest = read_manifest(folder, KIND, [TENSORS], fix)
+    folder = located(folder)
+    manifest = read_manifest(folder, KIND, FILES[KIND], FIXES[KIND])
     try:
         projector = _assemble(manifest, folder / TENSORS)
     except (OSError, RuntimeError, SafetensorError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{folder / MANIFEST} does not describe {TENSORS}: {reason}; {fix}") from error
+        raise InputError(f"{folder / MANIFEST} does not describe {TENSORS}: {reason}; {FIXES[KIND]}") from error
     projector = replace(projector, weights_sha256=read_json(folder / MANIFEST)["sha256"][TENSORS])
     return replace(projector, size_table=_size_table(folder, projector))
 
@@ -70,48 +74,22 @@ def _size_table(folder: Path, projector: Projector) -> SizeTable | None:
     return table
 
 
-@dataclass(frozen=True)
-class _Data:
-    """What a manifest says of the data."""
-
-    classes: Annotated[Sequence[str], Bounds(1, 2**16)]
-    name: str | None = None
-    groups: Sequence[str] = ()
-    inverted: bool = False
-    image_size: tuple[Size, Size] | None = None
-    channels: Size | None = None
-    held_out_classes: Sequence[str] = ()
-
-    def check(self, objective: Objective) -> None:
-        """Refuse what contradicts itself, or the objective."""
-        if len(set(self.classes)) != len(self.classes):
-            raise InputError(f"data.classes: {len(set(self.classes))} names are not {len(self.classes)}")
-        if self.groups and len(self.groups) != len(self.classes):
-            raise InputError(f"data.groups: {len(self.groups)} are not one for each of {len(self.classes)} classes")
-        if isinstance(objective, ImageModeling) and objective.swapped != self.inverted:
-            raise InputError(f"data.inverted: {json.dumps(self.inverted)} is not what the objective says")
-        if isinstance(objective, Classification) and min(objective.std) < 0:
-            raise InputError(f"objective.std: {min(objective.std)} is no deviation")
-
-
-@dataclass(frozen=True)
-class _Manifest:
-    """What a manifest describes."""
-
-    source: object
-    student: object
-    conditioning: Conditioning
-    free_weights: bool
-    objective: object
-    data: _Data
-    provenance: object
-    class_map: bool = False
-    smallest: object = None
+def _check_data(data: DescribedData, objective: Objective) -> None:
+    """Refuse data that contradict themselves, or the objective."""
+    if len(set(data.classes)) != len(data.classes):
+        raise InputError(f"data.classes: {len(set(data.classes))} names are not {len(data.classes)}")
+    if data.groups and len(data.groups) != len(data.classes):
+        raise InputError(f"data.groups: {len(data.groups)} are not one for each of {len(data.classes)} classes")
+    if isinstance(objective, ImageModeling) and objective.swapped != data.inverted:
+        raise InputError(f"data.inverted: {json.dumps(data.inverted)} is not what the objective says")
+    if isinstance(objective, Classification) and min(objective.std) < 0:
+        raise InputError(f"objective.std: {min(objective.std)} is no deviation")
 
 
 def _assemble(described: dict[str, Any], path: Path) -> Projector:
     """The projector that a manifest describes; all that it says is checked before tensors are read."""
-    manifest = from_json(_Manifest, described, exact=True)
+    manifest = from_json(DescribedProjector, described, exact=True)
+    conditioning = from_json(Conditioning, manifest.conditioning, "conditioning", exact=True)
     check_provenance(manifest.provenance, "provenance")
     source, student = (TransformerSpec.from_json(described[name], name) for name in ("source", "student"))
     if student != source.student(student.embed_dim, student.depth, student.num_heads, student.mlp_ratio):
@@ -126,40 +104,49 @@ def _assemble(described: dict[str, Any], path: Path) -> Projector:
         sizes = Sizes(smallest, student)
     objective = objective_from_json(manifest.objective, "objective")
     objective.check_spec(source)
-    manifest.data.check(objective)
+    _check_data(manifest.data, objective)
     shapes = projector_shapes(
         source,
         student,
-        manifest.conditioning,
+        conditioning,
         len(manifest.data.classes),
         manifest.free_weights,
         manifest.class_map,
         sizes,
+        manifest.compact,
     )
-    tensors = read_tensors(path, shapes)
+    tensors = read_tensors(path, shapes, COMPACT_NAME if manifest.compact else "F32")
     of_sizes = None
     if sizes is not None:
         of_sizes = SizeOffsets(sizes)
         load_weights(of_sizes.offsets, starting_with("sizes.", tensors))
-    operator = _restore(source, student, manifest, tensors).eval()
+    operator = _restore(source, student, conditioning, manifest, tensors).eval()
     return Projector(operator, objective, described["data"], described["provenance"], of_sizes)
 
 
 def _restore(
-    source: TransformerSpec, student: TransformerSpec, manifest: _Manifest, tensors: dict[str, torch.Tensor]
+    source: TransformerSpec,
+    student: TransformerSpec,
+    conditioning: Conditioning,
+    manifest: DescribedProjector,
+    tensors: dict[str, torch.Tensor],
 ) -> ProjectionOperator:
     """The operator of the tensors of a folder."""
     weights, statistics = starting_with("source.", tensors), starting_with("statistics.", tensors)
+    if manifest.compact:
+        statistics = {name: torch.zeros(shape) for name, shape in statistics_shapes(source)}
     with torch.random.fork_rng():  # the initial weights are replaced: nobody should notice the draw, or wait for a PCA
         operator = ProjectionOperator(
             Source(source, weights, statistics),
             student,
-            manifest.conditioning,
+            conditioning,
             0,
             "uniform",
             free_weights=manifest.free_weights,
             class_map=manifest.class_map,
         )
+    if manifest.compact:
+        operator.drop_factors()
     load_weights(operator, starting_with("operator.", tensors))
     operator.products = Products.from_tensors(starting_with("products.", tensors))
     return operator

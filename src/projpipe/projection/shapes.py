@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from projpipe.projection.factors import Conditioning
-from projpipe.projection.products import bias_factor
+from projpipe.projection.products import bias_factor, kept_factors
 from projpipe.projection.project import LINEAR_MAPS, READING
 from projpipe.projection.size_offsets import size_offset_shapes
 from projpipe.projection.task_encoder import HIDDEN
@@ -28,15 +28,20 @@ def projector_shapes(
     free_weights: bool,
     class_map: bool,
     sizes: Sizes | None = None,
+    compact: bool = False,
 ) -> dict[str, tuple[int, ...]]:
-    """Shapes of all tensors by name: those of the source, of the operator, and what is multiplied ahead."""
+    """Shapes of all tensors by name: those of the source, of the operator, and what is multiplied ahead.
+
+    A compact folder has no statistics, which a start of training takes, and no factors that products stand for.
+    """
     factors = _factors(source, student)
+    kept = {name: factors[name] for name in factors if not compact or name in kept_factors(factors, conditioning)}
     own = class_weights(student).own_shapes(num_classes, student.embed_dim)
     weights = student.weight_shapes(num_classes)
     return {
         **{f"source.{name}": shape for name, shape in _source(source, num_classes)},
-        **{f"statistics.{name}": shape for name, shape in _statistics(source)},
-        **{f"operator.factors.{name}": shape for name, shape in _terms(factors, conditioning)},
+        **({} if compact else {f"statistics.{name}": shape for name, shape in statistics_shapes(source)}),
+        **{f"operator.factors.{name}": shape for name, shape in _terms(kept, conditioning)},
         **{f"operator.free.{name}": shape for name, shape in _free(weights | own, free_weights)},
         **{f"operator.{name}": shape for name, shape in _of_classes(source, student, num_classes, class_map)},
         **{f"operator.{name}": shape for name, shape in _of_tasks(source, factors, student, conditioning, num_classes)},
@@ -52,7 +57,8 @@ def _source(spec: TransformerSpec, num_classes: int) -> Named:
         yield "condition.weight", (num_classes, spec.embed_dim)
 
 
-def _statistics(spec: TransformerSpec) -> Named:
+def statistics_shapes(spec: TransformerSpec) -> Named:
+    """Of the statistics of a source's activations."""
     yield "residual.second_moment", (spec.embed_dim, spec.embed_dim)
     for name in ("q.second_moment", "k.second_moment", "heads.mean", "heads.second_moment"):
         yield name, (spec.depth, spec.attn_dim)

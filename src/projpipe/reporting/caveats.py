@@ -1,14 +1,14 @@
 """What a reader should keep in mind about a report, decided by rules on its figures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
 from projpipe.evaluation.latency import Timings
 from projpipe.evaluation.metrics import REFERENCE, Metrics
 from projpipe.methods.controls import CONTROLS
-from projpipe.metric import ACCURACY, METRICS
-from projpipe.reporting.formats import latencies_of
+from projpipe.metric import ACCURACY, METRICS, NO_DIFFERENCE, TOO_FEW, UNCLEAR, Metric
+from projpipe.reporting.formats import busy, latencies_of, times_faster
 from projpipe.reporting.style import listed_kinds, title_of
 from projpipe.reporting.wording import WORDING
 
@@ -23,34 +23,54 @@ def caveats(metrics: Metrics, timings: Timings, results: pd.DataFrame) -> list[s
 
 def _differences(metrics: Metrics) -> Iterator[str]:
     metric = METRICS[metrics["metric"]]
+    controls: dict[str, dict[str, str]] = {}
     for name, by_kind in metrics["differences"].items():
         other = name.removeprefix("projected-")
         verdicts = {kind: metric.verdict(cell["ci95"], len(cell["by_seed"])) for kind, cell in by_kind.items()}
-        unclear = [kind for kind, verdict in verdicts.items() if verdict == "no difference shown"]
-        worse = [kind for kind, verdict in verdicts.items() if verdict == "worse"]
-        yield from _against_control(other, unclear, worse) if other in CONTROLS else _against(other, unclear, worse)
+        if other in CONTROLS:
+            controls[other] = verdicts
+        else:
+            yield from _against(other, verdicts, metric)
+    yield from _against_controls(controls)
 
 
-def _against(other: str, unclear: list[str], worse: list[str]) -> Iterator[str]:
+def _kinds(verdicts: Mapping[str, str], *of: str) -> list[str]:
+    return [kind for kind, verdict in verdicts.items() if verdict in of]
+
+
+def _against(other: str, verdicts: Mapping[str, str], metric: Metric) -> Iterator[str]:
     name = title_of(other).lower()
-    if unclear:
+    if unclear := _kinds(verdicts, NO_DIFFERENCE):
         yield (
             f"Projected minus {name}: the interval includes zero on {listed_kinds(unclear)}, "
             "where this run does not show a difference either way."
         )
+    if too_few := _kinds(verdicts, TOO_FEW):
+        yield (
+            f"Projected minus {name}: the interval reaches further than {metric.text(metric.matters)} {metric.step} on "
+            f"{listed_kinds(too_few)}. Tasks are too few there to tell, or seeds."
+        )
+    worse = _kinds(verdicts, "worse")
     if worse:
         yield f"Projected minus {name}: the projected model is worse on {listed_kinds(worse)}."
 
 
-def _against_control(control: str, unclear: list[str], worse: list[str]) -> Iterator[str]:
-    told = f"{title_of(control)}: told {CONTROLS[control].told} in place of its task's own, the projector"
-    if unclear:
-        yield (
-            f"{told} is not shown to do worse on {listed_kinds(unclear)}. "
-            "This run does not show that its factors use the task there."
-        )
-    if worse:
-        yield f"{told} does better on {listed_kinds(worse)}."
+def _against_controls(controls: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Controls with the same limits share a sentence."""
+    for of, finding in (
+        (
+            UNCLEAR,
+            "the projector is not shown to do worse on {}. This run does not show that its factors use the task there.",
+        ),
+        (("worse",), "the projector does better on {}."),
+    ):
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for control, verdicts in controls.items():
+            alike.setdefault(tuple(_kinds(verdicts, *of)), []).append(control)
+        for kinds, those in alike.items():
+            if kinds:
+                titles, told = "; ".join(map(title_of, those)), " or ".join(CONTROLS[control].told for control in those)
+                yield f"{titles}: told {told} in place of its task's own, {finding.format(listed_kinds(kinds))}"
 
 
 def seeds_of(metrics: Metrics) -> int:
@@ -101,13 +121,20 @@ def _samples(metrics: Metrics, results: pd.DataFrame) -> Iterator[str]:
 
 def _speed(metrics: Metrics, timings: Timings) -> Iterator[str]:
     fewer_macs = metrics["teacher"]["macs"] / metrics["student"]["macs"]
-    speedups = {at: measured["speedup"] for at, measured in latencies_of(timings, REFERENCE).items()}
-    slow = [at for at, speedup in speedups.items() if speedup < fewer_macs / 2]
+    measured = latencies_of(timings, REFERENCE)
+    slow = [
+        at for at, found in measured.items() if min(found["speedup"], found["undisturbed_speedup"]) < fewer_macs / 2
+    ]
     if slow:
-        faster = " and ".join(f"{speedups[at]:.1f} times faster at {at}" for at in slow)
+        faster = " and ".join(f"{times_faster(measured[at])} times faster at {at}" for at in slow)
         yield (
             f"The student needs {fewer_macs:.0f} times fewer multiply-accumulates but is {faster}: at this size the "
             "fixed cost of calling each layer, not arithmetic, takes most of the time."
+        )
+    if busy(timings):
+        yield (
+            "Other programs ran while latency was measured. A range has at its ends what leaves them out and what the "
+            "clock said, which are the same on a quiet machine. Measure again on one."
         )
     noisy = [
         f"{title_of(method).lower()} at {at}"

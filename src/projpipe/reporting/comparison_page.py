@@ -12,9 +12,9 @@ from projpipe.evaluation.comparison_summary import ComparedTable, Comparison, So
 from projpipe.evaluation.cost import Size
 from projpipe.evaluation.latency import ComparisonTimings, SpeedUp
 from projpipe.evaluation.summary import Difference, Headroom, Measured
-from projpipe.metric import METRICS, Metric
+from projpipe.metric import METRICS, NO_DIFFERENCE, TOO_FEW, Metric
 from projpipe.reporting.caveats import FEW_SEEDS
-from projpipe.reporting.formats import count, percent
+from projpipe.reporting.formats import count, percent, times_faster
 from projpipe.reporting.rows import NOTE, compared_with_reference, judged_on_sample, row_name
 from projpipe.reporting.style import KIND_NAMES, tasks
 from projpipe.training.provenance import Provenance
@@ -38,7 +38,9 @@ def _reading(metric: Metric, teacher: Size) -> str:
     return (
         f"{scores} 95 % interval in brackets. Differences are paired by seed and test image, in {metric.step_title}"
         f"{direction}. They are bold where their interval leaves out zero, with two seeds or more; a plain one shows "
-        "no difference either way. Intervals draw seeds, tasks and classes with their test images anew. "
+        "no difference either way. Tasks are too few to tell where the interval reaches further than "
+        f"{metric.text(metric.matters)} {metric.step}: those are in italics. Intervals draw seeds, tasks and classes "
+        "with their test images anew. "
         f"The teacher has {teacher['params']:,} parameters and takes {count(teacher['macs'])} multiply-accumulates an "
         "image."
     )
@@ -122,7 +124,8 @@ def _differences(table: ComparedTable, metric: Metric) -> str:
         low, high = (metric.difference(bound).lstrip("+") for bound in difference["ci95"])
         text = f"{metric.difference(difference['mean'])} [{low}, {high}]"
         verdict = metric.verdict(difference["ci95"], len(difference["by_seed"]))
-        return text if verdict == "no difference shown" else f"**{text}**"
+        mark = "" if verdict == NO_DIFFERENCE else "*" if verdict == TOO_FEW else "**"
+        return f"{mark}{text}{mark}"
 
     def by_seed(difference: Difference) -> str:
         return ", ".join(metric.difference(mean) for mean in difference["by_seed"])
@@ -221,9 +224,11 @@ def _latency(timings: ComparisonTimings, table: str) -> str:
 
 
 def _times(found: SpeedUp, decimals: int) -> str:
+    faster = times_faster(found)
+    while_busy = ", measured on a busy machine" * (" to " in faster)
     return (
         f"teacher {found['teacher_ms']:.{decimals}f} ms, student {found['student_ms']:.{decimals}f} ms "
-        f"({found['speedup']:.1f} times as fast)"
+        f"({faster} times as fast{while_busy})"
     )
 
 

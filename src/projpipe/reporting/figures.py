@@ -3,19 +3,21 @@
 Scores are as stored in the tables, and as the metric writes them on the axes: an accuracy in per cent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from projpipe.evaluation.summary import Score
+from projpipe.methods.controls import CONTROLS
 from projpipe.methods.method import Style
 from projpipe.methods.projected import PROJECTED
 from projpipe.metric import Metric
 from projpipe.reporting.style import (
     KIND_NAMES,
     QUIET,
+    TITLE,
     broken,
     curve_styles,
     escaped,
@@ -25,43 +27,48 @@ from projpipe.reporting.style import (
     title_of,
 )
 
+PANEL_GAP = 44  # pixels between panels, for the title of the lower one
+
 
 def scores_figure(results: Mapping[str, Mapping[str, Score]], metric: Metric) -> go.Figure:
-    """Mean score of every method on every kind of task, with its 95 % interval.
+    """Mean score of every method on every kind of task, with its 95 % interval: a panel a kind, a line a method.
 
-    `results` is the entry of that name in the metrics: {method: {kind: Score}}.
+    `results` is the entry of that name in the metrics: {method: {kind: Score}}. Controls are left out.
     """
-    figure, known = go.Figure(), styles()
-    for method, by_kind in results.items():
-        kinds = [kind for kind in KIND_NAMES if kind in by_kind]
-        cells = [by_kind[kind] for kind in kinds]
-        figure.add_scatter(
-            name=title_of(method),
-            x=[f"{broken(KIND_NAMES[kind], 24)}<br>({tasks(by_kind[kind]['tasks'])})" for kind in kinds],
-            y=[metric.scale * cell["mean"] for cell in cells],
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [metric.scale * (cell["ci95"][1] - cell["mean"]) for cell in cells],
-                "arrayminus": [metric.scale * (cell["mean"] - cell["ci95"][0]) for cell in cells],
-                "thickness": 2,
-                "width": 5,
-            },
-            mode="markers",
-            offsetgroup=method,
-            marker={"color": known[method].colour, "symbol": known[method].marker, "size": 12},
-            hovertemplate=f"{_hovered(metric)}<extra>%{{fullData.name}}</extra>",
-        )
-    figure.update_layout(scattermode="group", scattergap=0.4)
-    lowest = min((cell["ci95"][0] for by_kind in results.values() for cell in by_kind.values()), default=0.0)
-    highest = max((cell["ci95"][1] for by_kind in results.values() for cell in by_kind.values()), default=1.0)
-    margin = max(0.08 * (highest - lowest), 0.005)
-    # plotly lets an axis of grouped markers begin at zero, which would hide the differences
-    shown = [metric.scale * (lowest - margin), metric.scale * (highest + margin)]
-    figure.update_yaxes(title=metric.axis(), range=shown)
+    methods = {name: by_kind for name, by_kind in results.items() if name not in CONTROLS}
+    kinds = {kind: cell for by_kind in methods.values() for kind, cell in by_kind.items()}
+    kinds = {kind: kinds[kind] for kind in KIND_NAMES if kind in kinds}
+    titles = [f"{KIND_NAMES[kind]} ({tasks(cell['tasks'])})" for kind, cell in kinds.items()]
+    figure, known = _panels(titles, 26 * len(methods) + 14), styles()
+    for row, kind in enumerate(kinds, start=1):
+        for method, by_kind in methods.items():
+            if kind not in by_kind:
+                continue
+            mean, (low, high) = by_kind[kind]["mean"], by_kind[kind]["ci95"]
+            figure.add_scatter(
+                name=title_of(method),
+                x=[metric.scale * mean],
+                y=[broken(title_of(method), 14)],
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [metric.scale * (high - mean)],
+                    "arrayminus": [metric.scale * (mean - low)],
+                    "thickness": 2,
+                    "width": 5,
+                },
+                mode="markers",
+                marker={"color": known[method].colour, "symbol": known[method].marker, "size": 12},
+                hovertemplate=f"{_hovered(metric, 'x')}<extra>%{{fullData.name}}</extra>",
+                showlegend=False,
+                row=row,
+                col=1,
+            )
+    figure.update_xaxes(title=metric.axis(), row=len(kinds), col=1)
     finish(figure, f"{metric.title.capitalize()} on tasks by kind, with 95 % intervals")
-    rows_of_legend = 1 + (len(results) - 1) // 4
-    return figure.update_layout(margin_t=70 + 20 * rows_of_legend, height=410 + 20 * rows_of_legend)
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_xaxes(showgrid=True, gridcolor="rgba(127,127,127,0.25)")
+    return _of_panels(figure, len(titles), 26 * len(methods) + 14)
 
 
 def learning_curves_figure(history: pd.DataFrame, metric: Metric) -> go.Figure:
@@ -134,14 +141,8 @@ def tasks_figure(results: pd.DataFrame, metric: Metric) -> go.Figure:
     gain = towards_better * (by_method["projected"] - by_method["universal"]).dropna()
     table = gain.groupby(level=["kind", "task_id", "task_name"]).agg(["mean", "min", "max"]).reset_index()
     kinds = [kind for kind in KIND_NAMES if kind in set(table["kind"])]
-    figure = make_subplots(
-        cols=max(len(kinds), 1),
-        shared_yaxes=True,
-        horizontal_spacing=0.03,
-        subplot_titles=[KIND_NAMES[kind] for kind in kinds],
-        column_widths=[max((table["kind"] == kind).sum(), 6) for kind in kinds] or None,
-    )
-    for column, kind in enumerate(kinds, start=1):
+    figure = _panels([KIND_NAMES[kind] for kind in kinds], 130, shared_yaxes="all")
+    for at, kind in enumerate(kinds, start=1):
         rows = table[table["kind"] == kind].sort_values(["mean", "task_id"])
         figure.add_scatter(
             x=list(range(1, len(rows) + 1)),
@@ -159,17 +160,39 @@ def tasks_figure(results: pd.DataFrame, metric: Metric) -> go.Figure:
             customdata=list(rows["task_name"].map(escaped)),
             hovertemplate=f"%{{customdata}}: %{{y:+.{metric.decimals}f}} {metric.step}<extra></extra>",
             showlegend=False,
-            row=1,
-            col=column,
+            row=at,
+            col=1,
         )
-        figure.update_xaxes(title="tasks, sorted", showticklabels=False, row=1, col=column)
+    figure.update_xaxes(showticklabels=False)
+    figure.update_xaxes(title="tasks, sorted", row=len(kinds), col=1)
     figure.add_hline(y=0, line={"color": QUIET, "width": 1, "dash": "dot"})
-    figure.update_yaxes(title=f"gain ({metric.step_title})", row=1, col=1)
-    if metric.higher_is_better:
-        return finish(figure, "Projected minus universal conditional model, task by task")
-    return finish(figure, "Universal conditional minus projected model, task by task")
+    figure.update_yaxes(title=f"gain ({metric.step})")
+    pair = (
+        "Projected minus universal conditional" if metric.higher_is_better else "Universal conditional minus projected"
+    )
+    return _of_panels(finish(figure, f"{pair} model, task by task"), len(kinds), 130)
 
 
-def _hovered(metric: Metric) -> str:
+def _panels(titles: Sequence[str], height: int, **shared: object) -> go.Figure:
+    """Panels below each other, which have room on a narrow screen too; `height` is that of one, in pixels."""
+    whole = len(titles) * (height + PANEL_GAP) - PANEL_GAP
+    return make_subplots(
+        rows=max(len(titles), 1),
+        subplot_titles=titles,
+        vertical_spacing=PANEL_GAP / whole if len(titles) > 1 else 0,
+        shared_xaxes=not shared,
+        **shared,
+    )
+
+
+def _of_panels(figure: go.Figure, count: int, height: int) -> go.Figure:
+    """A finished figure of panels, with their titles to the left."""
+    figure.update_annotations(x=0, xanchor="left", xshift=-60, font_size=13)
+    top, bottom = TITLE + 30, 50
+    whole = count * (height + PANEL_GAP) - PANEL_GAP
+    return figure.update_layout(margin={"t": top, "b": bottom}, height=top + whole + bottom)
+
+
+def _hovered(metric: Metric, axis: str = "y") -> str:
     """The score of a mark, as plotly's hover text writes it: '97.1 %', '1.818 bits per pixel'."""
-    return f"%{{y:.{metric.decimals}f}} {metric.unit or metric.title}"
+    return f"%{{{axis}:.{metric.decimals}f}} {metric.unit or metric.title}"

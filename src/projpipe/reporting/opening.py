@@ -11,9 +11,9 @@ from markupsafe import Markup
 from projpipe.evaluation.judged_tasks import JUDGED_KINDS
 from projpipe.evaluation.latency import Timings
 from projpipe.evaluation.metrics import REFERENCE, Metrics
-from projpipe.metric import METRICS
+from projpipe.metric import METRICS, TOO_FEW, UNCLEAR
 from projpipe.reporting.caveats import CEILINGS, FEW_SEEDS, at_ceiling, few_tasks, seeds_of
-from projpipe.reporting.formats import latencies_of, percent
+from projpipe.reporting.formats import busy, latencies_of, percent, times_faster
 from projpipe.reporting.style import KIND_NAMES, listed_kinds, title_of
 from projpipe.reporting.wording import WORDING
 
@@ -53,7 +53,11 @@ def closing_line(metrics: Metrics) -> str | None:
 
 def _hardly_told_apart(metrics: Metrics) -> bool:
     verdicts = [verdict for _, _, verdict in _verdicts(metrics)]
-    return verdicts.count("no difference shown") > len(verdicts) / 2
+    return _unclear(verdicts) > len(verdicts) / 2
+
+
+def _unclear(verdicts: Sequence[str]) -> int:
+    return sum(verdict in UNCLEAR for verdict in verdicts)
 
 
 def _verdicts(metrics: Metrics) -> list[tuple[str, str, str]]:
@@ -68,11 +72,12 @@ def _verdicts(metrics: Metrics) -> list[tuple[str, str, str]]:
 
 def _shows(metrics: Metrics, timings: Timings) -> Iterator[str]:
     metric, smaller = METRICS[metrics["metric"]], metrics["reduction"]
-    speedups = {at: measured["speedup"] for at, measured in latencies_of(timings, REFERENCE).items()}
-    faster = _listed([f"{speedup:.1f} times faster at {at}" for at, speedup in speedups.items()])
+    measured = latencies_of(timings, REFERENCE).items()
+    faster = _listed([f"{times_faster(found)} times faster at {at}" for at, found in measured])
+    while_busy = " (measured on a busy machine)" * busy(timings)
     yield (
         f"The models have {percent(smaller['params'])} % fewer parameters than their teacher, take "
-        f"{percent(smaller['macs'])} % fewer multiply-accumulates, and are {faster}."
+        f"{percent(smaller['macs'])} % fewer multiply-accumulates, and are {faster}{while_busy}."
     )
     from_teacher = metrics["differences"]["projected-teacher"]
     kind = next(kind for kind in KIND_NAMES if kind in from_teacher)
@@ -84,7 +89,7 @@ def _shows(metrics: Metrics, timings: Timings) -> Iterator[str]:
     )
     shown: dict[str, list[str]] = {}
     for method, on, verdict in _verdicts(metrics):
-        if verdict != "no difference shown":
+        if verdict not in UNCLEAR:
             shown.setdefault(f"{verdict} than {title_of(method)}", []).append(on)
     if shown:
         findings = [f"{verdict} on {listed_kinds(kinds)}" for verdict, kinds in shown.items()]
@@ -96,9 +101,14 @@ def _cannot(metrics: Metrics) -> Iterator[str]:
     metric, seeds = METRICS[metrics["metric"]], seeds_of(metrics)
     verdicts = [verdict for _, _, verdict in _verdicts(metrics)]
     yield (
-        f"Which method is better: of {len(verdicts)} differences, {verdicts.count('no difference shown')} have an "
-        "interval that includes zero. That does not say that methods are equal."
+        f"Which method is better: of {len(verdicts)} differences, {_unclear(verdicts)} have an interval that includes "
+        "zero. That does not say that methods are equal."
     )
+    if TOO_FEW in verdicts:
+        yield (
+            f"{verdicts.count(TOO_FEW)} of them reach further than {metric.text(metric.matters)} {metric.step}, which "
+            "says nothing: tasks are too few to tell."
+        )
     if at_ceiling(metrics):
         yield (
             f"Every method but the controls is above {metric.value(CEILINGS[metric.name])} on "

@@ -1,7 +1,7 @@
 """The HTML report: one file that opens without a network and without knowing the project."""
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -19,7 +19,8 @@ from projpipe.methods.controls import CONTROLS
 from projpipe.metric import METRICS
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.reporting.caveats import caveats
-from projpipe.reporting.formats import count, percent
+from projpipe.reporting.examples import Example
+from projpipe.reporting.formats import busy, count, milliseconds, percent, times_faster
 from projpipe.reporting.opening import opening
 from projpipe.reporting.style import KIND_NAMES, TITLE, styles
 from projpipe.reporting.wording import WORDING, described, told_apart
@@ -37,6 +38,7 @@ def render_report(
     size_table: SizeTable,
     sizes_tried: int,
     figures: Mapping[str, go.Figure],
+    examples: Sequence[Example],
     teacher_card: TeacherCard,
     dataset_card: DatasetCard,
     run: Run,
@@ -44,7 +46,7 @@ def render_report(
 ) -> str:
     """The report as one HTML document, plotly.js included.
 
-    `figures` holds scores, examples, learning_curves, tasks and pareto; `parameters` the parameters to print, by
+    `figures` holds scores, learning_curves, tasks and pareto; `parameters` the parameters to print, by
     pipeline; `sizes_tried` says how many sizes were judged for the table. Names of classes, tasks and data sets are
     escaped, as they come from folders.
     """
@@ -60,6 +62,7 @@ def render_report(
         size_table=size_table,
         sizes_tried=sizes_tried,
         figures={name: _fragment(name, figure) for name, figure in figures.items()},
+        examples=examples,
         plotly_js=get_plotlyjs(),
         teacher_card=dict(flatten({k: v for k, v in teacher_card.to_json().items() if k not in ("data", "versions")})),
         dataset_card=dataset_card,
@@ -67,6 +70,7 @@ def render_report(
         training=parameters["train_projector"],
         settings=dict(settings),
         opening=opening(metrics, timings),
+        busy=busy(timings),
         caveats=caveats(metrics, timings, results),
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
         method_names={name: style.title for name, style in styles().items()},
@@ -86,7 +90,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters |= {"percent": percent, "count": count}
+    env.filters |= {"percent": percent, "count": count, "milliseconds": milliseconds, "times_faster": times_faster}
     return env
 
 

@@ -15,7 +15,7 @@ from projpipe.evaluation.latency import Timings
 from projpipe.evaluation.metrics import Metrics
 from projpipe.evaluation.summary import Measured
 from projpipe.metric import METRICS, Metric
-from projpipe.reporting.formats import count, latencies_of
+from projpipe.reporting.formats import busy, count, latencies_of, milliseconds, times_faster
 from projpipe.reporting.opening import closing_line
 from projpipe.reporting.rows import NOTE, compared_with_reference, judged_on_sample, row_name
 from projpipe.reporting.style import title_of
@@ -28,6 +28,8 @@ def print_closing_table(
 ) -> None:
     """Print the closing table, that it shows hardly any difference where that is so, and where the report is."""
     console.print(closing_table(metrics, costs, timings))
+    if busy(timings):
+        console.print(Text("Latency was measured on a busy machine: its ranges are explained in the report"))
     if line := closing_line(metrics):
         console.print(Text(line))
     console.print(Text(f"Report: {report}"), soft_wrap=True)
@@ -52,7 +54,7 @@ def closing_table(metrics: Metrics, costs: Mapping[str, Cost], timings: Timings)
             *(_measured(metric, metric.text, metrics["results"][method][kind]) for kind in kinds),
             count(cost.params),
             count(cost.macs),
-            *(f"{m['median_ms']:.2f}\n({m['speedup']:.1f}x)" for m in timed[method].values()),
+            *(f"{milliseconds(m)}\n({times_faster(m)}x)".replace(" to ", "\nto ") for m in timed[method].values()),
         )
     return table
 

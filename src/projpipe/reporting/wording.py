@@ -19,7 +19,7 @@ class Wording:
         sizes: for what models sizes and speeds are; {classes} is '3 classes', {all} the number of all classes.
         universal_size: how large the universal model is beside the other students.
         one_image: what one image weighs in the result of the task with the fewest; {share} is its share in per cent.
-        examples: the caption of the examples.
+        examples: what the examples are.
         elsewhere: where differences between methods show, for a run in which hardly any does.
     """
 
@@ -48,7 +48,7 @@ WORDING: dict[str, Wording] = {
         ),
         universal_size="the universal model has one token more",
         one_image="one image is {share:.1f} points there",
-        examples="Test images of some held-out tasks, what they are, and what each model takes them for.",
+        examples="Test images of a task that was not trained on, what they are, and what each model takes them for.",
         elsewhere=Markup(
             "In the comparison on Omniglot, which has more and harder tasks, with five seeds: "
             "<code>kedro run --env omniglot</code>, then the same with <code>--pipelines compare_methods</code>. What "
@@ -69,10 +69,7 @@ WORDING: dict[str, Wording] = {
         ),
         universal_size="the universal model has their size",
         one_image="one image is {share:.1f} % of the mean there",
-        examples=(
-            "Up to 16 images of some held-out tasks a cell: test images of the task, and images that the models drew, "
-            "token by token."
-        ),
+        examples="Test images of a task that was not trained on, and images that each model drew, token by token.",
         elsewhere=Markup(
             "In the comparison of models that draw Omniglot&rsquo;s characters: "
             "<code>kedro run --env omniglot_modeling</code>, then the same with "

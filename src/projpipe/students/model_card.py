@@ -6,16 +6,16 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
-
-from huggingface_hub import ModelCardData
+from typing import TYPE_CHECKING, Annotated, Any
 
 from projpipe.errors import InputError, printable
 from projpipe.metric import ACCURACY, METRICS
-from projpipe.objectives import Objective
-from projpipe.objectives.card_text import CardText
 from projpipe.record import Bounds, from_json
 from projpipe.transformer.spec import TransformerSpec
+
+if TYPE_CHECKING:
+    from projpipe.objectives import Objective
+    from projpipe.objectives.card_text import CardText
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,24 @@ class _Teacher:
 
 
 @dataclass(frozen=True)
+class _Gain:
+    """An accuracy before and after fine-tuning."""
+
+    before: Annotated[float, Bounds(0, 1)]
+    after: Annotated[float, Bounds(0, 1)]
+
+
+@dataclass(frozen=True)
+class _FineTuned:
+    """What provenance says of fine-tuning."""
+
+    images: Annotated[int, Bounds(1, 2**60)]
+    held_out: Annotated[int, Bounds(1, 2**60)]
+    accuracy: _Gain
+    distilled: bool
+
+
+@dataclass(frozen=True)
 class _Provenance:
     """What provenance says that is read again."""
 
@@ -40,6 +58,7 @@ class _Provenance:
     validation_score: float = 0.0
     tuned_source: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    fine_tuned: _FineTuned | None = None
 
 
 def check_provenance(described: object, place: str) -> None:
@@ -68,30 +87,71 @@ def model_card(
     facts = (f"| {name} | {value} |" for name, value in _facts(spec, classes, card, provenance))
     about = (
         f"A small Vision Transformer that {card.purpose.format(counted)}. "
-        "[projpipe](https://arxiv.org/abs/2506.05641) made it in one shot from a large one's weights, without data and "
-        "without fine-tuning."
+        "[projpipe](https://arxiv.org/abs/2506.05641) made it in one shot from a large one's weights, "
+        f"{_besides(provenance)}."
     )
     blocks = [
-        _front_matter(card, provenance),
-        f"# {counted} of {_text(provenance.get('dataset') or 'images')}",
+        front_matter("timm", card, provenance, provenance.get("teacher", {}).get("license")),
+        f"# {counted} of {escaped(provenance.get('dataset') or 'images')}",
         about,
         "\n".join(["| | |", "| --- | --- |", *facts]),
         *_cautions(card, provenance),
         f"## {card.heading_of_classes}",
-        "\n".join(f"{number}. {_text(name)}" for number, name in enumerate(classes, start=1)),
+        "\n".join(f"{number}. {escaped(name)}" for number, name in enumerate(classes, start=1)),
         card.use,
     ]
     return "\n\n".join(blocks) + "\n"
 
 
-def _front_matter(card: CardText, provenance: Mapping[str, Any]) -> str:
-    """What the Hugging Face hub reads of a card: YAML between dashes."""
-    license_name = provenance.get("teacher", {}).get("license")
+def _besides(provenance: Mapping[str, Any]) -> str:
+    """What a model was made with besides the large one's weights."""
+    if "fine_tuned" not in provenance:
+        return "without data and without fine-tuning"
+    tuned = from_json(_FineTuned, provenance["fine_tuned"], "fine_tuned")
+    teacher = " and on what the large one says of them" if tuned.distilled else ""
+    return f"and **fine-tuned** it on {tuned.images:,} labelled images{teacher}"
+
+
+def front_matter(
+    library: str,
+    card: CardText,
+    provenance: Mapping[str, Any],
+    license_name: str | None,
+    measured: Sequence[tuple[str, str, float]] = (),
+) -> str:
+    """What the Hugging Face hub reads of a card: YAML between dashes.
+
+    Args:
+        measured: the split, what was measured on it, and the value, besides the score on validation tasks.
+    """
+    from huggingface_hub import EvalResult, ModelCardData
+
+    dataset, metric = provenance.get("dataset"), provenance.get("teacher", {}).get("metric")
+    named = re.sub(r"[^a-z0-9]+", "-", (dataset or "").lower()).strip("-")  # the hub takes no other names
+    scores = list(measured)
+    if "validation_score" in provenance:
+        scores.insert(0, ("validation", "mean over the projector's validation tasks", provenance["validation_score"]))
+    results = [
+        EvalResult(
+            task_type=card.pipeline_tag,
+            dataset_type=named,
+            dataset_name=printable(dataset or ""),
+            dataset_split=split,
+            metric_type=metric,
+            metric_name=title,
+            metric_value=value,
+        )
+        for split, title, value in scores
+        if named and metric
+    ]
     data = ModelCardData(
-        library_name="timm",
+        library_name=library,
         pipeline_tag=card.pipeline_tag,
-        tags=[card.pipeline_tag, "timm", "projpipe"],
+        tags=[card.pipeline_tag, *dict.fromkeys([library, "timm", "projpipe"])],
         license=license_name and printable(license_name),
+        datasets=[named] if named else None,
+        model_name=f"projpipe {named}" if results else None,
+        eval_results=results or None,
     )
     return f"---\n{data.to_yaml()}\n---"
 
@@ -108,8 +168,8 @@ def _facts(
     yield "images", f"{spec.describe_images()}, in patches of {spec.patch_size} x {spec.patch_size}"
     if teacher:
         arguments = f" with {json.dumps(teacher['arguments'])}" if teacher.get("arguments") else ""
-        yield "teacher", _text(f"timm's {teacher['architecture']}{arguments}")
-        yield "licence of the teacher's weights", _text(teacher.get("license") or "not known")
+        yield "teacher", escaped(f"timm's {teacher['architecture']}{arguments}")
+        yield "licence of the teacher's weights", escaped(teacher.get("license") or "not known")
     metric = METRICS[teacher["metric"]] if "metric" in teacher else None
     if metric and "test" in teacher.get("score", {}):
         yield f"{metric.title} of the teacher on test images, {card.of_teacher}", metric.value(teacher["score"]["test"])
@@ -117,15 +177,23 @@ def _facts(
         score = metric.value(provenance["validation_score"])
         yield f"mean {metric.title} of the projector's models on validation tasks", score
     if "versions" in provenance:
-        yield "made with", _text(", ".join(f"{name} {number}" for name, number in provenance["versions"].items()))
+        yield "made with", escaped(", ".join(f"{name} {number}" for name, number in provenance["versions"].items()))
 
 
 def _cautions(card: CardText, provenance: Mapping[str, Any]) -> Iterator[str]:
     if new := provenance.get("held_out_classes"):
-        yield f"No training task of the projector had {', '.join(map(_text, new))}: less is to be expected there."
-    yield card.caution
+        yield f"No training task of the projector had {', '.join(map(escaped, new))}: less is to be expected there."
+    if "fine_tuned" not in provenance:
+        yield card.caution
+        return
+    tuned = from_json(_FineTuned, provenance["fine_tuned"], "fine_tuned")
+    before, after = map(ACCURACY.value, (tuned.accuracy.before, tuned.accuracy.after))
+    yield (
+        f"On {tuned.held_out:,} images that it did not learn from its accuracy was {before} before fine-tuning and is "
+        f"{after} now. They chose how long it learned, so that it may be a little lower on others."
+    )
 
 
-def _text(name: str) -> str:
+def escaped(name: str) -> str:
     """Free text on one line that a terminal shows as it is, with Markdown's marks and HTML in it escaped."""
     return re.sub(r"([\\`*_\[\]<>&|~$#])", r"\\\1", printable(" ".join(name.split())))

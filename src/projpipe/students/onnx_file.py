@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -22,13 +23,16 @@ if TYPE_CHECKING:
 
 LARGEST_DIFFERENCE = 1e-4
 CHECKED_BATCHES = (1, 3)
+METADATA = ("label_names", "mean", "std", "input_size")
 COMPARED = 64  # random images that logits of 8-bit weights are compared on
 
 
 def write_onnx(model: VisionTransformer, path: Path) -> None:
     """Write a model with inputs `image` `[N, C, H, W]`, normalised, and outputs `logits` `[N, K]`, for any `N`.
 
-    onnxruntime has to compute what torch computes, for two batch sizes and up to 1e-4.
+    onnxruntime has to compute what torch computes, for two batch sizes and up to 1e-4. The file's metadata say what
+    timm's `pretrained_cfg` does, as JSON: `label_names` in the order of the logits, `mean` and `std` by which images in
+    0..1 are normalised, and `input_size`.
 
     Raises:
         InputError: the packages of the extra `onnx` are not installed.
@@ -52,7 +56,7 @@ def write_onnx(model: VisionTransformer, path: Path) -> None:
             dynamo=True,
             verbose=False,
         )
-    _forget_where_it_was_made(path)
+    _say_what_it_reads(path, model)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for batch in CHECKED_BATCHES:
         difference = _difference(model, session, batch)
@@ -124,8 +128,8 @@ def _without_warnings(logger: str) -> Iterator[None]:
             logs.setLevel(level)
 
 
-def _forget_where_it_was_made(path: Path) -> None:
-    """Drop the exporter's notes: paths of the source on this machine, longer than the weights of a small model."""
+def _say_what_it_reads(path: Path, model: VisionTransformer) -> None:
+    """Put a model's metadata in place of the exporter's notes, which are paths of the source on this machine."""
     import onnx
 
     file = onnx.load(path)
@@ -135,4 +139,7 @@ def _forget_where_it_was_made(path: Path) -> None:
     for value in (*file.graph.value_info, *file.graph.input, *file.graph.output, *file.graph.initializer):
         del value.metadata_props[:]
     del file.graph.metadata_props[:]
+    for name in METADATA:
+        if name in model.pretrained_cfg:
+            file.metadata_props.add(key=name, value=json.dumps(model.pretrained_cfg[name], ensure_ascii=False))
     onnx.save(file, path)

@@ -32,6 +32,12 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def clock_and_processor_seconds(run: Callable[[], object]) -> tuple[float, float]:
+    """How long a call takes by the clock, and how long of that this thread had the processor."""
+    before = time.thread_time()
+    return seconds(run), time.thread_time() - before
+
+
 def median_ms(run: Callable[[], object], threads: int = 1, repeats: int = REPEATS) -> float:
     """The median time in milliseconds of a call, after some that do not count; of more repeats where it is short."""
     with fixed_threads(threads), torch.inference_mode():

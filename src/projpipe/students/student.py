@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,17 +22,18 @@ from torch import Tensor
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
-from projpipe.manifest import CARD, MANIFEST, manifest_bytes, read_manifest
+from projpipe.manifest import CARD, CONFIG, FILES, FIXES, MANIFEST, WEIGHTS, manifest_bytes, read_manifest
 from projpipe.objectives import ImageModeling, Objective, objective_from_json
-from projpipe.record import Bounds, from_json, read_json
+from projpipe.places import located
+from projpipe.record import from_json, read_json
 from projpipe.students.model_card import check_provenance, model_card
+from projpipe.students.model_manifest import DescribedModel
 from projpipe.tensors import check_finite, check_size, read_tensors, shapes_of
 from projpipe.transformer.canonical import Weights
 from projpipe.transformer.export import ARCHITECTURE, export_student, from_timm_state, timm_arguments, timm_state
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.sampling import sample
 from projpipe.transformer.spec import STUDENT_NORM_EPS, TransformerSpec
-from projpipe.transformer.timm_folder import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
@@ -78,6 +79,7 @@ class Student:
 
         Raises:
             InputError: it is a classifier, or a value is out of range.
+            FloatingPointError: its weights are so large that a logit is infinite or no number.
         """
         if not isinstance(self.objective, ImageModeling):
             raise InputError(
@@ -151,42 +153,30 @@ class Student:
 def is_whole(folder: Path) -> bool:
     """Whether a folder is there, is that of a model, and nothing of it was lost or changed."""
     try:
-        return bool(read_manifest(folder, KIND, [CONFIG, WEIGHTS], ""))
+        return bool(read_manifest(folder, KIND, FILES[KIND], ""))
     except InputError:
         return False
 
 
 def load_student(folder: Path | str) -> Student:
-    """Read a model's folder.
+    """Read a model's folder: a path, or `hf-hub:owner/name[@revision]`.
 
     Raises:
         InputError: the folder is no model of projpipe, or a file of it is missing, truncated or changed, or does not
-            fit the others.
+            fit the others; or the hub does not give it.
     """
-    folder = Path(folder)
-    fix = "make it again with `projpipe generate`, or fetch it again"
-    manifest = read_manifest(folder, KIND, [CONFIG, WEIGHTS], fix)
+    folder = located(folder)
+    manifest = read_manifest(folder, KIND, FILES[KIND], FIXES[KIND])
     try:
         return _assemble(manifest, folder)
     except (OSError, RuntimeError, SafetensorError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{folder / MANIFEST} does not describe {WEIGHTS}: {reason}; {fix}") from error
-
-
-@dataclass(frozen=True)
-class _Manifest:
-    """What a manifest describes."""
-
-    spec: object
-    classes: Annotated[Sequence[str], Bounds(1, 2**16)]
-    objective: object
-    provenance: object
-    energy_threshold: Annotated[float, Bounds(-1e6, 1e6)] | None = None
+        raise InputError(f"{folder / MANIFEST} does not describe {WEIGHTS}: {reason}; {FIXES[KIND]}") from error
 
 
 def _assemble(described: dict[str, Any], folder: Path) -> Student:
     """The model that a manifest describes; all that it says is checked before tensors are read."""
-    manifest = from_json(_Manifest, described, exact=True)
+    manifest = from_json(DescribedModel, described, exact=True)
     check_provenance(manifest.provenance, "provenance")
     spec = TransformerSpec.from_json(manifest.spec, "spec")
     objective = objective_from_json(manifest.objective, "objective")

@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from projpipe.atomic import write_atomically
@@ -33,7 +31,7 @@ from projpipe.training.seeds import FINISHED, Worker, train_seeds
 from projpipe.training.state import Checkpoint, TrainingState
 from projpipe.training.threads import use_threads
 
-RESULT, HISTORY, PROGRESS, REFUSED = "result.safetensors", "history.json", "progress.jsonl", "refused.txt"
+RESULT, PROGRESS, REFUSED = "result", "progress.jsonl", "refused.txt"  # the first is a checkpoint, of all seeds
 SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's list of checkpoints that are whole
 logger = logging.getLogger(__name__)
 
@@ -63,11 +61,8 @@ def train_method(method: str, inputs: RunInputs, runs: Path) -> tuple[dict[str, 
         fit_run(method, name, folder.resolve(), config)
     else:
         logger.info("%s: taken from the finished run %s", method, name)
-    try:
-        history = from_json(tuple[HistoryRow, ...], json.loads((folder / HISTORY).read_text()))
-        return load_file(folder / RESULT), history
-    except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"run {folder}: its result cannot be read ({error}); delete this folder") from error
+    state, tensors = read_checkpoint(folder / RESULT, name, run_folder=folder)
+    return tensors, from_json(tuple[HistoryRow, ...], state["history"])
 
 
 def stage_run(method: str, inputs: RunInputs, runs: Path) -> str:
@@ -144,10 +139,9 @@ def fit_run(method: str, name: str, folder: Path, config: TrainProjectorConfig) 
     with result.checkpoint.as_directory() as checkpoint:
         state, tensors = read_checkpoint(Path(checkpoint), name)
     _remove_unlisted(folder)
-    with write_atomically(folder / HISTORY) as temporary:
-        temporary.write_text(json.dumps(state["history"]))
     with write_atomically(folder / RESULT) as temporary:
-        save_file(starting_with(FINISHED, tensors), temporary)
+        temporary.mkdir()
+        write_checkpoint(temporary, name, {"history": state["history"]}, starting_with(FINISHED, tensors))
 
 
 def _fit(trainer: Any, tries: int, folder: Path) -> Any:

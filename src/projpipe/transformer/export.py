@@ -58,7 +58,7 @@ def timm_state(spec: TransformerSpec, weights: Weights) -> Weights:
     """Canonical weights under timm's names; normalisations get gain 1 and bias 0."""
     prefix = weights["prefix"]
     state = {}
-    for norm in _norms(spec):
+    for norm in norm_names(spec):
         state[f"{norm}.weight"] = prefix.new_ones(spec.embed_dim)
         state[f"{norm}.bias"] = prefix.new_zeros(spec.embed_dim)
     if spec.class_token:
@@ -115,7 +115,7 @@ def from_timm_state(spec: TransformerSpec, state: Weights) -> Weights:
 _IN_A_BLOCK = {"out": "attn.proj", "fc1": "mlp.fc1", "fc2": "mlp.fc2"}
 
 
-def _norms(spec: TransformerSpec) -> list[str]:
+def norm_names(spec: TransformerSpec) -> list[str]:
     """timm's names for the normalisations that have parameters."""
     of_blocks = [f"blocks.{layer}.norm{which}" for layer in range(spec.depth) for which in (1, 2)]
     return [*of_blocks, "fc_norm" if spec.norm_after_pool else "norm"]

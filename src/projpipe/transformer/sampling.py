@@ -13,6 +13,8 @@ from projpipe.transformer.canonical import Weights
 from projpipe.transformer.forward import ACTIVATE
 from projpipe.transformer.spec import TransformerSpec
 
+LOWEST = 1e-30  # temperature by which logits can be divided
+
 
 @torch.inference_mode()
 def sample(
@@ -36,10 +38,11 @@ def sample(
         Symbols int64 `[count, 1, H, W]`.
 
     Raises:
-        InputError: the temperature is not a number above 0, or `top_k` not in 1..V.
+        InputError: the temperature is not a number above 1e-30, or `top_k` not in 1..V.
+        FloatingPointError: the weights are so large that a logit is infinite or no number.
     """
-    if not 0 < temperature < math.inf:
-        raise InputError(f"temperature: {temperature:g} is not a number above 0; change it")
+    if not LOWEST < temperature < math.inf:
+        raise InputError(f"temperature: {temperature:g} is not a number above {LOWEST:g}; change it")
     if top_k is not None and not 1 <= top_k <= spec.symbols:
         raise InputError(f"top_k: {top_k} is not in 1..{spec.symbols}; change it")
     generator = torch.Generator().manual_seed(seed)
@@ -47,6 +50,8 @@ def sample(
     symbols = torch.full((count, spec.num_patches + 1), spec.symbols, device=weights["pos"].device)  # the start symbol
     for position in range(spec.num_patches):
         logits = decoder.step(symbols[:, position], position)
+        if not logits.isfinite().all():
+            raise FloatingPointError("a logit is infinite or no number")
         if top_k is not None:
             logits = logits.masked_fill(logits < logits.topk(top_k).values[:, -1:], -torch.inf)
         # Where logits with Gumbel noise are largest is a draw from their softmax.

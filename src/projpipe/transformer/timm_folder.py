@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
+from projpipe.manifest import CONFIG, WEIGHTS
 from projpipe.record import Bounds, from_json, read_json, regular_file
 from projpipe.tensors import Shapes, check_shapes, read_tensors, shapes_of
 from projpipe.transformer.architecture import check_architecture
@@ -21,7 +22,6 @@ from projpipe.transformer.spec import Depth, Size
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
 # What timm says of the weights of an architecture that also holds for weights of another data set or licence.
 _KEPT = ("architecture", "interpolation", "first_conv", "classifier")
 _KEPT_IF_PRETRAINED = ("tag", "license", "origin_url", "paper_name", "paper_ids", "notes")

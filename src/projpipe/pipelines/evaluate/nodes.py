@@ -34,17 +34,16 @@ from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.projection.initialisation import evenly_spaced
 from projpipe.projection.projector import Projector
 from projpipe.reporting import figures
-from projpipe.reporting.answers import AnsweredTask, answers_figure
-from projpipe.reporting.examples import ExampleRow, examples_figure
+from projpipe.reporting.examples import Example, answered, drawn
 from projpipe.reporting.report import render_report
-from projpipe.reporting.style import title_of
 from projpipe.students.size_table import SizeTable
 from projpipe.tasks.classes import class_names, class_of_image
 from projpipe.tasks.task import are_coherent, class_ids_of, sorts_of, train_weights_of
 from projpipe.training import provenance
 from projpipe.training.provenance import Run
 
-ANSWERED, DRAWN = 8, 16  # images a task, with the answers of classifiers or beside those that decoders draw
+ANSWERED, DRAWN = 6, 16  # images a task, with the answers of classifiers or beside those that decoders draw
+SHOWN_BY = {"teacher": "teacher", "universal": "shared", "projected": "projected"}  # and what examples call them
 Specialise = Callable[[Sequence[int]], nn.Module]
 
 
@@ -181,34 +180,35 @@ def draw_examples(
     teacher_logits: TeacherLogits,
     methods: Methods,
     evaluate: EvaluateConfig,
-) -> go.Figure:
+) -> list[Example]:
     """What the models of some held-out tasks say of images of these tasks, or draw beside them."""
     test_ids = teacher_logits.image_ids["test"]
     labels, names = class_of_image(index)[test_ids], class_names(index)
     makers: dict[str, Specialise] = {
         "teacher": lambda _: teacher,
-        **{method: next(iter(methods[method].values())).specialise for method in ("projected", "universal")},
+        **{method: next(iter(methods[method].values())).specialise for method in ("universal", "projected")},
     }
-    drawn, answered = [], []
+    examples = []
     for name, classes in _example_tasks(tasks, evaluate.example_tasks):
         of_task, targets = images_of_task(labels, classes)
         most = ANSWERED if isinstance(objective, Classification) else DRAWN
-        some = evenly_spaced(len(of_task), min(len(of_task), most))
+        by_class = targets.argsort(stable=True)
+        some = by_class[evenly_spaced(len(of_task), min(len(of_task), most))]
         pictures = np.asarray(images[test_ids[of_task[some]].numpy()])
-        models = {title_of(method): specialise(classes) for method, specialise in makers.items()}
+        models = {SHOWN_BY[method]: specialise(classes) for method, specialise in makers.items()}
         if isinstance(objective, Classification):
 
             def names_of(positions: Tensor, classes: list[int] = classes) -> list[str]:
                 return [names[classes[position]] for position in positions.tolist()]
 
             said = {title: names_of(objective.answers(model, pictures, classes)) for title, model in models.items()}
-            answered.append(AnsweredTask(name, pictures, names_of(targets[some]), said))
+            examples.append(answered(name, pictures, names_of(targets[some]), said))
         else:
-            cells = {"Test images": objective.shown(pictures)}
+            cells = {"test images": objective.shown(pictures)}
             for title, model in models.items():
                 cells[title] = objective.examples(model, pictures, targets[some], classes, evaluate.seed)
-            drawn.append(ExampleRow(name, cells))
-    return answers_figure(answered, "What the models say") if answered else examples_figure(drawn, "Examples")
+            examples.append(drawn(name, cells))
+    return examples
 
 
 def _example_tasks(tasks: pd.DataFrame, count: int) -> list[tuple[str, list[int]]]:
@@ -237,7 +237,7 @@ def write_report(
     learning_curves_figure: go.Figure,
     tasks_figure: go.Figure,
     pareto_figure: go.Figure,
-    task_examples: go.Figure,
+    examples: list[Example],
     teacher_card: TeacherCard,
     dataset_card: DatasetCard,
     run: Run,
@@ -257,8 +257,8 @@ def write_report(
             "learning_curves": learning_curves_figure,
             "tasks": tasks_figure,
             "pareto": pareto_figure,
-            "examples": task_examples,
         },
+        examples=examples,
         teacher_card=teacher_card,
         dataset_card=dataset_card,
         run=run,

@@ -94,7 +94,7 @@ def create_pipeline() -> Pipeline:
                     "methods",
                     "params:evaluate",
                 ],
-                outputs="examples_figure",
+                outputs="examples",
                 name="draw_examples_node",
             ),
             node(
@@ -116,7 +116,7 @@ def create_pipeline() -> Pipeline:
                     "learning_curves_figure",
                     "tasks_figure",
                     "pareto_figure",
-                    "examples_figure",
+                    "examples",
                     "teacher_card",
                     "dataset_card",
                     "run_manifest",

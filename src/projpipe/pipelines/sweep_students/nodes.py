@@ -63,10 +63,10 @@ def best_seeds(methods: Methods, objective: Objective, *histories: pd.DataFrame)
 
 
 def sweep(
-    judge: SizeJudge, models: dict[str, TaskModel], projector: Projector, config: SweepStudentsConfig, run_store: Path
+    judge: SizeJudge, projector: Projector, config: SweepStudentsConfig, run_store: Path
 ) -> tuple[pd.DataFrame, SizeTable]:
     """Let Optuna choose among the sizes of the trained projector; the best go into its size table."""
-    model, metric = models[PROJECTED.name], judge.objective.metric
+    model, metric = TaskModel(projector.operator, projector.of_sizes), judge.objective.metric
     sizes = (projector.operator.spec,) if projector.sizes is None else projector.sizes.every
     if projector.sizes is None:
         logger.warning(

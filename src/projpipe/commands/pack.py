@@ -1,0 +1,123 @@
+"""`projpipe pack`: a projector's folder made small, with a model card, to be shipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from projpipe.commands.arguments import Folder, as_json
+
+if TYPE_CHECKING:
+    from projpipe.projection.projector import Projector
+    from projpipe.projection.projector_card import Judged, Run
+
+AS_TRAINED = "as trained"
+
+
+@click.command()
+@click.argument("projector", type=Folder("projector"))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Test images, <class>/* or <group>/<class>/*, to measure what the card says.",
+)
+@click.option(
+    "--run",
+    "run_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The run.json of what trained it, for command and commit on the card.",
+)
+@click.option("--command", help="The command that trained it.  [default: that of the run]")
+@click.option("--license", "license_name", help="Of its weights.  [default: that of the teacher's]")
+@click.option("--force", is_flag=True, help="Replace the folder if projpipe pack wrote all of it.")
+@as_json
+def pack(
+    projector: Path,
+    out: Path,
+    images: Path | None,
+    run_file: Path | None,
+    command: str | None,
+    license_name: str | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Write PROJECTOR as a small folder with a model card, which makes the same models.
+
+    Its weights are float16, and what training alone takes is left out. With --images its models are judged before and
+    after, and the closing line says how far they are apart; the card says how often they are right, by group of classes
+    and by size.
+
+    \b
+    projpipe pack data/cifar100/06_models/projector --out cifar100 --images data/01_raw/cifar100/test
+    """
+    from projpipe.commands.output import holds_projector, output, show
+    from projpipe.errors import InputError
+    from projpipe.hub import FILES
+    from projpipe.manifest import MANIFEST
+    from projpipe.projection.projector_card import TEACHER, projector_card
+    from projpipe.projection.projector_folder import load_projector
+
+    loaded = load_projector(projector)
+    if images is not None and loaded.objective.samples:
+        raise InputError("--images: are for classifiers, and this projector makes image models; leave them out")
+    if command is not None and run_file is None:
+        raise InputError("--command: stands on the card with the commit of a run; give its run.json with --run too")
+    run = None if run_file is None else _read_run(run_file, loaded, command)
+    foreign = "holds more than what `projpipe pack` wrote"
+    with output(out, force, holds_projector, foreign, "folder") as temporary:
+        loaded.save(temporary, compact=True)
+        judged = [] if images is None else _judge(loaded, load_projector(temporary), images)
+        loaded.save(temporary, compact=True, card=projector_card(loaded, judged, run, license_name))
+        before, after = (
+            sum((one / name).stat().st_size for name in (MANIFEST, *FILES["projector"]) if (one / name).is_file())
+            for one in (projector, temporary)
+        )
+    measured = _measured(loaded, judged)
+    said = f"{out}: {after / 1e6:.1f} MB, {before / 1e6:.1f} MB before"
+    if measured:
+        counted = f"{measured['images']:,} images, mean over {len(judged)} group{'s' * (len(judged) > 1)}"
+        shares = {name: f"{100 * measured[name]:.2f} %" for name in ("after", "before", TEACHER)}
+        said += f"; accuracy {shares['after']}, {shares['before']} before ({counted})"
+        said += f", teacher {shares[TEACHER]}"
+    show({"out": str(out), "bytes": after, "bytes_before": before, "accuracy": measured}, as_json, [[said]])
+
+
+def _read_run(path: Path, projector: Projector, command: str | None) -> Run:
+    from dataclasses import replace
+
+    from projpipe.errors import InputError
+    from projpipe.projection.projector_card import Run
+    from projpipe.record import from_json, read_json
+
+    try:
+        run = from_json(Run, read_json(path))
+        run.check(projector.provenance)
+    except (OSError, ValueError) as error:
+        raise InputError(f"--run: {path}: {error}") from error
+    return run if command is None else replace(run, command=command)
+
+
+def _judge(projector: Projector, packed: Projector, images: Path) -> list[Judged]:
+    """Judge the teacher, models of all measured sizes as they are packed, and those made by default as trained."""
+    from projpipe.commands.judge import judge, students_of, teacher_of
+    from projpipe.projection.projector_card import TEACHER, sizes_of
+    from projpipe.students.size_table import written
+
+    models = {TEACHER: teacher_of(packed), AS_TRAINED: students_of(projector, projector.recommended)}
+    models |= {written(size): students_of(packed, size) for size in sizes_of(packed)}
+    return judge(packed, models, images)
+
+
+def _measured(projector: Projector, judged: list[Judged]) -> dict[str, float]:
+    """Accuracy of the models that are made by default, after and before packing, and of the teacher, if judged."""
+    from projpipe.projection.projector_card import TEACHER, mean_over_groups
+    from projpipe.students.size_table import written
+
+    if not judged:
+        return {}
+    of = {"after": written(projector.recommended), "before": AS_TRAINED, TEACHER: TEACHER}
+    shares = {name: round(mean_over_groups(judged, model)[0], 6) for name, model in of.items()}
+    return {**shares, "images": sum(one.images for one in judged), "groups": len(judged)}

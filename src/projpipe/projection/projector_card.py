@@ -1,0 +1,239 @@
+"""The model card of a projector: what it makes, how often that is right, what it is bad at, and what made it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+from projpipe.errors import InputError
+from projpipe.manifest import MANIFEST
+from projpipe.metric import ACCURACY, METRICS
+from projpipe.projection.projector import Projector
+from projpipe.students.model_card import escaped, front_matter
+from projpipe.students.size_table import written
+from projpipe.transformer.spec import TransformerSpec
+
+TEACHER = "teacher"
+SHOT = "without data and without fine-tuning. [projpipe](https://arxiv.org/abs/2506.05641) reads it."
+WORST = 3  # groups that are named
+Z = 1.959964  # of a normal distribution, 95 % of which is nearer to its mean
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How many test images of a group's classes are told right: by the models of these classes, and by the teacher.
+
+    Args:
+        group: its name.
+        classes: that the models tell apart.
+        images: how many there are.
+        right: of them, by `TEACHER` and by size as `written` writes it.
+    """
+
+    group: str
+    classes: Sequence[str]
+    images: int
+    right: Mapping[str, int]
+
+    def share(self, model: str) -> float:
+        """Of the images, by name of the model."""
+        return self.right[model] / self.images
+
+    def interval(self, model: str) -> tuple[float, float]:
+        """The 95 % interval of `share`: Wilson's, of images drawn anew."""
+        share, extent = self.share(model), Z * Z / self.images
+        middle, half = share + extent / 2, Z * sqrt(share * (1 - share) / self.images + extent / self.images / 4)
+        return max(0.0, (middle - half) / (1 + extent)), min(1.0, (middle + half) / (1 + extent))
+
+
+@dataclass(frozen=True)
+class Run:
+    """What of a run's run.json stands on a card."""
+
+    command: str
+    commit: str
+    processor: str
+    dataset_sha256: str
+    train_tasks_sha256: str
+    teacher_sha256: str
+
+    def check(self, provenance: Mapping[str, object]) -> None:
+        """Refuse the run of another projector.
+
+        Raises:
+            InputError: names the checksum that differs.
+        """
+        for name in ("dataset_sha256", "train_tasks_sha256", "teacher_sha256"):
+            if provenance.get(name) != getattr(self, name):
+                raise InputError(f"{name}: is not the projector's; give the run.json of the run that trained it")
+
+
+def mean_over_groups(judged: Sequence[Judged], model: str) -> tuple[float, tuple[float, float]]:
+    """The mean of the groups' shares that a model tells right, and its 95 % interval, of images drawn anew."""
+    shares = [one.share(model) for one in judged]
+    mean = sum(shares) / len(judged)
+    variance = sum(share * (1 - share) / one.images for share, one in zip(shares, judged, strict=True))
+    half = Z * sqrt(variance) / len(judged)
+    return mean, (max(0.0, mean - half), min(1.0, mean + half))
+
+
+def projector_card(
+    projector: Projector, judged: Sequence[Judged] = (), run: Run | None = None, license_name: str | None = None
+) -> str:
+    """The card of a projector.
+
+    Args:
+        judged: what was measured on test images; none where nothing was.
+        run: what trained it, if known.
+        license_name: of its weights; None where it is that of the teacher's, if known.
+    """
+    license_name = license_name or projector.provenance.get("teacher", {}).get("license")
+    dataset = projector.data.get("name")
+    provenance = {**projector.provenance, "dataset": dataset}
+    counted, card = f"{len(projector.classes)} classes", projector.objective.card
+    recommended = written(projector.recommended)
+    measured = [
+        ("test", f"mean over {len(judged)} groups, models of {size}", round(mean_over_groups(judged, size)[0], 6))
+        for size in ([recommended] if judged else [])
+    ]
+    facts = "\n".join(f"| {name} | {value} |" for name, value in _facts(projector, run, license_name))
+    blocks = [
+        front_matter("projpipe", card, provenance, license_name, measured),
+        f"# A projector for {counted} of {escaped(dataset or 'images')}",
+        f"It makes a small Vision Transformer that {card.purpose.format('any of these classes')}, in one shot: {SHOT}",
+        _use(projector),
+        "\n".join(["| | |", "| --- | --- |", facts]),
+        *(_accuracy(projector, judged) if judged else ["No accuracy on test images was measured of it."]),
+        "## What it is bad at",
+        "\n".join(f"* {said}" for said in _bad_at(projector, judged)),
+        "## Classes",
+        "\n".join(_classes(projector)),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _use(projector: Projector) -> str:
+    some = ",".join(f'"{name}"' if "," in name else name for name in projector.classes[:3])
+    return f"""## Use
+
+```console
+$ projpipe generate FOLDER --classes {json.dumps(some)[1:-1]} --out model
+$ projpipe predict model IMAGE
+```
+
+`FOLDER` is this folder, or `hf-hub:owner/name` where the Hugging Face hub has it."""
+
+
+def _facts(projector: Projector, run: Run | None, license_name: str | None) -> Iterator[tuple[str, str]]:
+    source, provenance = projector.operator.source.spec, projector.provenance
+    teacher = provenance.get("teacher", {})
+    largest = projector.operator.spec
+    sizes = largest.describe_size()
+    if projector.sizes is not None:
+        sizes = f"from {projector.sizes.smallest.describe_size()}, to {sizes}"
+    yield "sizes of its models", sizes
+    yield "made where none is asked for", projector.recommended.describe_size()
+    yield "images", source.describe_images()
+    yield "data", escaped(projector.data.get("name") or "not known")
+    yield (
+        "teacher",
+        f"{source.describe_size()}" + (f", {teacher['params']:,} parameters" if "params" in teacher else ""),
+    )
+    metric = METRICS[teacher.get("metric", ACCURACY.name)]
+    if "test" in teacher.get("score", {}):
+        yield (
+            f"{metric.title} of the teacher on test images, {projector.objective.card.of_teacher}",
+            metric.value(teacher["score"]["test"]),
+        )
+    if run is not None:
+        yield "trained by", escaped(run.command)
+        yield "commit", escaped(run.commit)
+        yield "on", escaped(run.processor)
+    if "parameters" in provenance:
+        yield "parameters of training", f"in {MANIFEST}, `provenance`"
+    if "dataset_sha256" in provenance:
+        yield "checksum of the data", escaped(str(provenance["dataset_sha256"]))
+    if "versions" in provenance:
+        yield "made with", escaped(", ".join(f"{name} {number}" for name, number in provenance["versions"].items()))
+    yield "licence", escaped(license_name or "not stated")
+
+
+def _accuracy(projector: Projector, judged: Sequence[Judged]) -> Iterator[str]:
+    """Of every size over all groups, and of some sizes group by group."""
+    sizes = {written(size): size for size in sizes_of(projector)}
+    yield "## Accuracy"
+    images = sum(one.images for one in judged)
+    yield (
+        f"In % of {images:,} test images, with 95 % intervals (of images drawn anew). Each model tells the classes "
+        "of one group apart; the teacher's answer is the likeliest of these."
+    )
+    rows = []
+    for name, size in sizes.items():
+        classes = max(len(one.classes) for one in judged)
+        cells = f"{size.deployed_params(classes):,} | {size.deployed_macs(classes):,}"
+        rows.append(f"| {name} | {cells} | {_measured(*mean_over_groups(judged, name))} |")
+    rows.append(f"| {TEACHER} | | | {_measured(*mean_over_groups(judged, TEACHER))} |")
+    header = "| size | parameters | multiply-accumulates | mean over groups |\n| --- | ---: | ---: | ---: |"
+    yield "\n".join([header, *rows])
+    some = [*dict.fromkeys([next(iter(sizes)), written(projector.recommended), next(reversed(sizes))])]
+    lines = [f"| group | {TEACHER} | {' | '.join(some)} |", f"| --- | {'---: | ' * len(some)}---: |"]
+    for one in judged:
+        cells = " | ".join(_measured(one.share(model), one.interval(model)) for model in (TEACHER, *some))
+        lines.append(f"| {escaped(one.group)} | {cells} |")
+    yield "\n".join(lines)
+
+
+def sizes_of(projector: Projector) -> list[TransformerSpec]:
+    """Sizes of models that a card is about: those that were measured, the smallest first, or the largest alone."""
+    largest = projector.operator.spec
+    return [largest] if projector.size_table is None else [size.of(largest) for size in projector.size_table.sizes]
+
+
+def _measured(share: float, interval: tuple[float, float]) -> str:
+    low, high = map(ACCURACY.text, interval)
+    return f"{ACCURACY.text(share)} [{low}, {high}]"
+
+
+def _bad_at(projector: Projector, judged: Sequence[Judged]) -> Iterator[str]:
+    if judged:
+        model = written(projector.recommended)
+        worst = sorted(judged, key=lambda one: one.share(model))[:WORST]
+        named = ", ".join(
+            f"{escaped(one.group)} ({ACCURACY.value(one.share(model))}; teacher {ACCURACY.value(one.share(TEACHER))})"
+            for one in worst
+        )
+        yield f"Its models of {model} are least often right on {named}."
+        far = max(judged, key=lambda one: one.share(TEACHER) - one.share(model))
+        yield f"They are farthest below the teacher on {escaped(far.group)}."
+    if new := projector.data.get("held_out_classes"):
+        yield f"No training task had {', '.join(map(escaped, new))}: less is to be expected there."
+    if projector.objective.samples:
+        yield "It draws images of its classes and of nothing else."
+    else:
+        yield _of_others(projector)
+    yield (
+        f"It was trained on {escaped(projector.data.get('name') or 'one data set')} alone, at "
+        f"{projector.operator.source.spec.describe_images()}. Other pictures are brought to that size, and were not "
+        "measured."
+    )
+
+
+def _of_others(projector: Projector) -> str:
+    """What its models do with pictures of none of their classes."""
+    table = projector.size_table
+    kept = None if table is None else table.sizes[table.recommended].others_kept
+    if kept is None:
+        return "A model names one of its classes whatever it is shown, noise included."
+    return (
+        f"Of validation images of other classes, {ACCURACY.value(kept)} are above the energy threshold of models of "
+        f"{written(projector.recommended)}, and so are taken for one of theirs."
+    )
+
+
+def _classes(projector: Projector) -> Iterator[str]:
+    groups = projector.data.get("groups") or [""] * len(projector.classes)
+    for group in sorted(set(groups)):
+        names = [name for name, of in zip(projector.classes, groups, strict=True) if of == group]
+        yield f"* {f'**{escaped(group)}**: ' if group else ''}{', '.join(map(escaped, names))}"

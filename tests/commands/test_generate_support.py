@@ -1,0 +1,44 @@
+"""`projpipe generate` for pictures instead of names, and as scripts read it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from projpipe.projection.projector import Projector
+
+Command = Callable[..., Result]
+
+
+def test_json_says_what_was_made(folder: Path, projpipe: Command) -> None:
+    table, out = folder.parent / "tasks.csv", folder.parent / "one"
+    made = json.loads(projpipe("generate", folder, "--classes", "Sneaker,Bag", "--out", out, "--json").stdout)
+    described = json.loads(projpipe("inspect", out, "--json").stdout)
+    assert made.pop("milliseconds") > 0
+    assert made == {
+        "out": str(out), "classes": ["Sneaker", "Bag"], "size": "12x2x2x18", "parameters": described["parameters"]
+    }  # fmt: skip
+    table.write_text('name,classes\na/b,"Sneaker,Bag"\n')
+    asked = ["generate", folder, "--tasks", table, "--out", folder.parent / "many", "--json"]
+    assert json.loads(projpipe(*asked).stdout)["models"] == [
+        {"folder": "a_b", "name": "a/b", "classes": ["Sneaker", "Bag"]}
+    ]
+
+
+def test_a_folder_of_pictures_stands_for_the_classes_that_are_seen_in_them(
+    folder: Path, pictures: Path, projpipe: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {pictures: ["Bag", "Coat"]}
+    monkeypatch.setattr(Projector, "recognise", lambda projector, images: seen[images])
+    result = projpipe("generate", folder, "--support", pictures, "--out", folder.parent / "one", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["classes"] == ["Bag", "Coat"]
+
+
+def test_a_folder_without_pictures_stands_for_nothing(folder: Path, projpipe: Command) -> None:
+    (folder.parent / "empty").mkdir()
+    refused = projpipe("generate", folder, "--support", folder.parent / "empty", "--out", folder.parent / "one")
+    assert refused.exit_code == 2
+    assert "empty': holds no image that Pillow reads; give an image, a folder of them or a pattern" in refused.stderr
