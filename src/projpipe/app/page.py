@@ -94,7 +94,7 @@ class Page:
             said = self.loaded.ask_teacher(classes, self.loaded.read_picture(Path(path)))
         except InputError:
             return ""
-        overall = f" · of all {len(self.loaded.projector.classes)} classes: {said.overall}"
+        overall = f" · of all {len(self.loaded.projector.classes)} classes: {markup.readable(said.overall or '')}"
         return markup.answer(TEACHER, classes, said, overall)
 
     def reorder(self, classes: Sequence[str], by: str, position: float) -> tuple[dict[str, Any], str]:
@@ -159,13 +159,15 @@ def _classes(page: Page) -> gr.Dropdown:
         labels, value=loaded.first_classes, multiselect=True, label="Classes (type to search)", elem_id="classes"
     )
     if loaded.groups:
-        group = gr.Dropdown([*loaded.groups], value=None, label="Add a whole group", elem_id="group")
+        groups = [(markup.readable(name), name) for name in loaded.groups]
+        group = gr.Dropdown(groups, value=None, label="Add a whole group", elem_id="group")
         group.input(page.add_group, [classes, group], [classes, group], **QUIET)
     return classes
 
 
 def _label(name: str, group: str) -> str:
-    return f"{name} · {group}" if group and group not in name else name
+    within = group and not name.startswith(f"{group}/")
+    return markup.readable(f"{name} · {group}" if within else name)
 
 
 def _size(page: Page) -> tuple[gr.Radio, gr.Slider, gr.HTML]:
