@@ -138,7 +138,7 @@ def take_along(loaded: LoadedProjector, classes: Sequence[str], size: Transforme
         f'<a class="pp-button" download="model.zip" href="model.zip?{escape(urlencode(asked, safe=","))}">'
         f"Download the model<small>model.zip: {holds}</small></a>"
         f'<div class="pp-code"><pre tabindex="0" aria-label="Python that makes this model"><code>{lines}</code></pre>'
-        '<button type="button" class="pp-copy" onclick="navigator.clipboard.writeText('
+        '<button type="button" class="pp-copy" onclick="navigator.clipboard?.writeText('
         "this.previousElementSibling.textContent).then(() => { this.textContent = 'Copied'; })"
         '">Copy</button></div>'
     )
