@@ -22,6 +22,9 @@ from projpipe.config import TrainProjectorConfig
 from projpipe.objectives import Classification, ImageModeling
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.objectives.tokens import Tokens
+from projpipe.projection.factors import Conditioning
+from projpipe.projection.operator import ProjectionOperator
+from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
 from projpipe.teacher.activations import activation_statistics
 from projpipe.training.run_inputs import RunInputs
@@ -129,6 +132,23 @@ def decoder_source(decoder_teacher: torch.nn.Module, modeling: ImageModeling, al
         decoder_teacher, [lambda: modeling.teacher_logits(decoder_teacher, all_images, labels)]
     )
     return Source(TransformerSpec.of(decoder_teacher), canonical_weights(decoder_teacher), statistics)
+
+
+@pytest.fixture
+def image_projector(decoder_source: Source, modeling: ImageModeling, tmp_path: Path) -> Path:
+    """The folder of a projector of image models, of 2 x 2 pixels."""
+    terms = Conditioning(templates=2, rank=0, gates=True, units=False, task_embed_dim=8)
+    operator = ProjectionOperator(decoder_source, decoder_source.spec.student(8, 1, 2, 1.0), terms, seed=0)
+    data = {"name": "tiny", "classes": ["a", "b", "c", "d"], "groups": [""] * 4, "held_out_classes": []}
+    teacher = {
+        "architecture": "vit_tiny_patch16_224",
+        "params": 9999,
+        "metric": "bits_per_pixel",
+        "score": {"test": 1.7},
+    }
+    provenance = {"teacher": teacher, "seed": 0, "validation_score": 1.75}
+    Projector(operator.eval(), modeling, data, provenance).save(tmp_path / "image_projector")
+    return tmp_path / "image_projector"
 
 
 ROOT = Path(__file__).parents[1]

@@ -48,6 +48,8 @@ NOT_RUN = {
     "kedro run": WHOLE,
     "kedro viz run": f"{SERVER}; test_viz.py starts it and looks at it",
     "dvc repro": "trains for four minutes; test_dvc.py holds its stages to the pipelines",
+    "pip install 'projpipe[app]'": INSTALLS,
+    "projpipe app data/digits/06_models/projector": f"{SERVER}; tests/app starts it and looks at it",
     "dvc metrics show": "needs what dvc repro makes",
     "ray start --head": SERVER,
     "kedro run --env image_folder": "needs a person's images",

@@ -12,32 +12,11 @@ import torch
 from click.testing import Result
 from PIL import Image
 
-from projpipe.objectives import ImageModeling
-from projpipe.projection.factors import Conditioning
-from projpipe.projection.operator import ProjectionOperator
-from projpipe.projection.projector_folder import Projector, load_projector
-from projpipe.projection.source import Source
+from projpipe.projection.projector_folder import load_projector
 from projpipe.students.student import load_student
 from projpipe.transformer.sampling import sample
 
 Command = Callable[..., Result]
-
-
-@pytest.fixture
-def image_projector(decoder_source: Source, modeling: ImageModeling, tmp_path: Path) -> Path:
-    """The folder of a projector of image models, of 2 x 2 pixels."""
-    terms = Conditioning(templates=2, rank=0, gates=True, units=False, task_embed_dim=8)
-    operator = ProjectionOperator(decoder_source, decoder_source.spec.student(8, 1, 2, 1.0), terms, seed=0)
-    data = {"name": "tiny", "classes": ["a", "b", "c", "d"], "groups": [""] * 4, "held_out_classes": []}
-    teacher = {
-        "architecture": "vit_tiny_patch16_224",
-        "params": 9999,
-        "metric": "bits_per_pixel",
-        "score": {"test": 1.7},
-    }
-    provenance = {"teacher": teacher, "seed": 0, "validation_score": 1.75}
-    Projector(operator.eval(), modeling, data, provenance).save(tmp_path / "image_projector")
-    return tmp_path / "image_projector"
 
 
 @pytest.fixture

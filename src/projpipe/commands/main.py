@@ -7,6 +7,7 @@ import sys
 import click
 from click.exceptions import Exit
 
+from projpipe.commands.app import app
 from projpipe.commands.compare import compare
 from projpipe.commands.evaluate import evaluate
 from projpipe.commands.finetune import finetune
@@ -74,5 +75,6 @@ def main() -> None:
     """
 
 
-for command in (generate, predict, sample, inspect, measure, evaluate, compare, finetune, list_found, pack, push):
+COMMANDS = (generate, predict, evaluate, compare, finetune, sample, inspect, measure, list_found, pack, push, app)
+for command in COMMANDS:
     main.add_command(command)

@@ -1,0 +1,127 @@
+"""The page's server: many people at once, what it refuses, and how the command ends."""
+
+import json
+import socket
+import sys
+import uuid
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from projpipe import load_projector
+from projpipe.app.loaded import BY_SIZE
+from projpipe.commands.main import main
+
+PEOPLE, QUESTIONS = 10, 20
+MOST_GROWTH = 30 * 2**20  # bytes of memory, over so many questions
+
+
+HTTP = httpx.Client(timeout=60)
+
+
+def ask(address: str, number: int, *question: Any) -> httpx.Response:
+    """What the server answers to a question of the event with a number, asked as the page asks it."""
+    asked = {"data": question, "fn_index": number, "session_hash": uuid.uuid4().hex}
+    return HTTP.post(f"{address}/gradio_api/run/predict", json=asked)
+
+
+def event(address: str, target: str, name: str) -> int:
+    """The number of what follows from an event of the component with an id."""
+    config = HTTP.get(f"{address}/config").json()
+    component = next(one["id"] for one in config["components"] if one["props"].get("elem_id") == target)
+    return next(one["id"] for one in config["dependencies"] if [component, name] in one["targets"])
+
+
+def memory(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return 1024 * int(status.partition("VmRSS:")[2].split()[0])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux, which says how much memory is used")
+def test_ten_people_at_once_get_answers_to_their_own_questions_and_memory_does_not_grow(
+    served: tuple[str, int], folder: Path
+) -> None:
+    address, pid = served
+    projector, resize = load_projector(folder), event(address, "position", "change")
+
+    def person(seed: int) -> list[tuple[list[str], int, list[str]]]:
+        rng = np.random.default_rng(seed)
+        told = []
+        for _ in range(QUESTIONS):
+            classes, position = rng.permutation(projector.classes)[: rng.integers(2, 10)].tolist(), int(rng.integers(3))
+            answer = ask(address, resize, classes, BY_SIZE, position, False, None)
+            told.append((classes, position, answer.json()["data"]))
+        return told
+
+    with ThreadPoolExecutor(PEOPLE) as people:
+        list(people.map(person, range(PEOPLE)))
+        before = memory(pid)
+        everything = [one for told in people.map(person, range(PEOPLE, 2 * PEOPLE)) for one in told]
+    assert memory(pid) - before < MOST_GROWTH
+    assert projector.size_table is not None
+    for classes, position, (facts, take, _) in everything:
+        size = projector.size_table.sizes[position].of(projector.operator.spec)
+        assert f"<dd>{size.deployed_params(len(classes)):,}<small>" in facts
+        assert f"classes={','.join(map(str, projector.class_ids(classes)))}" in take
+
+
+def test_the_zip_is_of_the_classes_and_size_asked_for(served: tuple[str, int]) -> None:
+    answer = HTTP.get(f"{served[0]}/model.zip?classes=3,5&size=8x1x2x8")
+    with zipfile.ZipFile(BytesIO(answer.content)) as found:
+        manifest = json.loads(found.read("model/manifest.json"))
+    assert manifest["classes"] == ["three", "five"]
+    assert manifest["spec"]["embed_dim"] == 8
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("classes=3,55", "classes: 55 is not in 0..9"),
+        ("classes=3,-1", "classes: -1 is not in 0..9"),
+        ("classes=3", "must be two or more"),
+        ("classes=3,x", "invalid literal"),
+        ("classes=3,5&size=9x9", "size: "),
+    ],
+)
+def test_a_forged_question_is_refused_in_one_line(query: str, said: str, served: tuple[str, int]) -> None:
+    answer = HTTP.get(f"{served[0]}/model.zip?{query}")
+    assert answer.status_code == 400
+    assert said in answer.text
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../manifest.json"])
+def test_a_picture_is_read_from_what_was_uploaded_and_from_nowhere_else(
+    path: str, served: tuple[str, int], folder: Path
+) -> None:
+    address = served[0]
+    question = ["zero", "two"], BY_SIZE, 0, {"path": path, "meta": {"_type": "gradio.FileData"}}
+    answer = ask(address, event(address, "picture", "change"), *question)
+    assert answer.status_code == 500
+    assert "data" not in answer.json()
+    assert HTTP.get(f"{address}/gradio_api/file={folder / 'manifest.json'}").status_code == 403
+
+
+def test_a_port_that_is_taken_is_refused_in_one_line(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(main, ["app", str(folder), "--port", str(port), "--no-open"])
+    assert result.exit_code == 2
+    assert f"--port: {port} of 127.0.0.1 cannot be had" in result.stderr
+
+
+def test_without_gradio_the_command_says_the_line_that_installs_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("projpipe.app")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    result = CliRunner().invoke(main, ["app", str(folder)])
+    assert result.exit_code == 2
+    assert result.stderr == "Error: app: gradio is not installed; `pip install 'projpipe[app]'`\n"
