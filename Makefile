@@ -60,7 +60,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	touch $@
 
 lock: $(INSTALLED)
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra train --extra onnx --extra docs --extra dev \
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra train --extra onnx --extra app --extra docs --extra dev \
 	  --no-annotate --no-header --output-file requirements.lock
 
 clean:

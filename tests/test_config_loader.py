@@ -46,7 +46,7 @@ def test_digits_is_the_default() -> None:
     ("env", "message"),
     [
         ("smok", "--env: 'smok' is not an environment; did you mean 'smoke'.$"),
-        ("base", "--env: 'base' is not an environment; there are cifar100, digits, .*, smoke_modeling$"),
+        ("base", "--env: 'base' is not an environment; there are cifar100, cifar100_all, digits, .*, smoke_modeling$"),
         ("../conf/smoke", "is not an environment"),
     ],
 )

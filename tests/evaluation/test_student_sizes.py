@@ -74,12 +74,30 @@ def test_a_size_is_judged_and_weighed_as_the_model_that_is_saved_of_it(
     assert found.latency_ms > 0
 
 
+def test_a_threshold_keeps_what_is_the_tasks_own_and_says_how_much_of_the_rest(
+    judge: SizeJudge, many: Projector, images: torch.Tensor
+) -> None:
+    size = many.sizes.smallest
+    threshold, others_kept = judge.energy_threshold(model_of(many), size)
+    assert threshold is not None
+    own, of_others = [], []
+    for classes in TASKS["class_ids"]:
+        student = many.student([many.classes[class_id] for class_id in classes], size=size)
+        logits = student.logits(images)
+        scores = logits.exp().mean(-1).log()
+        of_task = torch.isin(judge.labels, torch.tensor(classes))
+        own += scores[of_task].tolist()
+        of_others.append(np.mean(scores[~of_task].numpy() >= threshold))
+    assert np.mean(np.array(own) >= threshold) == pytest.approx(0.95, abs=1 / len(own))
+    assert others_kept == pytest.approx(np.mean(of_others), abs=1e-3)
+
+
 def test_the_sweep_lists_sizes_of_the_projector_and_every_method_makes_them(
     judge: SizeJudge, many: Projector, teacher: VisionTransformer, tmp_path: Path
 ) -> None:
     config = SWEEP_STUDENTS.model_copy(update={"trials": 6})
     models = {"projected": model_of(many), "universal": model_of(many)}
-    trials, table = nodes.sweep(judge, models, many, config, tmp_path)
+    trials, table = nodes.sweep(judge, many, config, tmp_path)
     schemas.TRIALS.validate(trials)
     assert len(trials) == 6
     assert 1 <= len(table.sizes) <= config.listed
@@ -104,7 +122,7 @@ def test_of_a_projector_of_one_size_that_one_is_measured_and_how_to_get_more_is_
 ) -> None:
     one = make_projector(source)
     with caplog.at_level(logging.WARNING):
-        trials, table = nodes.sweep(judge, {"projected": model_of(one)}, one, SWEEP_STUDENTS, tmp_path)
+        trials, table = nodes.sweep(judge, one, SWEEP_STUDENTS, tmp_path)
     assert "give `train_projector.smallest` a smaller size than `student`" in caplog.text
     assert (len(trials), len(table.sizes), table.recommended) == (1, 1, 0)
     assert table.sizes[0].of(one.operator.spec) == one.operator.spec

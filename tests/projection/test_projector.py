@@ -172,6 +172,17 @@ def test_a_model_has_the_score_of_its_size_and_no_other(many: Projector) -> None
     assert one.student(CLASSES).provenance["validation_score"] == 0.5
 
 
+def test_a_model_has_the_energy_threshold_of_its_size_or_of_the_nearest(many: Projector) -> None:
+    sizes = [
+        replace(size, energy_threshold=score) for size, score in zip(many.size_table.sizes, (1, 2, 3), strict=True)
+    ]
+    told = replace(many, size_table=replace(many.size_table, sizes=tuple(sizes)))
+    assert told.student(CLASSES).energy_threshold == 2
+    assert told.student(CLASSES, size=many.sizes.largest).energy_threshold == 3
+    assert told.student(CLASSES, size=many.sizes.smallest.resized(8, 1, 2, 10)).energy_threshold == 1
+    assert many.student(CLASSES).energy_threshold is None
+
+
 def test_latency_is_measured_with_the_images_and_threads_that_are_asked_for(
     many: Projector, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """A model's folder is what timm itself would have written, and comes back as it was."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,18 @@ def test_a_model_comes_back_as_it_was_and_computes_what_timm_computes(student: S
     by_timm = timm.create_model(f"local-dir:{tmp_path / 'model'}", pretrained=True).eval()
     torch.testing.assert_close(loaded.logits(images), student.logits(images), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(loaded.logits(images), by_timm(images), atol=1e-5, rtol=1e-5)
+
+
+def test_an_energy_threshold_comes_back_and_timm_takes_no_notice_of_it(student: Student, tmp_path: Path) -> None:
+    student.save(tmp_path / "without")
+    replace(student, energy_threshold=-1.25).save(tmp_path / "model")
+    assert load_student(tmp_path / "model").energy_threshold == -1.25
+    assert json.loads((tmp_path / "model" / CONFIG).read_text(encoding="utf-8"))["energy_threshold"] == -1.25
+    images = torch.randn(5, 3, 8, 12)
+    model, without = (
+        timm.create_model(f"local-dir:{tmp_path / name}", pretrained=True) for name in ("model", "without")
+    )
+    assert torch.equal(model.eval()(images), without.eval()(images))
 
 
 def test_the_names_of_timm_lead_back_to_canonical_weights(student: Student) -> None:
@@ -159,6 +172,8 @@ def reseal(folder: Path, **changes: object) -> None:
         ({"provenance": {"versions": None}}, "provenance.versions: null is not an object"),
         ({"provenance": {"validation_score": "high"}}, 'provenance.validation_score: "high" is not a number'),
         ({"shade": 1}, "shade: is not known"),
+        ({"energy_threshold": "low"}, 'energy_threshold: "low" is not a number'),
+        ({"energy_threshold": 0.5}, "config.json is that of another model"),
     ],
 )
 def test_a_forged_manifest_that_says_what_cannot_be_is_refused(

@@ -1,5 +1,6 @@
 """One optimisation loop for the projector and for every baseline."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,26 @@ def after_steps(inputs: RunInputs, folder: Path, config: Any, method: str, devic
         batch = draw_batch(data.train, data.train_tasks, 5, 8, (0, step), source_images=source_images)
         losses.append(trainer.train_step(batch.to(device)))
     return losses, {name: parameter.detach().cpu() for name, parameter in model.named_parameters()}
+
+
+def test_smaller_students_learn_from_the_largest_and_it_alone_from_the_teacher(
+    run_inputs: RunInputs, settings: Any, tmp_path: Path
+) -> None:
+    smallest = {"embed_dim": 8, "depth": 1, "num_heads": 2, "mlp_ratio": 2.0}
+    config = settings(smallest=smallest, optimisation={"gradient_clip": 1e9, "distillation_weight": 1.0})
+    data, source = load_staged(tmp_path / run_inputs.stage(tmp_path, "projected", {}))
+    one = draw_batch(data.train, data.train_tasks, 5, 8, (0, 0))
+    learned = []
+    for taught in (one, replace(one, teacher_logits=-one.teacher_logits)):
+        model = build("projected", Ingredients(source, config, seed=0))
+        assert model.sizes is not None
+        trainer = StudentTrainer(model, torch.nn.Identity(), data.objective, config.optimisation, 0.01)
+        trainer.train_step(taught, (model.sizes.largest, model.sizes.smallest))
+        learned.append({name: parameter.detach() for name, parameter in model.named_parameters()})
+    told, told_otherwise = learned
+    same = {name for name in told if torch.equal(told[name], told_otherwise[name])}
+    assert {name for name in told if name.startswith("of_sizes.")} <= same
+    assert {"generator.free.fc1_weight", "generator.free.patch_weight"}.isdisjoint(same)
 
 
 @pytest.mark.parametrize("parts", [2, 3, 4])

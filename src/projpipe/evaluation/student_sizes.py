@@ -12,11 +12,15 @@ from torch import Tensor, nn
 from projpipe.evaluation.scores import masked_scores, task_scores
 from projpipe.evaluation.summary import mean_score
 from projpipe.methods.task_model import TaskModel
-from projpipe.objectives import Objective
+from projpipe.objectives import Classification, Objective
+from projpipe.objectives.classification import energy_score
 from projpipe.students.size_table import MeasuredSize
 from projpipe.students.stopwatch import median_ms
 from projpipe.tasks.task import median_by_size
 from projpipe.transformer.spec import TransformerSpec
+
+OWN_KEPT = 0.95  # share of a task's own images that its model takes for such
+MOST_IMAGES = 200  # of a task, and of other classes, that the threshold for that is measured on
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class SizeJudge:
     def measure(self, model: TaskModel, size: TransformerSpec) -> MeasuredSize:
         """A size of a model's students."""
         score, interval = self.score(model, size)
+        threshold, others_kept = self.energy_threshold(model, size)
         student = model.specialise(self.classes, size=size)
         images = self.objective.blank(self.batch)
         count = len(self.classes)
@@ -60,6 +65,8 @@ class SizeJudge:
             macs=size.deployed_macs(count),
             file_bytes=_file_bytes(student),
             latency_ms=round(median_ms(partial(self.objective.logits, student, images), self.threads), 4),
+            energy_threshold=threshold,
+            others_kept=others_kept,
         )
 
     def score(self, model: TaskModel, size: TransformerSpec) -> tuple[float, tuple[float, float]]:
@@ -67,6 +74,26 @@ class SizeJudge:
         specialise = partial(model.specialise, size=size)
         scores = task_scores({0: specialise}, self.objective, self.read, self.labels, self.tasks)[0]
         return mean_score(scores, self.objective.metric)
+
+    @torch.inference_mode()
+    def energy_threshold(self, model: TaskModel, size: TransformerSpec) -> tuple[float | None, float | None]:
+        """The energy score that `OWN_KEPT` of a task's images reach, and the share of other classes' that do too.
+
+        Both are means over the tasks. None for models that are no classifiers.
+        """
+        if not isinstance(self.objective, Classification):
+            return None, None
+        own: list[Tensor] = []
+        others: list[Tensor] = []
+        for classes in self.tasks["class_ids"]:
+            student = model.specialise(list(map(int, classes)), size=size)
+            of_task = torch.isin(self.labels, torch.tensor(classes))
+            for rows, scores in ((of_task.nonzero().flatten(), own), ((~of_task).nonzero().flatten(), others)):
+                some = rows[:: -(-len(rows) // MOST_IMAGES)]
+                scores.append(energy_score(self.objective.logits(student, self.read(some))))
+        threshold = round(torch.cat(own).quantile(1 - OWN_KEPT).item(), 4)
+        kept = [float((scores >= threshold).float().mean()) for scores in others if len(scores)]
+        return threshold, round(sum(kept) / len(kept), 4) if kept else None
 
     def teacher_row(self, teacher: nn.Module) -> dict[str, object]:
         """The teacher, held to the classes of each task, as a row of `schemas.PARETO_FRONT`."""

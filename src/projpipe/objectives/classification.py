@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -211,3 +212,12 @@ class Classification:
     def masked_scores(self, class_scores: Tensor, targets: Tensor) -> Tensor:
         """Of a teacher whose logits are masked to a task's classes, `[N, K]`; else as `scores`."""
         return (class_scores.argmax(-1) == targets).float()
+
+
+def energy_score(logits: Tensor) -> Tensor:
+    """How much logits `[..., K]` speak for any of the classes: high for images of one, low for images of none.
+
+    It is the negative free energy of Liu et al. (2020, arXiv 2010.03759) less the logarithm of `K`, so that models for
+    few and for many classes have one scale.
+    """
+    return logits.logsumexp(-1) - math.log(logits.shape[-1])

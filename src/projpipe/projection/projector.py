@@ -147,6 +147,7 @@ class Projector:
                 **{key: value for key, value in self.provenance.items() if key not in self._not_passed_on},
                 **self._score_of(size),
             },
+            energy_threshold=None if self.size_table is None else self.size_table.threshold_of(size, len(names)),
         )
 
     @property

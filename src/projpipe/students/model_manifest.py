@@ -17,3 +17,4 @@ class DescribedModel:
     classes: Annotated[Sequence[str], Bounds(1, 2**16)]
     objective: object
     provenance: object
+    energy_threshold: Annotated[float, Bounds(-1e6, 1e6)] | None = None

@@ -37,6 +37,8 @@ class MeasuredSize:
 
     `score` is the mean over validation tasks, with its 95 % `interval`; `params`, `macs` (multiply-accumulates of one
     image), `file_bytes` (of `model.safetensors`) and `latency_ms` are of models for the table's number of classes.
+    `energy_threshold` is what classifiers of this size take for none of their classes below, and `others_kept` the
+    share of images of other classes that they take for theirs all the same.
     """
 
     embed_dim: Size
@@ -49,6 +51,8 @@ class MeasuredSize:
     macs: Number
     file_bytes: Number
     latency_ms: Annotated[float, Bounds(0, 1e9)]
+    energy_threshold: Annotated[float, Bounds(-1e6, 1e6)] | None = None
+    others_kept: Annotated[float, Bounds(0, 1)] | None = None
 
     def of(self, spec: TransformerSpec) -> TransformerSpec:
         """This size of student, of those that `spec` is one of."""
@@ -88,6 +92,13 @@ class SizeTable:
     def score_of(self, spec: TransformerSpec) -> float | None:
         """The score of a size; None where it was not measured."""
         return next((size.score for size in self.sizes if size.of(spec) == spec), None)
+
+    def threshold_of(self, spec: TransformerSpec, num_classes: int) -> float | None:
+        """The energy threshold of a size, or of that with the most similar number of parameters."""
+        params = spec.deployed_params(num_classes)
+        sizes = [size.of(spec) for size in self.sizes]
+        nearest = min(range(len(sizes)), key=lambda i: abs(sizes[i].deployed_params(num_classes) - params))
+        return self.sizes[nearest].energy_threshold
 
     def best_first(self, spec: TransformerSpec) -> list[TransformerSpec]:
         """All sizes by score, the smaller first where it is the same."""

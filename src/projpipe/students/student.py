@@ -51,6 +51,8 @@ class Student:
         objective: what it does with images, and how it reads them; where the projector was trained on images with black
             and white swapped, it swaps them too.
         provenance: what made it: `teacher`, `dataset`, `held_out_classes` and more, as JSON values.
+        energy_threshold: an image whose energy score is below it is taken for one of another class; None where that was
+            not measured.
     """
 
     spec: TransformerSpec
@@ -58,6 +60,7 @@ class Student:
     classes: Sequence[str]
     objective: Objective
     provenance: dict[str, Any]
+    energy_threshold: float | None = None
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
@@ -102,6 +105,7 @@ class Student:
             "classes": list(self.classes),
             "objective": self.objective.to_json(),
             "provenance": self.provenance,
+            **self._threshold,
         }
         files[MANIFEST] = manifest_bytes(KIND, described, files)
         with write_atomically(Path(folder), durable=False) as temporary:  # a lost one is made again in milliseconds
@@ -109,8 +113,12 @@ class Student:
             for name, content in files.items():
                 (temporary / name).write_bytes(content)
 
+    @property
+    def _threshold(self) -> dict[str, float]:
+        return {} if self.energy_threshold is None else {"energy_threshold": self.energy_threshold}
+
     def _timm_config(self) -> dict[str, object]:
-        """What timm itself writes for this model; a test holds the two to each other."""
+        """What timm itself writes for this model, a test holds the two to each other; and a threshold if it has one."""
         spec, num_classes = self.spec, len(self.weights["head.bias"])
         size = [spec.in_chans, *spec.image_size]
         return {
@@ -136,6 +144,7 @@ class Student:
                 **self.objective.input_settings(self.classes).to_json(),
                 "custom_load": False,
             },
+            **self._threshold,  # which timm takes no notice of
         }
 
 
@@ -175,7 +184,8 @@ def _assemble(described: dict[str, Any], folder: Path) -> Student:
     if len(set(manifest.classes)) != len(manifest.classes):
         raise InputError(f"classes: {len(set(manifest.classes))} names are not {len(manifest.classes)}")
     nothing = {name: torch.zeros(()).expand(shape) for name, shape in spec.weight_shapes(len(manifest.classes)).items()}
-    student = Student(spec, nothing, described["classes"], objective, described["provenance"])
+    threshold = manifest.energy_threshold
+    student = Student(spec, nothing, described["classes"], objective, described["provenance"], threshold)
     if _sorted_json(read_json(folder / CONFIG)) != _sorted_json(student._timm_config()):
         raise InputError(f"{CONFIG} is that of another model")
     check_size(folder / WEIGHTS, spec.deployed_params(len(manifest.classes)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -105,12 +105,21 @@ class StudentTrainer:
         return reached
 
     def _loss(self, batch: Batch, share: float, sizes: Sequence[TransformerSpec]) -> Tensor:
-        """The mean loss of sizes on a batch, times `share`, and the source's where the batch has images for it."""
+        """The loss of sizes on a batch, times `share`, and the source's where the batch has images for it.
+
+        The first size, the largest, learns from the teacher and counts for half. Smaller ones learn from what it says:
+        the distillation in place of Yu and Huang (arXiv 1903.05134).
+        """
         with computing_in(self.config.precision, self.device):
             of_sizes, source_logits = self.wrapped(**batch.inputs, sizes=sizes)
         weight, temperature = self.config.distillation_weight, self.config.distillation_temperature
-        losses = [self.objective.loss(logits.float(), batch, weight, temperature) for logits in of_sizes]
-        loss = share * sum(losses[1:], start=losses[0]) / len(losses)
+        largest, *smaller = (logits.float() for logits in of_sizes)
+        loss = self.objective.loss(largest, batch, weight, temperature)
+        if smaller:
+            taught = replace(batch, teacher_logits=largest.detach())
+            losses = [self.objective.loss(logits, taught, weight, temperature) for logits in smaller]
+            loss = (loss + torch.stack(losses).mean()) / 2
+        loss = share * loss
         if source_logits is not None and batch.source_images is not None and batch.source_labels is not None:
             loss = loss + self.objective.source_loss(source_logits.float(), batch.source_images, batch.source_labels)
         return loss

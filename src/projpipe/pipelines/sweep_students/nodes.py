@@ -10,7 +10,7 @@ from plotly.graph_objects import Figure
 from torch import Tensor, nn
 
 from projpipe.config import SweepStudentsConfig
-from projpipe.evaluation.student_sizes import SizeJudge, limited
+from projpipe.evaluation.student_sizes import OWN_KEPT, SizeJudge, limited
 from projpipe.evaluation.trained_methods import Methods
 from projpipe.experiments.sweep import Try, listed, run_sweep
 from projpipe.images.streamed import Images
@@ -63,10 +63,10 @@ def best_seeds(methods: Methods, objective: Objective, *histories: pd.DataFrame)
 
 
 def sweep(
-    judge: SizeJudge, models: dict[str, TaskModel], projector: Projector, config: SweepStudentsConfig, run_store: Path
+    judge: SizeJudge, projector: Projector, config: SweepStudentsConfig, run_store: Path
 ) -> tuple[pd.DataFrame, SizeTable]:
     """Let Optuna choose among the sizes of the trained projector; the best go into its size table."""
-    model, metric = models[PROJECTED.name], judge.objective.metric
+    model, metric = TaskModel(projector.operator, projector.of_sizes), judge.objective.metric
     sizes = (projector.operator.spec,) if projector.sizes is None else projector.sizes.every
     if projector.sizes is None:
         logger.warning(
@@ -82,7 +82,7 @@ def _study_name(judge: SizeJudge, projector: Projector, config: SweepStudentsCon
     """Names a study by all that decides what its trials find."""
     tasks = [list(map(int, classes)) for classes in judge.tasks["class_ids"]]
     decided_by = config.model_dump(mode="json", exclude={"trials", "listed", "tolerance"})
-    return f"sweep-{digest_of(f'{projector.weights_sha256} {tasks} {decided_by}'.encode())}"
+    return f"sweep-{digest_of(f'{projector.weights_sha256} {tasks} {decided_by} {OWN_KEPT}'.encode())}"
 
 
 def _log(metric: Metric) -> Callable[[int, int, MeasuredSize], None]:
@@ -106,7 +106,7 @@ def tabulate(tries: list[Try]) -> pd.DataFrame:
         scores = {"validation_score": measured["score"], "low": low, "high": high}
         sizes = {name: value for name, value in measured.items() if name not in ("score", "interval")}
         rows.append({"trial": number, **sizes, **scores, "within_limits": one.within_limits, "pareto": one.pareto})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"energy_threshold": float, "others_kept": float})
 
 
 def table_of(tries: list[Try], judge: SizeJudge, projector: Projector, config: SweepStudentsConfig) -> SizeTable:

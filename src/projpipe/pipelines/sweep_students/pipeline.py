@@ -31,7 +31,7 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 func=nodes.sweep,
-                inputs=["judge_of_sizes", "best_methods", "projector", "params:sweep_students", "run_store"],
+                inputs=["judge_of_sizes", "projector", "params:sweep_students", "run_store"],
                 outputs=["sweep_trials", "size_table"],
                 name="sweep_students_node",
             ),
