@@ -101,8 +101,9 @@ class Page:
         """The slider at the size where it was before it slid by `by`, and the facts of that size."""
         before = BY_SIZE if by == BY_LATENCY else BY_LATENCY
         there = self.loaded.position(self.loaded.size_at(position, before), by)
-        moved: dict[str, Any] = {} if there == position else {"value": there}
-        return gr.update(label=SLIDER[by], **moved), self.describe(classes, by, there, onnx=False)[0]
+        label = SLIDER[by]
+        slider = gr.update(label=label) if there == position else gr.update(label=label, value=there)
+        return slider, self.describe(classes, by, there, onnx=False)[0]
 
     def add_group(self, classes: Sequence[str], group: str | None) -> tuple[list[str], None]:
         """Classes with those of a group added, and no group chosen."""
