@@ -98,11 +98,15 @@ def generate(
     key = None if tasks is None else _key(projector, tasks, limits, files)
     with output(out, force, holds_models, foreign, "folder", key) as temporary:
         names = _names(projector, classes, classes_file, group)
+        from projpipe.students.stopwatch import fixed_threads
+
         loaded = _load(projector, files)
-        if tasks is not None:
-            made = _generate_all(projector, loaded, tasks, temporary, limits, files)
-        else:
-            made = _generate_one(projector, loaded, names or loaded.recognise(support or ""), temporary, limits, files)
+        with fixed_threads(1):  # products are small; beside other programs, threads wait for each other
+            if tasks is not None:
+                made = _generate_all(projector, loaded, tasks, temporary, limits, files)
+            else:
+                named = names or loaded.recognise(support or "")
+                made = _generate_one(projector, loaded, named, temporary, limits, files)
     if as_json:
         show({"out": str(out), **made.to_json()}, as_json, [])
     else:
