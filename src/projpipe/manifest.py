@@ -19,6 +19,7 @@ MANIFEST = "manifest.json"
 CARD = "README.md"  # in the manifest where there is one; older folders have one that is not
 FORMAT = 1
 CONFIG, WEIGHTS, TENSORS = "config.json", "model.safetensors", "projector.safetensors"
+ONNX, INT8 = "model.onnx", "model.int8.onnx"  # of a model, if they were asked for
 FILES = {"model": (CONFIG, WEIGHTS), "projector": (TENSORS,)}  # by kind of folder, those without which it is none
 FIXES = {  # by kind of folder, what to do with one that cannot be read
     "model": "make it again with `projpipe generate`, or fetch it again",

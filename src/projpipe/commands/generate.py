@@ -16,6 +16,7 @@ import click
 
 from projpipe.commands.arguments import Folder, as_json, complete_classes, force
 from projpipe.errors import InputError, printable
+from projpipe.manifest import INT8, ONNX
 from projpipe.projection.projector_manifest import classes_of_group, find_classes, read_projector_manifest
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from projpipe.students.student import Student
     from projpipe.transformer.spec import TransformerSpec
 
-INT8 = "model.int8.onnx"
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
@@ -47,7 +47,7 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--max-latency", help="The best size whose forward pass takes so long here at most, as 2ms.")
 @click.option("--batch", type=int, help="Images in a pass that --max-latency is of.  [default: 1]")
 @click.option("--threads", type=int, help="Threads that compute it.  [default: 1]")
-@click.option("--onnx", is_flag=True, help="Write model.onnx besides (needs the extra 'onnx').")
+@click.option("--onnx", is_flag=True, help=f"Write {ONNX} besides (needs the extra 'onnx').")
 @click.option(
     "--quantize", type=click.Choice(["int8"]), help=f"Write {INT8}, of 8-bit weights, besides (needs it too)."
 )
@@ -257,7 +257,7 @@ def _write(projector: Path, student: Student, folder: Path, files: _Files) -> fl
 
     with write_atomically(folder, durable=False) as temporary:
         _save(projector, student, temporary)
-        model, path = student.to_timm(), temporary / "model.onnx"
+        model, path = student.to_timm(), temporary / ONNX
         write_onnx(model, path)
         difference = write_int8(model, path, temporary / INT8) if files.int8 else None
         if not files.onnx:
