@@ -64,11 +64,10 @@ class LoadedProjector:
     _one_at_a_time: Lock = field(default_factory=Lock)  # large pictures, and exports, which take much memory
 
     @classmethod
-    def read(cls, place: Path) -> LoadedProjector:
-        """Read a projector's folder, or what `places.located` finds, with some of its examples if it has any."""
-        folder = located(place)
-        examples = sorted((folder / EXAMPLES).glob("*.png"))
-        return cls(load_projector(folder), str(place), examples[:: -(-len(examples) // MOST_EXAMPLES) or 1])
+    def read(cls, place: Path | str) -> LoadedProjector:
+        """Read the projector that a folder or a name stands for, with some of its examples if it has any."""
+        examples = sorted((located(place) / EXAMPLES).glob("*.png"))
+        return cls(load_projector(place), str(place), examples[:: -(-len(examples) // MOST_EXAMPLES) or 1])
 
     @property
     def draws(self) -> bool:

@@ -35,6 +35,11 @@ def heading(loaded: LoadedProjector) -> str:
     )
 
 
+def readable(name: str) -> str:
+    """A class or a group as people write it: data sets have underscores for spaces."""
+    return name.replace("_", " ")
+
+
 def step(number: int, title: str) -> str:
     """The heading of a part of the page."""
     return f'<h2 class="pp-step"><span aria-hidden="true">{number}</span> {escape(title)}</h2>'
@@ -84,7 +89,8 @@ def facts(loaded: LoadedProjector, classes: Sequence[str], size: TransformerSpec
     )
     new = [name for name in classes if name in projector.data.get("held_out_classes", [])]
     if new:
-        expects += f" No training task had {', '.join(new[:5])}{' and others' * (len(new) > 5)}: expect less there."
+        named = ", ".join(map(readable, new[:5])) + " and others" * (len(new) > 5)
+        expects += f" No training task had {named}: expect less there."
     return _tiles(tiles) + curve + hint(expects)
 
 
@@ -100,11 +106,12 @@ def answer(title: str, classes: Sequence[str], said: Answer, note: str = "") -> 
     """What a model says of a picture: its likeliest classes with bars, and its time."""
     best = said.probabilities.topk(min(SHOWN_CLASSES, len(classes)))
     rows = "".join(
-        f'<li><span class="pp-name">{escape(classes[position])}</span><span class="pp-share">{100 * share:.1f} %</span>'
+        f'<li><span class="pp-name">{escape(readable(classes[position]))}</span>'
+        f'<span class="pp-share">{100 * share:.1f} %</span>'
         f'<span class="pp-bar" aria-hidden="true"><i style="width:{100 * share:.1f}%"></i></span></li>'
         for share, position in zip(best.values.tolist(), best.indices.tolist(), strict=True)
     )
-    verdict = "none of these" if said.unknown else classes[int(said.probabilities.argmax())]
+    verdict = "none of these" if said.unknown else readable(classes[int(said.probabilities.argmax())])
     return (
         f'<div class="pp-answer{" pp-unknown" * said.unknown}"><h3>{escape(title)}</h3>'
         f'<p class="pp-verdict">{escape(verdict)}</p>'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,6 @@ THEME = gr.themes.Base(
     font=SYSTEM_FONTS,
     font_mono=MONOSPACE,
 ).set(slider_color="#0068a3", slider_color_dark="#6cb6ff", color_accent="#0068a3")
-QUIET: dict[str, Any] = {
-    "queue": False,
-    "show_progress": "hidden",
-    "api_visibility": "private",
-    "trigger_mode": "always_last",
-}
 
 
 def path_of(payload: ImageData | None) -> str | None:
@@ -94,15 +88,14 @@ class Page:
             said = self.loaded.ask_teacher(classes, self.loaded.read_picture(Path(path)))
         except InputError:
             return ""
-        overall = f" · of all {len(self.loaded.projector.classes)} classes: {said.overall}"
+        overall = f" · of all {len(self.loaded.projector.classes)} classes: {markup.readable(said.overall or '')}"
         return markup.answer(TEACHER, classes, said, overall)
 
-    def reorder(self, classes: Sequence[str], by: str, position: float) -> tuple[dict[str, Any], str]:
+    def reorder(self, classes: Sequence[str], by: str, position: float) -> tuple[object, str]:
         """The slider at the size where it was before it slid by `by`, and the facts of that size."""
         before = BY_SIZE if by == BY_LATENCY else BY_LATENCY
         there = self.loaded.position(self.loaded.size_at(position, before), by)
-        label = SLIDER[by]
-        slider = gr.update(label=label) if there == position else gr.update(label=label, value=there)
+        slider = gr.update(label=SLIDER[by]) if there == position else gr.update(label=SLIDER[by], value=there)
         return slider, self.describe(classes, by, there, onnx=False)[0]
 
     def add_group(self, classes: Sequence[str], group: str | None) -> tuple[list[str], None]:
@@ -115,7 +108,7 @@ class Page:
         try:
             student = self.loaded.projector.student(classes, size=self.loaded.size_at(position, by))
             return markup.drawings(student.sample(max(1, min(MOST_DRAWN, int(count))), max(0, int(seed or 0))))
-        except InputError as error:
+        except (InputError, FloatingPointError) as error:
             return markup.refusal(str(error))
 
     @property
@@ -139,15 +132,29 @@ def build(loaded: LoadedProjector) -> gr.Blocks:
                 if picture is None:
                     _drawing(page, model)
                 onnx, take = _take_along(page)
-        by.input(page.reorder, model, [position, facts], **QUIET)
-        onnx.change(page.describe, [*model, onnx], [facts, take], **QUIET)
+        _after([by.input], page.reorder, model, [position, facts])
+        _after([onnx.change], page.describe, [*model, onnx], [facts, take])
         if picture is None:
-            gr.on([classes.change, position.change], page.describe, [*model, onnx], [facts, take], **QUIET)
+            _after([classes.change, position.change], page.describe, [*model, onnx], [facts, take])
         else:
-            position.change(page.resize, [*model, onnx, picture], [facts, take, answers[0]], **QUIET)
-            classes.change(page.rename, [*model, onnx, picture], [facts, take, *answers], **QUIET)
-            picture.change(page.look, [*model, picture], answers, **QUIET)
+            _after([position.change], page.resize, [*model, onnx, picture], [facts, take, answers[0]])
+            _after([classes.change], page.rename, [*model, onnx, picture], [facts, take, *answers])
+            _after([picture.change], page.look, [*model, picture], answers)
     return blocks
+
+
+def _after(events: list[Any], answer: Callable[..., object], question: list[Any], shown: list[Any]) -> None:
+    """Have an answer shown after events, at once and without a sign of waiting; of many, that to the last is."""
+    gr.on(
+        events,
+        answer,
+        question,
+        shown,
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+        trigger_mode="always_last",
+    )
 
 
 def _classes(page: Page) -> gr.Dropdown:
@@ -160,13 +167,15 @@ def _classes(page: Page) -> gr.Dropdown:
         labels, value=loaded.first_classes, multiselect=True, label="Classes (type to search)", elem_id="classes"
     )
     if loaded.groups:
-        group = gr.Dropdown([*loaded.groups], value=None, label="Add a whole group", elem_id="group")
-        group.input(page.add_group, [classes, group], [classes, group], **QUIET)
+        groups = [(markup.readable(name), name) for name in loaded.groups]
+        group = gr.Dropdown(groups, value=None, label="Add a whole group", elem_id="group")
+        _after([group.input], page.add_group, [classes, group], [classes, group])
     return classes
 
 
 def _label(name: str, group: str) -> str:
-    return f"{name} · {group}" if group and group not in name else name
+    within = group and not name.startswith(f"{group}/")
+    return markup.readable(f"{name} · {group}" if within else name)
 
 
 def _size(page: Page) -> tuple[gr.Radio, gr.Slider, gr.HTML]:
@@ -207,7 +216,7 @@ def _picture(page: Page) -> tuple[gr.Image, list[gr.HTML]]:
     with gr.Row(elem_id="examples"):
         for path in page.loaded.examples:
             example = gr.Button(path.stem, icon=path, size="sm", min_width=0)
-            example.click(partial(str, path), None, picture, **QUIET)
+            _after([example.click], partial(str, path), [], [picture])
     with gr.Row(elem_id="answers"):
         return picture, [
             gr.HTML(page.ask_student([], BY_SIZE, 0, None), elem_id="small"),

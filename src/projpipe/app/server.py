@@ -59,18 +59,19 @@ def web_app(loaded: LoadedProjector) -> FastAPI:
 def serve(
     projector: Path | str, host: str = LOOPBACK, port: int | None = None, ready: Callable[[str], None] = print
 ) -> None:
-    """Serve the page for the folder of a projector until the program is told to end.
+    """Serve the page for a projector until the program is told to end.
 
     Args:
+        projector: its folder, or its name.
         host: the address to listen on; others than this machine reach it only where it is another than the default.
         port: None for the first free one from 7860 on, 0 for any.
         ready: told the page's address once it can be opened.
 
     Raises:
-        InputError: the folder is no projector, or the port cannot be had.
+        InputError: there is no such projector, or the port cannot be had.
     """
     torch.set_num_threads(1)  # small products are faster with one, and there may be many people
-    loaded = LoadedProjector.read(Path(projector))
+    loaded = LoadedProjector.read(projector)
     with _listening(host, port) as listening, TemporaryDirectory() as uploads:
         os.environ["GRADIO_TEMP_DIR"] = uploads
         config = uvicorn.Config(web_app(loaded), log_level="warning", timeout_graceful_shutdown=PATIENCE)

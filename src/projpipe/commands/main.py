@@ -75,6 +75,6 @@ def main() -> None:
     """
 
 
-COMMANDS = (generate, predict, evaluate, compare, finetune, sample, inspect, measure, list_found, pack, push, app)
+COMMANDS = (app, compare, evaluate, finetune, generate, inspect, list_found, measure, pack, predict, push, sample)
 for command in COMMANDS:
     main.add_command(command)
