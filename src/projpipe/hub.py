@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from projpipe.errors import InputError
-from projpipe.manifest import CARD, MANIFEST, kind_of
+from projpipe.manifest import CARD, INT8, MANIFEST, ONNX, kind_of
 
 HUB = "hf-hub:"  # before `owner/name` or `owner/name@revision`, as timm writes it
 FILES = {  # of each kind of folder, besides its manifest
     "projector": (CARD, "projector.safetensors", "sizes.json"),
-    "model": (CARD, "config.json", "model.safetensors", "model.int8.onnx", "model.onnx"),
+    "model": (CARD, "config.json", "model.safetensors", INT8, ONNX),
 }
 LOG_IN = "log in with `hf auth login`"
 

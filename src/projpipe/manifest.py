@@ -19,6 +19,7 @@ MANIFEST = "manifest.json"
 CARD = "README.md"  # in the manifest where there is one; older folders have one that is not
 FORMAT = 1
 CONFIG, WEIGHTS, TENSORS = "config.json", "model.safetensors", "projector.safetensors"
+ONNX, INT8 = "model.onnx", "model.int8.onnx"  # of a model, if they were asked for
 FILES = {"model": (CONFIG, WEIGHTS), "projector": (TENSORS,)}  # by kind of folder, those without which it is none
 FIXES = {  # by kind of folder, what to do with one that cannot be read
     "model": "make it again with `projpipe generate`, or fetch it again",
@@ -30,7 +31,7 @@ OTHERS = {  # kinds of folders, and what to do with one where another is asked f
 }
 
 
-def manifest_bytes(kind: str, described: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
+def manifest_bytes(kind: str, described: Mapping[str, object], files: Mapping[str, bytes]) -> bytes:
     """The manifest of a folder of this kind: what is described, and checksums of its files and of itself.
 
     Raises:
@@ -113,5 +114,5 @@ def _of_another_kind(folder: Path, found: str | None, kind: str, fix: str) -> st
     return f"{folder / MANIFEST} is not that of a {kind}; {fix}"
 
 
-def _own_checksum(manifest: Mapping[str, Any]) -> str:
+def _own_checksum(manifest: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()

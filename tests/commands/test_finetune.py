@@ -107,7 +107,7 @@ def test_what_is_kept_is_what_was_judged(spec: TransformerSpec, monkeypatch: pyt
     objective = Classification([0.5] * 3, [0.5] * 3, (3, *spec.image_size))
     pictures = np.random.default_rng(0).integers(0, 256, (20, *spec.image_size, 3), np.uint8)
     pictures[::2] //= 2
-    data = LabelledImages(Student(spec, weights, ["a", "b"], objective, {}), pictures, torch.arange(20) % 2)
+    data = LabelledImages(Student(spec, weights, ["a", "b"], objective, {}, 0.5), pictures, torch.arange(20) % 2)
     scores, judge = [], fine_tuning._judge
 
     def recorded(*arguments: Any) -> tuple[float, float]:
@@ -117,6 +117,7 @@ def test_what_is_kept_is_what_was_judged(spec: TransformerSpec, monkeypatch: pyt
     monkeypatch.setattr(fine_tuning, "_judge", recorded)
     tuned, outcome = fine_tune(data, FineTuning(20, 0.0, 0.01, 0.2, 0, 1), None)
     assert outcome.kept_step > 0
+    assert tuned.energy_threshold is None  # that of the start was measured of other weights
     assert len(scores) == 11
     _, held_out = split(data.labels, 0.2, 0)
     logits = tuned.to_timm()(objective.encode(pictures[held_out.numpy()]))

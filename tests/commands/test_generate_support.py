@@ -3,11 +3,15 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from click.testing import Result
 
 from projpipe.projection.projector import Projector
+from projpipe.students.stopwatch import fixed_threads
+from projpipe.students.student import Student
 
 Command = Callable[..., Result]
 
@@ -42,3 +46,18 @@ def test_a_folder_without_pictures_stands_for_nothing(folder: Path, projpipe: Co
     refused = projpipe("generate", folder, "--support", folder.parent / "empty", "--out", folder.parent / "one")
     assert refused.exit_code == 2
     assert "empty': holds no image that Pillow reads; give an image, a folder of them or a pattern" in refused.stderr
+
+
+def test_models_are_made_by_one_thread_whatever_the_machine_has(
+    folder: Path, tmp_path: Path, projpipe: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, threads = Projector.student, []
+
+    def student(*arguments: Any, **more: Any) -> Student:
+        threads.append(torch.get_num_threads())
+        return made(*arguments, **more)
+
+    monkeypatch.setattr(Projector, "student", student)
+    with fixed_threads(2):
+        assert projpipe("generate", folder, "--classes", "Bag,Coat", "--out", tmp_path / "model").exit_code == 0
+        assert (threads, torch.get_num_threads()) == ([1], 2)

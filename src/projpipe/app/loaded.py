@@ -18,6 +18,7 @@ from torch import Tensor
 
 from projpipe.errors import InputError
 from projpipe.images.pictures import read_picture
+from projpipe.manifest import ONNX
 from projpipe.objectives import Objective
 from projpipe.objectives.classification import energy_score
 from projpipe.places import located
@@ -175,7 +176,7 @@ class LoadedProjector:
             student.save(folder)
             if onnx:
                 with self._one_at_a_time:
-                    write_onnx(student.to_timm(), folder / "model.onnx")
+                    write_onnx(student.to_timm(), folder / ONNX)
             for path in sorted(folder.iterdir()):
                 archive.write(path, path.relative_to(temporary))
         return content.getvalue()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unicodedata import normalize
 
@@ -18,6 +18,7 @@ from projpipe.errors import InputError
 from projpipe.images.pictures import find_pictures, read_picture
 from projpipe.objectives import Classification
 from projpipe.objectives.classification import energy_score
+from projpipe.students.onnx_file import read_onnx
 from projpipe.students.student import Student, load_student
 
 BATCH_SIZE = 64
@@ -46,6 +47,26 @@ def load_classifier(folder: Path, device: str = "cpu") -> Student:
         )
     place = find_device(device)
     return replace(student, weights={name: tensor.to(place) for name, tensor in student.weights.items()})
+
+
+@dataclass(frozen=True)
+class OfOnnx(Student):
+    """A model whose answers are those of its ONNX file."""
+
+    run: Callable[[Tensor], Tensor] = field(kw_only=True)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Encoded images `[N, ...]` to logits `[N, K]`, as the file computes them."""
+        return self.run(images)
+
+
+def of_onnx(student: Student, path: Path) -> Student:
+    """The same model, as its ONNX file.
+
+    Raises:
+        InputError: there is no such file, or it cannot be read.
+    """
+    return OfOnnx(**vars(student), run=read_onnx(path))
 
 
 def find_device(name: str) -> torch.device:

@@ -8,6 +8,9 @@ import click
 
 from projpipe.commands.arguments import Folder, as_json, strict
 from projpipe.errors import InputError, printable
+from projpipe.manifest import INT8, ONNX
+
+OF_ONNX = {"onnx": ONNX, "int8": INT8}
 
 
 @click.command()
@@ -18,9 +21,17 @@ from projpipe.errors import InputError, printable
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Pictures of anything else: how often MODEL says `none of these`.",
 )
+@click.option(
+    "--format",
+    "of",
+    type=click.Choice(["torch", *OF_ONNX]),
+    default="torch",
+    show_default=True,
+    help=f"What is judged: MODEL itself, or its {OF_ONNX['onnx']} or {OF_ONNX['int8']} in ONNX Runtime.",
+)
 @strict
 @as_json
-def evaluate(model: Path, image_folder: Path, others: Path | None, strict: bool, as_json: bool) -> None:
+def evaluate(model: Path, image_folder: Path, others: Path | None, of: str, strict: bool, as_json: bool) -> None:
     """Measure MODEL's accuracy on the pictures of its classes, IMAGE_FOLDER/<class>/* or .../<group>/<class>/*.
 
     Of each picture the likeliest class counts. Folders of other classes are left out. So is a picture that cannot be
@@ -28,12 +39,15 @@ def evaluate(model: Path, image_folder: Path, others: Path | None, strict: bool,
 
     \b
     projpipe evaluate model pictures
+    projpipe evaluate model pictures --format int8
     """
-    from projpipe.commands.classify import classify, end_with, labelled_pictures, load_classifier
+    from projpipe.commands.classify import classify, end_with, labelled_pictures, load_classifier, of_onnx
     from projpipe.commands.output import show
     from projpipe.images.pictures import find_pictures
 
     student = load_classifier(model)
+    if of in OF_ONNX:
+        student = of_onnx(student, model / OF_ONNX[of])
     if others is not None and student.energy_threshold is None:
         raise InputError(
             f"--others: {model} has no energy threshold; make it of a projector whose sizes `kedro run --pipelines "

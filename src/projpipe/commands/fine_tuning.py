@@ -135,6 +135,7 @@ def fine_tune(data: LabelledImages, asked: FineTuning, teacher: Teacher | None) 
         data.student,
         weights={name: tensor.cpu() for name, tensor in weights.items()},
         provenance={**data.student.provenance, "fine_tuned": {**asdict(outcome), **how}},
+        energy_threshold=None if kept_step else data.student.energy_threshold,  # it was measured of other weights
     ), outcome
 
 

@@ -16,6 +16,7 @@ import click
 
 from projpipe.commands.arguments import Folder, as_json, complete_classes, force
 from projpipe.errors import InputError, printable
+from projpipe.manifest import INT8, ONNX
 from projpipe.projection.projector_manifest import classes_of_group, find_classes, read_projector_manifest
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from projpipe.students.student import Student
     from projpipe.transformer.spec import TransformerSpec
 
-INT8 = "model.int8.onnx"
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
@@ -47,7 +47,7 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--max-latency", help="The best size whose forward pass takes so long here at most, as 2ms.")
 @click.option("--batch", type=int, help="Images in a pass that --max-latency is of.  [default: 1]")
 @click.option("--threads", type=int, help="Threads that compute it.  [default: 1]")
-@click.option("--onnx", is_flag=True, help="Write model.onnx besides (needs the extra 'onnx').")
+@click.option("--onnx", is_flag=True, help=f"Write {ONNX} besides (needs the extra 'onnx').")
 @click.option(
     "--quantize", type=click.Choice(["int8"]), help=f"Write {INT8}, of 8-bit weights, besides (needs it too)."
 )
@@ -98,11 +98,15 @@ def generate(
     key = None if tasks is None else _key(projector, tasks, limits, files)
     with output(out, force, holds_models, foreign, "folder", key) as temporary:
         names = _names(projector, classes, classes_file, group)
+        from projpipe.students.stopwatch import fixed_threads
+
         loaded = _load(projector, files)
-        if tasks is not None:
-            made = _generate_all(projector, loaded, tasks, temporary, limits, files)
-        else:
-            made = _generate_one(projector, loaded, names or loaded.recognise(support or ""), temporary, limits, files)
+        with fixed_threads(1):  # products are small; beside other programs, threads wait for each other
+            if tasks is not None:
+                made = _generate_all(projector, loaded, tasks, temporary, limits, files)
+            else:
+                named = names or loaded.recognise(support or "")
+                made = _generate_one(projector, loaded, named, temporary, limits, files)
     if as_json:
         show({"out": str(out), **made.to_json()}, as_json, [])
     else:
@@ -253,7 +257,7 @@ def _write(projector: Path, student: Student, folder: Path, files: _Files) -> fl
 
     with write_atomically(folder, durable=False) as temporary:
         _save(projector, student, temporary)
-        model, path = student.to_timm(), temporary / "model.onnx"
+        model, path = student.to_timm(), temporary / ONNX
         write_onnx(model, path)
         difference = write_int8(model, path, temporary / INT8) if files.int8 else None
         if not files.onnx:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from projpipe.objectives.card_text import CardText
 
 
+Provenance = Mapping[str, Any]  # JSON, of which `_Provenance` is read again
+
+
 @dataclass(frozen=True)
 class _Teacher:
     """What provenance says of the teacher."""
@@ -73,9 +76,7 @@ def check_provenance(described: object, place: str) -> None:
         raise InputError(f"{place}.teacher.metric: {metric[:40]!r} is none of {', '.join(METRICS)}")
 
 
-def model_card(
-    spec: TransformerSpec, classes: Sequence[str], objective: Objective, provenance: Mapping[str, Any]
-) -> str:
+def model_card(spec: TransformerSpec, classes: Sequence[str], objective: Objective, provenance: Provenance) -> str:
     """The card of a model with these classes; of a classifier in the order of its logits.
 
     Args:
@@ -103,7 +104,7 @@ def model_card(
     return "\n\n".join(blocks) + "\n"
 
 
-def _besides(provenance: Mapping[str, Any]) -> str:
+def _besides(provenance: Provenance) -> str:
     """What a model was made with besides the large one's weights."""
     if "fine_tuned" not in provenance:
         return "without data and without fine-tuning"
@@ -115,7 +116,7 @@ def _besides(provenance: Mapping[str, Any]) -> str:
 def front_matter(
     library: str,
     card: CardText,
-    provenance: Mapping[str, Any],
+    provenance: Provenance,
     license_name: str | None,
     measured: Sequence[tuple[str, str, float]] = (),
 ) -> str:
@@ -157,7 +158,7 @@ def front_matter(
 
 
 def _facts(
-    spec: TransformerSpec, classes: Sequence[str], card: CardText, provenance: Mapping[str, Any]
+    spec: TransformerSpec, classes: Sequence[str], card: CardText, provenance: Provenance
 ) -> Iterator[tuple[str, str]]:
     teacher = provenance.get("teacher", {})
     params = spec.deployed_params(len(classes))
@@ -180,7 +181,7 @@ def _facts(
         yield "made with", escaped(", ".join(f"{name} {number}" for name, number in provenance["versions"].items()))
 
 
-def _cautions(card: CardText, provenance: Mapping[str, Any]) -> Iterator[str]:
+def _cautions(card: CardText, provenance: Provenance) -> Iterator[str]:
     if new := provenance.get("held_out_classes"):
         yield f"No training task of the projector had {', '.join(map(escaped, new))}: less is to be expected there."
     if "fine_tuned" not in provenance:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from projpipe.errors import InputError
+from projpipe.record import regular_file
 from projpipe.students.stopwatch import median_ms
 
 if TYPE_CHECKING:
@@ -98,6 +99,32 @@ def onnx_latency_ms(model: VisionTransformer, batch: int, threads: int) -> float
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     images = {"image": _random_images(model, batch).numpy()}
     return median_ms(lambda: session.run(None, images))
+
+
+def read_onnx(path: Path) -> Callable[[Tensor], Tensor]:
+    """The forward pass of a model's ONNX file: normalised images `[N, C, H, W]` to logits `[N, K]`.
+
+    Raises:
+        InputError: there is no such file, it is none of ONNX, or ONNX Runtime is not installed.
+    """
+    made = "`projpipe generate` makes it with --onnx or --quantize int8"
+    try:
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(regular_file(path)), providers=["CPUExecutionProvider"])
+    except ImportError as error:
+        raise InputError(f"ONNX: {error.name} is not installed; `pip install 'projpipe[onnx]'`") from error
+    except Exception as error:  # of a file that is none of ONNX, ONNX Runtime raises what it likes
+        raise InputError(f"{path}: cannot be read as ONNX ({error}); {made}") from error
+
+    def logits(images: Tensor) -> Tensor:
+        try:
+            (found,) = session.run(["logits"], {"image": images.numpy()})
+        except Exception as error:
+            raise InputError(f"{path}: does not compute logits of such images ({error}); {made}") from error
+        return torch.from_numpy(found)
+
+    return logits
 
 
 def _random_images(model: VisionTransformer, count: int) -> Tensor:
