@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,12 +77,12 @@ class LoadedProjector:
 
     @property
     def first_classes(self) -> list[str]:
-        """Those that the page opens with: the first of the first group."""
-        groups = self.groups
-        names = self.projector.group(groups[0]) if groups else self.projector.classes
-        return (names if len(names) >= self.projector.objective.fewest_classes else self.projector.classes)[
-            :FIRST_CLASSES
-        ]
+        """Those that the page opens with: some of the group with most examples, those that have one first."""
+        shown = [path.stem for path in self.examples]
+        groups = Counter(filter(None, map(self.group_of, shown))).most_common(1)
+        names = [name for name in self.projector.classes if not groups or self.group_of(name) == groups[0][0]]
+        enough = names if len(names) >= self.projector.objective.fewest_classes else self.projector.classes
+        return sorted(enough, key=lambda name: name not in shown)[:FIRST_CLASSES]
 
     @property
     def groups(self) -> list[str]:
