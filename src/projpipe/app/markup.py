@@ -87,6 +87,8 @@ def facts(loaded: LoadedProjector, classes: Sequence[str], size: TransformerSpec
         f"The mean over validation tasks of {table.num_classes} classes, measured on {table.machine}. "
         "The ring is around the recommended size."
     )
+    if metric.direction:
+        expects += f" {metric.direction.capitalize()}."
     new = [name for name in classes if name in projector.data.get("held_out_classes", [])]
     if new:
         named = ", ".join(map(readable, new[:5])) + " and others" * (len(new) > 5)
