@@ -36,6 +36,7 @@ NOT_RUN = {
         (
             "python3 -m venv .venv",
             "pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu",
+            "pip install .",
             "pip install --editable '.[train,onnx]'",
             "uv pip install jupyterlab",
         ),
