@@ -1,6 +1,7 @@
 """`projpipe finetune` makes a model that is better on the user's own pictures, or leaves it as it is."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -124,6 +125,15 @@ def test_what_is_kept_is_what_was_judged(spec: TransformerSpec, monkeypatch: pyt
     loss = F.cross_entropy(logits, data.labels[held_out]).item()
     assert max(scores)[1] == pytest.approx(-loss, abs=1e-5)
     assert torch.equal(data.student.weights["pos"], weights["pos"])
+
+
+def test_a_rate_at_which_the_loss_is_no_number_is_named(
+    model: Path, own: Path, tmp_path: Path, projpipe: Command
+) -> None:
+    result = projpipe("finetune", model, own, "--out", tmp_path / "out", "--steps", 20, "--learning-rate", 1e30)
+    assert result.exit_code == 2
+    assert re.search(r"--learning-rate: the loss is (nan|inf) in step \d+; lower it, 1e\+30\n$", result.stderr)
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_class_is_split_alike_and_by_the_seed() -> None:

@@ -198,7 +198,7 @@ def _train_step(
     images, labels = data.batch(rows, affine)
     loss = _loss(trainer.model(images), images, labels, teacher)
     if not math.isfinite(reached := loss.item()):
-        rate = trainer.optimizer.defaults["lr"]
+        rate = trainer.optimizer.param_groups[0]["initial_lr"]
         raise DivergenceError(f"--learning-rate: the loss is {reached} in step {trainer.step + 1}; lower it, {rate:g}")
     loss.backward()
     trainer.update()
