@@ -38,13 +38,13 @@ def folder(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # what listens is gone before tests that look at all that does
 def served(folder: Path) -> Iterator[tuple[str, int]]:
     with serving(folder) as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("needs chromium to open the page: apt-get install chromium")
