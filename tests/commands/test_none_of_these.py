@@ -57,6 +57,12 @@ def test_evaluate_counts_them_among_its_own_and_among_others(careful: Path, pict
     expected = {"own": np.mean(of_own), "others": np.mean(of_others)}
     assert found["none_of_these"] == pytest.approx(expected, abs=1e-6)
     assert found["other_images"] == len(of_others) == 3
+    whole = projpipe("evaluate", careful, pictures, "--others", pictures, "--json")
+    assert json.loads(whole.stdout)["none_of_these"] == found["none_of_these"]
+    assert "Left out 6 pictures of the model's own classes from the others." in whole.stderr
+    own = projpipe("evaluate", careful, pictures, "--others", pictures / "Sneaker")
+    assert own.exit_code == 2
+    assert "are of classes of the model; give some of anything else" in own.stderr
     table = projpipe("evaluate", careful, pictures, "--others", pictures / "Coat").stdout
     assert f"{100 * expected['others']:.1f} %" in table.splitlines()[-1]
 
@@ -64,5 +70,5 @@ def test_evaluate_counts_them_among_its_own_and_among_others(careful: Path, pict
 def test_a_model_without_a_threshold_cannot_tell(model: Path, pictures: Path, projpipe: Command) -> None:
     result = projpipe("evaluate", model, pictures, "--others", pictures / "Coat")
     assert result.exit_code == 2
-    assert "has no energy threshold; make it of a projector whose sizes" in result.stderr
+    assert "has no energy threshold; make it anew, of a projector whose sizes" in result.stderr
     assert not any(one["none_of_these"] for one in json.loads(projpipe("predict", model, pictures, "--json").stdout))

@@ -101,6 +101,22 @@ def labelled_pictures(folder: Path, classes: Sequence[str]) -> tuple[list[Labell
     return known, len(labelled) - len(known)
 
 
+def other_pictures(folder: Path, classes: Sequence[str]) -> list[Path]:
+    """Pictures of a folder that lie in none named after one of these classes; says how many do.
+
+    Raises:
+        InputError: there is none.
+    """
+    known = {part for name in classes for part in (normalize("NFC", name), normalize("NFC", name).rpartition("/")[2])}
+    pictures = find_pictures([str(folder)])
+    others = [path for path in pictures if normalize("NFC", path.absolute().parent.name) not in known]
+    if not others:
+        raise InputError(f"--others: all pictures of {folder} are of classes of the model; give some of anything else")
+    if of_own := len(pictures) - len(others):
+        click.echo(f"Left out {of_own} pictures of the model's own classes from the others.", err=True)
+    return others
+
+
 def classify(
     folder: Path,
     student: Student,

@@ -19,7 +19,7 @@ OF_ONNX = {"onnx": ONNX, "int8": INT8}
 @click.option(
     "--others",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Pictures of anything else: how often MODEL says `none of these`.",
+    help="Pictures of anything else: how often MODEL says `none of these`. Folders of its own classes are left out.",
 )
 @click.option(
     "--format",
@@ -41,17 +41,23 @@ def evaluate(model: Path, image_folder: Path, others: Path | None, of: str, stri
     projpipe evaluate model pictures
     projpipe evaluate model pictures --format int8
     """
-    from projpipe.commands.classify import classify, end_with, labelled_pictures, load_classifier, of_onnx
+    from projpipe.commands.classify import (
+        classify,
+        end_with,
+        labelled_pictures,
+        load_classifier,
+        of_onnx,
+        other_pictures,
+    )
     from projpipe.commands.output import show
-    from projpipe.images.pictures import find_pictures
 
     student = load_classifier(model)
     if of in OF_ONNX:
         student = of_onnx(student, model / OF_ONNX[of])
     if others is not None and student.energy_threshold is None:
         raise InputError(
-            f"--others: {model} has no energy threshold; make it of a projector whose sizes `kedro run --pipelines "
-            "sweep_students` has measured"
+            f"--others: {model} has no energy threshold; make it anew, of a projector whose sizes `kedro run "
+            "--pipelines sweep_students` has measured"
         )
     known, left_out = labelled_pictures(image_folder, student.classes)
     right = dict.fromkeys(student.classes, 0)
@@ -81,7 +87,7 @@ def evaluate(model: Path, image_folder: Path, others: Path | None, of: str, stri
     rows += [[name, str(images[name]), f"{100 * share:.1f} %"] for name, share in accuracy.items()]
     rows += [["all", str(count), f"{100 * overall:.1f} %"]]
     if others is not None:
-        said = list(classify(model, student, find_pictures([str(others)]), "others", strict))
+        said = list(classify(model, student, other_pictures(others, student.classes), "others", strict))
         unreadable += [str(answer) for answer in said if isinstance(answer, InputError)]
         none_of_others = [answer.none_of_these for answer in said if not isinstance(answer, InputError)]
         if not none_of_others:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from projpipe.commands.classify import BATCH_SIZE, find_device, labelled_pictures, read_or_error
 from projpipe.errors import DivergenceError, InputError
 from projpipe.images.augmentation import affine_matrices
+from projpipe.objectives.classification import OWN_KEPT, energy_score
 from projpipe.objectives.distillation import distilled
 from projpipe.projection.projector_folder import load_projector
 from projpipe.students.stopwatch import fixed_threads, seconds
@@ -130,13 +131,16 @@ def fine_tune(data: LabelledImages, asked: FineTuning, teacher: Teacher | None) 
                     weights = from_timm_state(data.student.spec, state)
     accuracy = {"before": round(start[0], 6), "after": round(kept[0], 6)}
     outcome = Outcome(len(train), len(held_out), accuracy, steps, kept_step, teacher is not None)
+    if not kept_step:
+        return replace(data.student, weights={name: tensor.cpu() for name, tensor in weights.items()}), outcome
     how = {"learning_rate": asked.learning_rate, "seed": asked.seed, "threads": asked.threads}
-    return replace(
-        data.student,
-        weights={name: tensor.cpu() for name, tensor in weights.items()},
-        provenance={**data.student.provenance, "fine_tuned": {**asdict(outcome), **how}},
-        energy_threshold=None if kept_step else data.student.energy_threshold,  # it was measured of other weights
-    ), outcome
+    tuned = replace(
+        data.student, weights=weights, provenance={**data.student.provenance, "fine_tuned": {**asdict(outcome), **how}}
+    )
+    if tuned.energy_threshold is not None:  # that was of other weights
+        scores = torch.cat([energy_score(tuned.logits(data.batch(rows)[0])) for rows in held_out.split(BATCH_SIZE)])
+        tuned = replace(tuned, energy_threshold=round(scores.quantile(1 - OWN_KEPT).item(), 4))
+    return replace(tuned, weights={name: tensor.cpu() for name, tensor in weights.items()}), outcome
 
 
 def split(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:

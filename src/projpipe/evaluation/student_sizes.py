@@ -13,14 +13,13 @@ from projpipe.evaluation.scores import masked_scores, task_scores
 from projpipe.evaluation.summary import mean_score
 from projpipe.methods.task_model import TaskModel
 from projpipe.objectives import Classification, Objective
-from projpipe.objectives.classification import energy_score
+from projpipe.objectives.classification import OWN_KEPT, energy_score
 from projpipe.students.size_table import MeasuredSize
 from projpipe.students.stopwatch import median_ms
 from projpipe.tasks.task import median_by_size
 from projpipe.transformer.spec import TransformerSpec
 
-OWN_KEPT = 0.95  # share of a task's own images that its model takes for such
-MOST_IMAGES = 200  # of a task, and of other classes, that the threshold for that is measured on
+MOST_IMAGES = 200  # of a task, and of other classes, that an energy threshold is measured on
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from projpipe.objectives.batch import Batch
 
 SMALLEST_STD = 1e-6
+OWN_KEPT = 0.95  # share of images of its classes that a model takes for such: those above its energy threshold
 logger = logging.getLogger(__name__)
 
 CARD = CardText(

@@ -10,7 +10,7 @@ from plotly.graph_objects import Figure
 from torch import Tensor, nn
 
 from projpipe.config import SweepStudentsConfig
-from projpipe.evaluation.student_sizes import OWN_KEPT, SizeJudge, limited
+from projpipe.evaluation.student_sizes import SizeJudge, limited
 from projpipe.evaluation.trained_methods import Methods
 from projpipe.experiments.sweep import Try, listed, run_sweep
 from projpipe.images.streamed import Images
@@ -19,6 +19,7 @@ from projpipe.methods.registry import main_methods
 from projpipe.methods.task_model import TaskModel
 from projpipe.metric import Metric
 from projpipe.objectives import Objective
+from projpipe.objectives.classification import OWN_KEPT
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.projection.projector import Projector
 from projpipe.reporting.size_figure import size_figure
