@@ -17,7 +17,7 @@ def app(projector: str, host: str, port: int | None, opens: bool) -> None:
     comes with projpipe. Needs the extra 'app'. Nothing leaves this machine.
 
     \b
-    projpipe app data/digits/06_models/projector
+    projpipe app cifar100
     """
     from projpipe.commands.arguments import Folder
     from projpipe.errors import InputError

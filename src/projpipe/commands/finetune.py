@@ -55,7 +55,7 @@ def finetune(
     steps, seed and threads the same pictures give the same bytes on a machine.
 
     \b
-    projpipe finetune model pictures --out better --projector data/digits/06_models/projector
+    projpipe finetune model pictures --out better --projector cifar100
     """
     if steps and seconds:
         raise click.UsageError("--steps and --seconds both say how long to learn; give one of them")

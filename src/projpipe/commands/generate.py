@@ -84,7 +84,7 @@ def generate(
     them.
 
     \b
-    projpipe generate data/digits/06_models/projector --classes 3,5,7 --out model --max-latency 2ms
+    projpipe generate cifar100 --classes lion,tiger,wolf --out model --max-latency 2ms
     """
     given = [option for option in (classes, classes_file, group, support, tasks) if option is not None]
     if len(given) != 1:

@@ -68,7 +68,7 @@ def main() -> None:
     """Small Vision Transformers for any task, in one shot, out of a trained projector.
 
     \b
-    projpipe generate data/digits/06_models/projector --classes 3,5,7 --out model
+    projpipe generate cifar100 --classes lion,tiger,wolf --out model
     projpipe predict model image.png
 
     The exit code is 0, 2 for what you can mend, and 1 for a fault of projpipe.
