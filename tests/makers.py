@@ -42,7 +42,7 @@ from projpipe.training.provenance import Run
 from projpipe.training.run_inputs import RunInputs, load_staged
 from projpipe.training.seeds import Worker, train_seeds
 from projpipe.training.state import Checkpoint
-from projpipe.transformer.elastic import Sizes
+from projpipe.transformer.sizes import Sizes
 from projpipe.transformer.spec import TransformerSpec
 
 CLASSIFIER = TransformerSpec(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from projpipe.errors import InputError, did_you_mean
 from projpipe.hub import FILES, HUB, fetch
-from projpipe.manifest import MANIFEST, kind_of
+from projpipe.manifest import MANIFEST, TENSORS, kind_of
 from projpipe.record import from_json, read_json
 
 
@@ -46,6 +46,16 @@ def located(place: Path | str) -> Path:
         mend = did_you_mean(named, known, "`projpipe list` names those that are found")
         raise InputError(f"{named}: there is no such folder, and no projector of this name; {mend}")
     return known[named]
+
+
+def kind_at(folder: Path) -> str:
+    """What a folder is taken for: `projector` where anything speaks for it, else `model`."""
+    return "projector" if kind_of(folder) == "projector" or (folder / TENSORS).exists() else "model"
+
+
+def names_of(kind: str | None) -> list[str]:
+    """What is found by name, of a kind or of any."""
+    return sorted({folder.name for folder in _named() if kind in (None, kind_of(folder))})
 
 
 @dataclass(frozen=True)

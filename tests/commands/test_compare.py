@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 
 from projpipe.commands.classify import share_interval
 from projpipe.projection.projector import Projector
+from projpipe.students.elapsed import Elapsed
 
 Command = Callable[..., Result]
 
@@ -50,6 +51,18 @@ def test_the_table_has_a_line_for_each(model: Path, other: Path, pictures: Path,
     header, *lines = projpipe("compare", model, other, pictures).stdout.splitlines()
     assert header.split("  ")[0] == "model"
     assert [line.split()[0] for line in lines] == [str(model), str(other)]
+
+
+def test_beside_other_programs_latency_is_a_range(
+    model: Path, other: Path, pictures: Path, projpipe: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = Elapsed(median_ms=3.21, undisturbed_ms=1.05)
+    monkeypatch.setattr("projpipe.students.stopwatch.time_of", lambda *arguments: busy)
+    result = projpipe("compare", model, other, pictures)
+    assert result.stdout.count("  1.05 to 3.21 ms  ") == 2
+    assert "Other programs ran meanwhile: latency is a range" in result.stderr
+    for one in json.loads(projpipe("compare", model, other, pictures, "--json").stdout)["models"]:
+        assert (one["latency_ms"], one["undisturbed_ms"]) == (3.21, 1.05)
 
 
 def test_models_without_a_class_in_common_are_refused(

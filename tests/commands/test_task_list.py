@@ -2,7 +2,6 @@
 
 import os
 import tracemalloc
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -14,19 +13,7 @@ from makers import within_limits
 from projpipe.commands.output import quote_cell, unquote_cell
 from projpipe.commands.task_list import NamedTask, format_names, parse_names, read_names, read_tasks
 from projpipe.errors import LONGEST, InputError
-from projpipe.objectives import Classification
-from projpipe.projection.projector import Projector
-
-
-class knows:  # noqa: N801 - reads as a word
-    """As much of a projector as knows its classes."""
-
-    def __init__(self, *classes: str) -> None:
-        self.classes = list(classes)
-        self.data = {"classes": self.classes}
-        self.objective = Classification([0.3], [0.35], (1, 8, 8))
-        self.class_ids = partial(Projector.class_ids, self)
-
+from projpipe.projection.projector_manifest import find_classes
 
 NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), min_size=1)
 
@@ -54,7 +41,7 @@ def test_a_csv_file_holds_a_task_a_row(tmp_path: Path) -> None:
     path.write_text(
         'name,note,classes\nshoes,x,"Sneaker,Boot"\nÄÖ: a/b,,"""Bags, small"",Coat"\n', encoding="utf-8-sig"
     )
-    assert read_tasks(path, knows("Sneaker", "Boot", "Bags, small", "Coat")) == [
+    assert read_tasks(path, ["Sneaker", "Boot", "Bags, small", "Coat"], 2) == [
         NamedTask("shoes", "shoes", ["Sneaker", "Boot"]),
         NamedTask("ÄÖ: a/b", "ÄÖ_ a_b", ["Bags, small", "Coat"]),
     ]
@@ -64,7 +51,7 @@ def test_a_csv_file_holds_a_task_a_row(tmp_path: Path) -> None:
 def test_a_parquet_file_names_classes_or_counts_them(column: dict, tmp_path: Path) -> None:
     path = tmp_path / "tasks.parquet"
     pd.DataFrame({"task_id": [0, 1], "name": ["one", "two"], **column}).to_parquet(path)
-    assert read_tasks(path, knows("a", "b", "c")) == [
+    assert read_tasks(path, ["a", "b", "c"], 2) == [
         NamedTask("one", "one", ["a", "c"]),
         NamedTask("two", "two", ["b", "c"]),
     ]
@@ -93,14 +80,14 @@ def test_a_table_that_cannot_be_is_refused_with_its_place(text: str, message: st
     path = tmp_path / "tasks.csv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
-        read_tasks(path, knows("b", "c"))
+        read_tasks(path, ["b", "c"], 2)
 
 
 def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
     for name, message in (("tasks.parquet", "is no Parquet file"), ("tasks.csv", "is no CSV file in UTF-8")):
         (tmp_path / name).write_bytes(b"\xff\xfe\x00 nothing")
         with pytest.raises(InputError, match=message):
-            read_tasks(tmp_path / name, knows())
+            read_tasks(tmp_path / name, [], 2)
 
 
 @pytest.mark.parametrize(
@@ -115,13 +102,13 @@ def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
 def test_a_parquet_file_of_something_else_is_refused(column: dict, message: str, tmp_path: Path) -> None:
     pd.DataFrame({"name": ["a"], **column}).to_parquet(tmp_path / "tasks.parquet")
     with pytest.raises(InputError, match=message):
-        read_tasks(tmp_path / "tasks.parquet", knows("a", "b", "c"))
+        read_tasks(tmp_path / "tasks.parquet", ["a", "b", "c"], 2)
 
 
 def test_names_that_differ_in_signs_and_marks_get_folders_of_their_own(tmp_path: Path) -> None:
     path = tmp_path / "tasks.csv"
     path.write_text('name,classes\n\U0001f45f,"b,c"\n\U0001f45c,"b,c"\ne\u0301,"b,c"\n', encoding="utf-8")
-    assert [task.folder for task in read_tasks(path, knows("b", "c"))] == ["\U0001f45f", "\U0001f45c", "\xe9"]
+    assert [task.folder for task in read_tasks(path, ["b", "c"], 2)] == ["\U0001f45f", "\U0001f45c", "\xe9"]
 
 
 @pytest.mark.parametrize("text", ['"Sneaker,Bag', '"Sneaker"x,Bag', "Sneaker,Bag\nCoat"])
@@ -144,7 +131,7 @@ def test_what_is_too_long_is_one_short_line(text: str, message: str, tmp_path: P
     path = tmp_path / "tasks.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=message) as error:
-        read_tasks(path, knows("b", "c"))
+        read_tasks(path, ["b", "c"], 2)
     assert len(str(error.value)) <= LONGEST
 
 
@@ -153,7 +140,7 @@ def test_a_parquet_file_whose_text_is_none_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({"name": ["QQQQ"], "classes": [["b", "c"]]}).to_parquet(path, compression=None)
     path.write_bytes(path.read_bytes().replace(b"QQQQ", b"\xff\xfe\xfd\xfc"))
     with pytest.raises(InputError, match="is no Parquet file .*can't decode byte 0xff"):
-        read_tasks(path, knows("b", "c"))
+        read_tasks(path, ["b", "c"], 2)
 
 
 def test_of_a_parquet_file_no_more_is_unpacked_than_is_looked_at(tmp_path: Path) -> None:
@@ -163,7 +150,7 @@ def test_of_a_parquet_file_no_more_is_unpacked_than_is_looked_at(tmp_path: Path)
     tracemalloc.start()
     try:
         with pytest.raises(InputError, match="task 1: name 'xxx"):
-            read_tasks(path, knows("b", "c"))
+            read_tasks(path, ["b", "c"], 2)
         assert tracemalloc.get_traced_memory()[1] < 6 * 10**7
     finally:
         tracemalloc.stop()
@@ -171,14 +158,14 @@ def test_of_a_parquet_file_no_more_is_unpacked_than_is_looked_at(tmp_path: Path)
 
 def test_tens_of_thousands_of_names_take_no_longer_than_they_are_long() -> None:
     with within_limits(), pytest.raises(InputError, match="'b' stands there twice"):
-        knows("a", "b").class_ids(["a"] + 65_000 * ["b"])
+        find_classes(["a", "b"], ["a"] + 65_000 * ["b"], fewest=2)
 
 
 @pytest.mark.parametrize("name", ["tasks.csv", "tasks.parquet"])
 def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(InputError, match="is no regular file"):
-        read_tasks(tmp_path / name, knows("b", "c"))
+        read_tasks(tmp_path / name, ["b", "c"], 2)
     with pytest.raises(InputError, match="--classes-file: .* is no text in UTF-8 .*is no regular file"):
         read_names(tmp_path / name)
 
@@ -187,7 +174,7 @@ def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
 def test_a_file_may_have_a_name_that_looks_like_a_pattern(name: str, tmp_path: Path) -> None:
     table = pd.DataFrame({"name": ["a"], "classes": ["b,c"]})
     table.to_csv(tmp_path / name) if name.endswith("csv") else table.to_parquet(tmp_path / name)
-    assert read_tasks(tmp_path / name, knows("b", "c")) == [NamedTask("a", "a", ["b", "c"])]
+    assert read_tasks(tmp_path / name, ["b", "c"], 2) == [NamedTask("a", "a", ["b", "c"])]
 
 
 @given(st.text())

@@ -15,7 +15,7 @@ from projpipe.config import SweepStudentsConfig
 from projpipe.experiments.sweep import Try, ask_new, dominates, listed, make_sampler, over_limits, run_sweep, suggest
 from projpipe.metric import ACCURACY, BITS_PER_PIXEL, Metric
 from projpipe.students.size_table import MeasuredSize
-from projpipe.transformer.elastic import Sizes
+from projpipe.transformer.sizes import Sizes
 from projpipe.transformer.spec import TransformerSpec
 
 SIZES = Sizes(CLASSIFIER.resized(8, 1, 2, 8), CLASSIFIER.resized(32, 3, 4, 96)).every

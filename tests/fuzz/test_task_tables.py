@@ -2,7 +2,6 @@
 
 import csv
 import io
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from makers import is_one_short_line, within_limits
 from projpipe.commands.output import quote_cell
 from projpipe.commands.task_list import NamedTask, read_tasks
 from projpipe.errors import InputError
-from projpipe.objectives import Classification
-from projpipe.projection.projector import Projector
 
 CLASSES = ["a", "b", "Größe", "x, y", 'a "quote"', "=1+1", "'-c", "\x1b[31mred"]
 WORDS = st.sampled_from([*CLASSES, "", " ", "a,b", "name", "classes", "class_ids", '"', "'", "\x00", "x" * 300])
@@ -32,17 +29,6 @@ def often(usual: st.SearchStrategy[Any], other: st.SearchStrategy[Any]) -> st.Se
     return st.integers(0, 9).flatmap(lambda drawn: other if drawn == 9 else usual)
 
 
-class Knows:
-    """As much of a projector as knows its classes."""
-
-    classes = CLASSES
-
-    def __init__(self) -> None:
-        self.data = {"classes": CLASSES}
-        self.objective = Classification([0.3], [0.35], (1, 8, 8))
-        self.class_ids = partial(Projector.class_ids, self)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("tables")
@@ -50,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def read_or_refused(path: Path) -> list[NamedTask] | InputError:
     try:
-        return read_tasks(path, Knows())  # type: ignore[arg-type]
+        return read_tasks(path, CLASSES, 2)
     except InputError as error:
         return error
 

@@ -13,6 +13,7 @@ from projpipe import load_projector
 from projpipe.errors import InputError
 from projpipe.manifest import MANIFEST
 from projpipe.projection.projector import Projector
+from projpipe.students.elapsed import Elapsed
 from projpipe.students.size_table import SIZES, Limits
 
 CLASSES = ["two", "nine", "four"]
@@ -188,11 +189,12 @@ def test_latency_is_measured_with_the_images_and_threads_that_are_asked_for(
 ) -> None:
     seen = []
 
-    def median_ms(run: Any, threads: int) -> float:
+    def time_of(run: Any, threads: int) -> Elapsed:
         seen.append((len(run()), threads))
-        return 0.5
+        return Elapsed(median_ms=0.5, undisturbed_ms=0.4)
 
-    monkeypatch.setattr("projpipe.projection.projector.median_ms", median_ms)
+    monkeypatch.setattr("projpipe.projection.projector.time_of", time_of)
     limits = Limits(max_latency_ms=1, batch=5, threads=3)
-    assert many.size_within(limits, CLASSES) == (many.recommended, 0.5)
-    assert seen == [(5, 3), (5, 3)]
+    assert many.size_within(limits, CLASSES) == (many.recommended, Elapsed(median_ms=0.5, undisturbed_ms=0.4))
+    assert many.latency_ms(CLASSES, many.recommended) == 0.5
+    assert seen == [(5, 3), (5, 3), (1, 1)]

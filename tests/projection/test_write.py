@@ -20,7 +20,7 @@ from projpipe.projection.shapes import projector_shapes
 from projpipe.projection.source import Source
 from projpipe.projection.write import KIND, TENSORS
 from projpipe.students.size_table import SIZES
-from projpipe.transformer.elastic import Sizes
+from projpipe.transformer.sizes import Sizes
 
 CONF = Path(__file__).parents[2] / "conf"
 TASK = ["two", "nine", "four"]

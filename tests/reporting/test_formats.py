@@ -1,7 +1,8 @@
 import copy
 from typing import Any
 
-from projpipe.reporting.formats import busy, count, latencies_of, milliseconds, percent, times_faster
+from projpipe.reporting.formats import busy, count, latencies_of, percent, times_faster
+from projpipe.students.elapsed import milliseconds
 
 
 def test_numbers_are_written_for_people() -> None:

@@ -10,8 +10,9 @@ from makers import CLASSIFIER
 from projpipe.errors import InputError
 from projpipe.projection.initialisation import zero_sum_basis
 from projpipe.transformer.canonical import Weights
-from projpipe.transformer.elastic import Sizes, block_groups, cut
+from projpipe.transformer.elastic import block_groups, cut
 from projpipe.transformer.forward import forward_students
+from projpipe.transformer.sizes import Sizes
 from projpipe.transformer.spec import TransformerSpec
 
 SMALL = replace(CLASSIFIER, norm_eps=1e-12).resized(8, 2, 2, 12)

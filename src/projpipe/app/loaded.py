@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from threading import Lock
 
@@ -25,8 +23,10 @@ from projpipe.objectives.classification import energy_score
 from projpipe.places import located
 from projpipe.projection.projector import Projector
 from projpipe.projection.projector_folder import load_projector
+from projpipe.students.elapsed import Elapsed
 from projpipe.students.onnx_file import write_onnx
 from projpipe.students.size_table import Limits, MeasuredSize, written
+from projpipe.students.stopwatch import clock_and_processor_seconds, elapsed
 from projpipe.students.student import Student
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.spec import TransformerSpec
@@ -44,13 +44,13 @@ class Answer:
 
     Args:
         probabilities: of the task's classes, `[K]`.
-        milliseconds: that a forward pass took.
+        latency: of a forward pass.
         unknown: whether it is taken for none of the classes.
         overall: the likeliest of all classes of the projector; of a teacher.
     """
 
     probabilities: Tensor
-    milliseconds: float
+    latency: Elapsed
     unknown: bool = False
     overall: str | None = None
 
@@ -132,19 +132,19 @@ class LoadedProjector:
 
     def ask_student(self, student: Student, image: Tensor) -> Answer:
         """What a small model says of an encoded image."""
-        logits, milliseconds = _timed(lambda: student.logits(image))
+        logits, latency = _timed(lambda: student.logits(image))
         threshold = student.energy_threshold
         unknown = threshold is not None and float(energy_score(logits)) < threshold
-        return Answer(logits[0].softmax(-1), milliseconds, unknown)
+        return Answer(logits[0].softmax(-1), latency, unknown)
 
     def ask_teacher(self, classes: Sequence[str], image: Tensor) -> Answer:
         """What the teacher says of an encoded image, masked to the classes of a task."""
         operator = self.projector.operator
         weights = {name: tensor[None] for name, tensor in operator.source_weights().items()}
-        logits, milliseconds = _timed(lambda: forward_students(operator.source.spec, weights, image[None])[0])
+        logits, latency = _timed(lambda: forward_students(operator.source.spec, weights, image[None])[0])
         of_task = logits[0, self.projector.class_ids(classes)]
         overall = self.projector.classes[int(logits[0].argmax())]
-        return Answer(of_task.softmax(-1), milliseconds, overall=overall)
+        return Answer(of_task.softmax(-1), latency, overall=overall)
 
     def draw(self, student: Student, count: int, seed: int) -> np.ndarray:
         """Pictures uint8 `[count, H, W, 1]` that a small model draws."""
@@ -189,12 +189,10 @@ class LoadedProjector:
 
 
 @torch.inference_mode()
-def _timed(run: Callable[[], Tensor]) -> tuple[Tensor, float]:
-    """What a call returns, and the median time that it takes in milliseconds, the first call left out."""
+def _timed(run: Callable[[], Tensor]) -> tuple[Tensor, Elapsed]:
+    """What a call returns, and how long it takes, the first call left out."""
     result = run()
-    taken: list[float] = []
-    while len(taken) < REPEATS and sum(taken) < MOST_SECONDS:
-        start = time.perf_counter()
-        run()
-        taken.append(time.perf_counter() - start)
-    return result, 1000 * median(taken)
+    taken: list[tuple[float, float]] = []
+    while len(taken) < REPEATS and sum(clock for clock, _ in taken) < MOST_SECONDS:
+        taken.append(clock_and_processor_seconds(run))
+    return result, elapsed(taken)

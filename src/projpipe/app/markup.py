@@ -13,6 +13,7 @@ from PIL import Image
 
 from projpipe.app.loaded import BY_LATENCY, Answer, LoadedProjector
 from projpipe.app.size_curve import size_curve
+from projpipe.students.elapsed import milliseconds
 from projpipe.students.size_table import written
 from projpipe.transformer.spec import TransformerSpec
 
@@ -71,7 +72,7 @@ def facts(loaded: LoadedProjector, classes: Sequence[str], size: TransformerSpec
     metric, (low, high) = table.measure, measured.interval
     threads = f"{table.threads} thread{'s' * (table.threads > 1)}"
     batch = "one picture" if table.batch == 1 else f"batches of {table.batch}"
-    tiles.append(("speed", f"{measured.latency_ms:.2g} ms", f"{batch}, {threads}"))
+    tiles.append(("speed", f"{milliseconds(measured.latency, '.2g')} ms", f"{batch}, {threads}"))
     interval = f"95 %: {metric.text(low)} to {metric.text(high)}"
     tiles.append((f"expected {metric.title}", metric.value(measured.score), interval))
     by_latency = by == BY_LATENCY
@@ -117,7 +118,7 @@ def answer(title: str, classes: Sequence[str], said: Answer, note: str = "") -> 
     return (
         f'<div class="pp-answer{" pp-unknown" * said.unknown}"><h3>{escape(title)}</h3>'
         f'<p class="pp-verdict">{escape(verdict)}</p>'
-        f'<p class="pp-quiet">{said.milliseconds:.2g} ms here{escape(note)}</p><ol>{rows}</ol></div>'
+        f'<p class="pp-quiet">{milliseconds(said.latency, ".2g")} ms here{escape(note)}</p><ol>{rows}</ol></div>'
     )
 
 

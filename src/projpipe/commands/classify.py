@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from projpipe.commands.output import progress
 from projpipe.errors import InputError
 from projpipe.images.pictures import find_pictures, read_picture
-from projpipe.objectives import Classification
 from projpipe.objectives.classification import energy_score
 from projpipe.students.onnx_file import read_onnx
 from projpipe.students.student import Student, load_student
@@ -37,15 +36,9 @@ def load_classifier(folder: Path, device: str = "cpu") -> Student:
     """Read a model's folder, with its weights on a device.
 
     Raises:
-        InputError: it cannot be read, the model is no classifier, or there is no such device.
+        InputError: it cannot be read, or there is no such device.
     """
-    student = load_student(folder)
-    if not isinstance(student.objective, Classification):
-        raise InputError(
-            f"{folder}: this model draws images and does not tell classes apart; use one of a classification "
-            "projector, or `projpipe sample`"
-        )
-    place = find_device(device)
+    student, place = load_student(folder), find_device(device)
     return replace(student, weights={name: tensor.to(place) for name, tensor in student.weights.items()})
 
 
@@ -135,8 +128,7 @@ def classify(
         InputError: a picture cannot be read, and `strict` is on; or an answer is infinite or no number.
     """
     starts = range(0, len(paths), batch_size)
-    hidden = quiet or len(starts) == 1 or not sys.stderr.isatty()
-    with click.progressbar(starts, label=label, hidden=hidden, file=sys.stderr) as shown:
+    with progress(starts, label, quiet) as shown:
         for start in shown:
             pictures = [read_or_error(student, path, strict) for path in paths[start : start + batch_size]]
             readable = [picture for picture in pictures if isinstance(picture, np.ndarray)]

@@ -13,13 +13,14 @@ from projpipe.commands.arguments import Folder, as_json, strict
 from projpipe.errors import InputError, printable
 from projpipe.manifest import WEIGHTS
 from projpipe.metric import ACCURACY
+from projpipe.students.elapsed import Elapsed, milliseconds
 
 if TYPE_CHECKING:
     from projpipe.students.student import Student
 
 
 @click.command()
-@click.argument("models", nargs=-1, required=True, type=Folder("model"), metavar="MODEL...")
+@click.argument("models", nargs=-1, required=True, type=Folder("model", draws=False), metavar="MODEL...")
 @click.argument("image_folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--batch", type=click.IntRange(1, 2**16), default=1, show_default=True, help="Images in a pass.")
 @click.option("--threads", type=click.IntRange(1, 2**10), default=1, show_default=True, help="That compute it.")
@@ -31,13 +32,14 @@ def compare(
     """Measure each MODEL on the same pictures: those in IMAGE_FOLDER of the classes that all of them know.
 
     Each may still answer with any of its own classes. Accuracy has its 95 % interval; latency is the median of a
-    forward pass here; bytes are those of the weights.
+    forward pass here, and a range where other programs run meanwhile: from the time without them to that of the clock.
+    Bytes are those of the weights.
 
     \b
     projpipe compare model fast pictures
     """
     from projpipe.commands.classify import end_with, labelled_pictures, load_classifier, right_answers
-    from projpipe.commands.output import show
+    from projpipe.commands.output import say_if_busy, show
 
     students = [load_classifier(model) for model in models]
     of_each = [[normalize("NFC", name) for name in student.classes] for student in students]
@@ -58,6 +60,7 @@ def compare(
     about = {"classes": shared, "images": images, "left_out": left_out, "batch": batch, "threads": threads}
     header = ["model", ACCURACY.heading, "latency", "parameters", "bytes"]
     show({**about, "models": [vars(one) for one in found]}, as_json, [header, *(one.row() for one in found)])
+    say_if_busy(one.latency for one in found)
     click.echo(printable(f"{images} pictures of what all models know: {', '.join(shared)}."), err=True)
     if others := sorted({name for names in of_each for name in names} - {*shared}):
         click.echo(printable(f"Left out, as not all models know them: {', '.join(others)}."), err=True)
@@ -72,28 +75,36 @@ class _Measured:
     accuracy: float
     interval: tuple[float, float]
     latency_ms: float
+    undisturbed_ms: float
     parameters: int
     bytes: int
+
+    @property
+    def latency(self) -> Elapsed:
+        """By the clock, and without what other programs took."""
+        return Elapsed(median_ms=self.latency_ms, undisturbed_ms=self.undisturbed_ms)
 
     def row(self) -> list[str]:
         """Its row of the table."""
         accuracy, low, high = map(ACCURACY.text, (self.accuracy, *self.interval))
-        numbers = [f"{self.latency_ms:.3g} ms", f"{self.parameters:,}", f"{self.bytes:,}"]
+        numbers = [f"{milliseconds(self.latency, '.3g')} ms", f"{self.parameters:,}", f"{self.bytes:,}"]
         return [self.model, f"{accuracy} [{low}, {high}]", *numbers]
 
 
 def _measure(folder: Path, student: Student, right: list[bool], batch: int, threads: int) -> _Measured:
     """A model by its answers, which are right or not, and its latency."""
     from projpipe.commands.classify import share_interval
-    from projpipe.students.stopwatch import median_ms
+    from projpipe.students.stopwatch import time_of
 
     objective, model = student.objective, student.to_timm()
+    latency = time_of(lambda: objective.logits(model, objective.blank(batch)), threads)
     low, high = share_interval(sum(right), len(right))
     return _Measured(
         str(folder),
         round(sum(right) / len(right), 6),
         (round(low, 6), round(high, 6)),
-        round(median_ms(lambda: objective.logits(model, objective.blank(batch)), threads), 4),
+        latency["median_ms"],
+        latency["undisturbed_ms"],
         student.spec.deployed_params(len(student.classes)),
         (folder / WEIGHTS).stat().st_size,
     )

@@ -14,7 +14,7 @@ OF_ONNX = {"onnx": ONNX, "int8": INT8}
 
 
 @click.command()
-@click.argument("model", type=Folder("model"))
+@click.argument("model", type=Folder("model", draws=False))
 @click.argument("image_folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
     "--others",

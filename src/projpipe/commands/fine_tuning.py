@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import click
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from projpipe.commands.classify import BATCH_SIZE, find_device, labelled_pictures, read_or_error
+from projpipe.commands.output import progress
 from projpipe.errors import DivergenceError, InputError
 from projpipe.images.augmentation import affine_matrices
 from projpipe.objectives.classification import OWN_KEPT, energy_score
@@ -118,8 +117,7 @@ def fine_tune(data: LabelledImages, asked: FineTuning, teacher: Teacher | None) 
         start = kept = _judge(trainer.model, data, held_out, teacher)
         kept_step, weights = 0, data.student.weights
         generator = torch.Generator().manual_seed(asked.seed)
-        hidden = not sys.stderr.isatty()
-        with click.progressbar(range(1, steps + 1), label="finetune", hidden=hidden, file=sys.stderr) as shown:
+        with progress(range(1, steps + 1), "finetune") as shown:
             for step in shown:
                 _train_step(trainer, data, train, teacher, generator)
                 if step % math.ceil(steps / JUDGED) and step != steps:

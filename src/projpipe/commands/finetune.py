@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from projpipe.commands.arguments import Folder, as_json, device, force, strict
+from projpipe.commands.arguments import Folder, NamedPath, as_json, device, force, strict
 from projpipe.errors import InputError, printable
 
 STEPS = 300
 
 
 @click.command()
-@click.argument("model", type=Folder("model"))
+@click.argument("model", type=Folder("model", draws=False))
 @click.argument("image_folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new model.")
+@click.option("--out", type=NamedPath(), required=True, help="Folder of the new model.")
 @click.option("--projector", type=Folder("projector"), help="Learn from the teacher in the folder of a projector too.")
 @click.option(
     "--validation",
@@ -61,12 +61,15 @@ def finetune(
         raise click.UsageError("--steps and --seconds both say how long to learn; give one of them")
     if model.resolve() in (out.resolve(), *out.resolve().parents):
         raise InputError(f"--out: {out} is where MODEL is, which stays as it is; choose another folder")
-    from projpipe.commands.classify import end_with, load_classifier, share_interval
-    from projpipe.commands.fine_tuning import FineTuning, fine_tune, read_labelled, teacher_of
     from projpipe.commands.output import holds_models, output, show
 
-    asked = FineTuning(None if seconds else steps or STEPS, seconds or 0.0, learning_rate, validation, seed, threads)
     with output(out, force, holds_models, "holds more than what projpipe wrote", "folder") as temporary:
+        from projpipe.commands.classify import end_with, load_classifier, share_interval
+        from projpipe.commands.fine_tuning import FineTuning, fine_tune, read_labelled, teacher_of
+
+        asked = FineTuning(
+            None if seconds else steps or STEPS, seconds or 0.0, learning_rate, validation, seed, threads
+        )
         student = load_classifier(model, device)
         teacher = None if projector is None else teacher_of(projector, student, device)
         data, left_out, unreadable = read_labelled(student, image_folder, strict)

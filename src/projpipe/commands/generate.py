@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +13,31 @@ from typing import TYPE_CHECKING
 
 import click
 
-from projpipe.commands.arguments import Folder, as_json, complete_classes, force
+from projpipe.commands.arguments import Folder, NamedPath, as_json, complete_classes, complete_groups, force
 from projpipe.errors import InputError, printable
 from projpipe.manifest import INT8, ONNX
-from projpipe.projection.projector_manifest import classes_of_group, find_classes, read_projector_manifest
+from projpipe.projection.projector_manifest import (
+    DescribedProjector,
+    classes_of_group,
+    find_classes,
+    read_projector_manifest,
+    weights_sha256,
+)
+from projpipe.students.elapsed import milliseconds
 
 if TYPE_CHECKING:
+    from projpipe.commands.task_list import NamedTask
     from projpipe.projection.projector import Projector
+    from projpipe.students.elapsed import Elapsed
     from projpipe.students.size_table import Limits
     from projpipe.students.student import Student
     from projpipe.transformer.spec import TransformerSpec
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+WAYS = "(--classes NAMES | --classes-file FILE | --group NAME | --support FOLDER | --tasks FILE)"
 
 
-@click.command()
+@click.command(options_metavar=f"{WAYS} --out FOLDER [OPTIONS]")
 @click.argument("projector", type=Folder("projector"))
 @click.option(
     "--classes",
@@ -36,10 +45,10 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     help="Names with commas between them; put one that holds a comma in double quotes.",
 )
 @click.option("--classes-file", type=FILE, help="One name a line.")
-@click.option("--group", help="All classes of a group, such as an alphabet.")
-@click.option("--support", type=click.Path(path_type=Path), help="Unlabelled pictures: a folder; what is seen in them.")
+@click.option("--group", shell_complete=complete_groups, help="All classes of a group, such as an alphabet.")
+@click.option("--support", type=NamedPath(), help="Unlabelled pictures: a folder; what is seen in them.")
 @click.option("--tasks", type=FILE, help="Many models: a CSV or Parquet file with the columns name and classes.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--out", type=NamedPath(), required=True, help="Folder to write.")
 @force
 @click.option("--size", help="Width x depth, as 24x2, or with heads and hidden units, as 24x2x4x96.")
 @click.option("--max-parameters", help="The best size with so many at most, as 50k.")
@@ -73,6 +82,8 @@ def generate(
 ) -> None:
     """Make a model for the given classes out of PROJECTOR.
 
+    Give its classes by one of --classes, --classes-file, --group and --support, or those of many models by --tasks.
+
     PROJECTOR is the folder of a trained one, the name of one that comes with projpipe, as `projpipe list` prints it, or
     hf-hub:owner/name on the Hugging Face hub, or hf-hub:owner/name@revision.
 
@@ -97,15 +108,21 @@ def generate(
     foreign = "holds more than what `projpipe generate` wrote"
     key = None if tasks is None else _key(projector, tasks, limits, files)
     with output(out, force, holds_models, foreign, "folder", key) as temporary:
-        names = _names(projector, classes, classes_file, group)
+        described = read_projector_manifest(projector)
+        for option, there in (("--onnx", onnx), ("--quantize", quantize)):
+            if there:
+                described.check_classifies(option)
+        asked = _asked(described, classes, classes_file, group, support, tasks)
+        _check_limits(projector, described, limits, asked)
+        from projpipe.projection.projector_folder import load_projector
         from projpipe.students.stopwatch import fixed_threads
 
-        loaded = _load(projector, files)
+        loaded = load_projector(projector)
         with fixed_threads(1):  # products are small; beside other programs, threads wait for each other
-            if tasks is not None:
-                made = _generate_all(projector, loaded, tasks, temporary, limits, files)
+            if asked.tasks:
+                made = _generate_all(projector, loaded, asked.tasks, temporary, limits, files)
             else:
-                named = names or loaded.recognise(support or "")
+                named = asked.classes or _recognised(loaded, asked.pictures)
                 made = _generate_one(projector, loaded, named, temporary, limits, files)
     if as_json:
         show({"out": str(out), **made.to_json()}, as_json, [])
@@ -113,30 +130,58 @@ def generate(
         click.echo(printable(f"{out}: {made.line(limits)}"))
 
 
-def _names(projector: Path, classes: str | None, classes_file: Path | None, group: str | None) -> list[str]:
-    """The classes that are asked for by name, if any are; refused before torch is there if they cannot be."""
-    from projpipe.commands.task_list import parse_names, read_names
+@dataclass(frozen=True)
+class _Asked:
+    """What models are for: the classes of one, pictures of them, or the tasks of many."""
 
-    described = read_projector_manifest(projector)
-    data = described.data
+    classes: Sequence[str] = ()
+    pictures: Sequence[Path] = ()
+    tasks: Sequence[NamedTask] = ()
+
+
+def _asked(
+    described: DescribedProjector,
+    classes: str | None,
+    classes_file: Path | None,
+    group: str | None,
+    support: Path | None,
+    tasks: Path | None,
+) -> _Asked:
+    """What is asked for; refused before torch is there if it cannot be."""
+    from projpipe.commands.task_list import parse_names, read_names, read_tasks
+
+    data, fewest = described.data, described.fewest_classes
+    if tasks is not None:
+        return _Asked(tasks=read_tasks(tasks, data.classes, fewest))
+    if support is not None:
+        from projpipe.images.pictures import find_pictures
+
+        try:
+            return _Asked(pictures=find_pictures([str(support)]))
+        except InputError as error:
+            raise InputError(f"--support: {error}") from error
     if group is not None:
-        return classes_of_group(data.classes, data.groups, group)
-    if classes is None and classes_file is None:
-        return []
+        return _Asked(classes_of_group(data.classes, data.groups, group))
     names = read_names(classes_file) if classes_file is not None else parse_names(classes or "", "--classes")
-    find_classes(data.classes, names, described.fewest_classes)
-    return names
+    find_classes(data.classes, names, fewest)
+    return _Asked(names)
 
 
-def _load(folder: Path, files: _Files) -> Projector:
-    """A projector of which such files can be written."""
-    from projpipe.projection.projector_folder import load_projector
+def _check_limits(folder: Path, described: DescribedProjector, limits: Limits, asked: _Asked) -> None:
+    """Refuse a size that the projector does not make, or limits that none is within; latency is measured later."""
+    from projpipe.projection.size_choice import read_size_choice
 
-    loaded = load_projector(folder)
-    if (files.onnx or files.int8) and loaded.objective.samples:
-        option = "--onnx" if files.onnx else "--quantize"
-        raise InputError(f"{option}: is for classifiers, and this projector makes image models; leave it out")
-    return loaded
+    choice = read_size_choice(folder, *described.sizes, len(described.data.classes), weights_sha256(folder))
+    most = max((len(task.classes) for task in asked.tasks), default=len(asked.classes))
+    choice.within(limits, max(most, described.fewest_classes))
+
+
+def _recognised(projector: Projector, pictures: Sequence[Path]) -> list[str]:
+    """The classes that are seen in pictures."""
+    try:
+        return projector.recognise(pictures)
+    except InputError as error:
+        raise InputError(str(error).replace("support_images:", "--support:")) from error
 
 
 @dataclass(frozen=True)
@@ -159,13 +204,15 @@ class _Made:
     said: str
     size: TransformerSpec
     parameters: int
-    latency_ms: float | None
+    latency: Elapsed | None
     difference: float | None
 
     def to_json(self) -> dict[str, object]:
         from projpipe.students.size_table import written
 
-        measured = {"latency_ms": self.latency_ms, "largest_int8_difference": self.difference}
+        measured = {"largest_int8_difference": self.difference}
+        if self.latency is not None:
+            measured |= {"latency_ms": self.latency["median_ms"], "undisturbed_ms": self.latency["undisturbed_ms"]}
         size = {"size": written(self.size), "parameters": self.parameters}
         return {
             **self.what,
@@ -176,9 +223,9 @@ class _Made:
     def line(self, limits: Limits) -> str:
         """The closing line, with the latency and the difference where there are such."""
         said = self.said
-        if self.latency_ms is not None:
+        if self.latency is not None:
             threads = f"{limits.threads} thread{'s' * (limits.threads > 1)}"
-            said += f"; {self.latency_ms:.3g} ms a forward pass ({threads}, batches of {limits.batch})"
+            said += f"; {milliseconds(self.latency, '.3g')} ms a forward pass ({threads}, batches of {limits.batch})"
         if self.difference is not None:
             said += f"; logits of {INT8} differ by up to {self.difference:.2g}"
         return said
@@ -199,7 +246,7 @@ def _key(projector: Path, tasks: Path, limits: Limits, files: _Files) -> str:
 
 
 def _generate_one(
-    folder: Path, projector: Projector, names: list[str], out: Path, limits: Limits, files: _Files
+    folder: Path, projector: Projector, names: Sequence[str], out: Path, limits: Limits, files: _Files
 ) -> _Made:
     """Write the folder of a model."""
     size, latency = projector.size_within(limits, names)
@@ -214,16 +261,17 @@ def _generate_one(
     return _Made(what, said, size, parameters, latency, difference)
 
 
-def _generate_all(folder: Path, projector: Projector, table: Path, out: Path, limits: Limits, files: _Files) -> _Made:
-    """Write a folder for each task of a table, but for those that are there already, and the list of them.
+def _generate_all(
+    folder: Path, projector: Projector, tasks: Sequence[NamedTask], out: Path, limits: Limits, files: _Files
+) -> _Made:
+    """Write a folder for each task, but for those that are there already, and the list of them.
 
     All are of one size, the one of those that are there already: a latency that is measured anew may choose another.
     """
-    from projpipe.commands.output import COLUMNS, LISTING, quote_cell
-    from projpipe.commands.task_list import format_names, read_tasks
+    from projpipe.commands.output import COLUMNS, LISTING, progress, quote_cell
+    from projpipe.commands.task_list import format_names
     from projpipe.students.student import is_whole, load_student
 
-    tasks = read_tasks(table, projector)
     most = max((task.classes for task in tasks), key=len)
     there = next((out / task.folder for task in tasks if is_whole(out / task.folder)), None)
     if there is None:
@@ -231,9 +279,9 @@ def _generate_all(folder: Path, projector: Projector, table: Path, out: Path, li
     else:
         size = load_student(there).spec
         measured = limits.max_latency_ms is not None
-        latency = projector.latency_ms(most, size, limits.batch, limits.threads) if measured else None
+        latency = projector.latency(most, size, limits.batch, limits.threads) if measured else None
     largest = None
-    with click.progressbar(tasks, label="generate", file=sys.stderr) as shown:
+    with progress(tasks, "generate") as shown:
         for task in shown:
             if not is_whole(out / task.folder):
                 difference = _write(folder, projector.student(task.classes, size=size), out / task.folder, files)

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from projpipe.commands.arguments import as_json
+from projpipe.commands.arguments import Folder, as_json
 from projpipe.errors import InputError
-from projpipe.manifest import FILES, FIXES, MANIFEST, TENSORS, kind_of, read_manifest
+from projpipe.manifest import FILES, FIXES, MANIFEST, read_manifest
 from projpipe.metric import METRICS
-from projpipe.places import located
-from projpipe.projection.projector_manifest import DescribedProjector
-from projpipe.record import from_json, read_json
+from projpipe.places import kind_at
+from projpipe.projection.projector_manifest import DescribedProjector, weights_sha256
+from projpipe.record import from_json
 from projpipe.students.model_card import check_provenance
 from projpipe.students.model_manifest import DescribedModel
 from projpipe.students.size_table import read_size_table
@@ -25,7 +25,7 @@ SHOWN_NAMES = 12
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=Folder())
 @as_json
 def inspect(folder: Path, as_json: bool) -> None:
     """Say what FOLDER, a projector or a model, can do, how large it is and what made it.
@@ -35,15 +35,14 @@ def inspect(folder: Path, as_json: bool) -> None:
     """
     from projpipe.commands.output import show, show_sizes
 
-    folder = located(folder)
-    kind = "projector" if kind_of(folder) == "projector" or (folder / TENSORS).exists() else "model"
+    kind = kind_at(folder)
     described, table = read_manifest(folder, kind, FILES[kind], FIXES[kind]), None
     try:
         found = _projector(described) if kind == "projector" else _model(described)
     except InputError as error:
         raise InputError(f"{folder / MANIFEST}: {error}; {FIXES[kind]}") from error
     if kind == "projector":
-        table = read_size_table(folder, read_json(folder / MANIFEST)["sha256"][TENSORS])
+        table = read_size_table(folder, weights_sha256(folder))
     rows = [[name.replace("_", " "), _shown(name, value)] for name, value in found.items()]
     show(found if table is None else {**found, "sizes": table.to_json()}, as_json, [row for row in rows if row[1]])
     if table is not None and not as_json:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import click
 import numpy as np
 from torch import Tensor
 
 from projpipe.commands.classify import BATCH_SIZE, labelled_pictures
+from projpipe.commands.output import progress
 from projpipe.errors import InputError
 from projpipe.images.pictures import read_picture
 from projpipe.projection.projector import Projector
@@ -60,7 +59,7 @@ def judge(projector: Projector, judged: Mapping[str, Judgeable], image_folder: P
         of_groups[named[class_id]].append(class_id)
     found = []
     tasks = [(group, ids) for group, ids in of_groups.items() if len(ids) > 1]
-    with click.progressbar(tasks, label="evaluate", file=sys.stderr) as shown:
+    with progress(tasks, "evaluate") as shown:
         for group, ids in shown:
             paths = [(path, ids.index(class_id)) for path, class_id in labelled if class_id in ids]
             found.append(_judge(projector, judged, group, [projector.classes[one] for one in ids], paths))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -11,7 +10,7 @@ from projpipe.commands.arguments import Folder, as_json
 
 
 @click.command()
-@click.argument("projector", type=click.Path(path_type=Path))
+@click.argument("projector", type=Folder("projector", as_named=True))
 @click.option("--batch", type=click.IntRange(1, 2**16), help="Images in a pass.  [default: as before]")
 @click.option("--threads", type=click.IntRange(1, 2**10), help="Threads that compute it.  [default: as before]")
 @click.option(
@@ -30,32 +29,38 @@ def measure(projector: Path, batch: int | None, threads: int | None, of: str, as
     as they are. With --format onnx the table is printed alone: the projector's own is of timm's models. So is that of a
     projector which is found by name or on the hub.
 
+    Where other programs run meanwhile, a latency is a range: from the time without them to that of the clock.
+
     \b
     projpipe measure data/digits/06_models/projector --batch 8 --threads 2
     """
-    folder = Folder("projector").convert(projector, None, None)
+    from projpipe.commands.output import progress, say_if_busy, show, show_sizes
+    from projpipe.errors import InputError
+    from projpipe.places import located
+    from projpipe.projection.projector_manifest import read_projector_manifest
+    from projpipe.students.size_table import SIZES
+
+    folder = located(projector)
+    if of == "onnx":
+        read_projector_manifest(folder).check_classifies("--format onnx")
+    if not (folder / SIZES).exists():
+        raise InputError(f"{projector}: has no {SIZES} to measure; make it with `kedro run --pipelines sweep_students`")
     from dataclasses import replace
     from functools import partial
     from importlib.metadata import version
 
-    from projpipe.commands.output import show, show_sizes
-    from projpipe.errors import InputError
     from projpipe.projection.projector_folder import load_projector
-    from projpipe.students.size_table import SIZES
     from projpipe.tensors import processor
 
     loaded = load_projector(folder)
     table = loaded.size_table
-    if table is None:
-        raise InputError(f"{projector}: has no {SIZES} to measure; make it with `kedro run --pipelines sweep_students`")
-    if of == "onnx" and loaded.objective.samples:
-        raise InputError("--format onnx: is for classifiers, and this projector makes image models; leave it out")
+    assert table is not None  # its file is there
     batch, threads = batch or table.batch, threads or table.threads
     packages = ("projpipe", "torch", "timm", *(("onnxruntime",) if of == "onnx" else ()))
-    latency_ms = partial(loaded.latency_ms, batch=batch, threads=threads, onnx=of == "onnx")
+    latency = partial(loaded.latency, batch=batch, threads=threads, onnx=of == "onnx")
     classes, largest = loaded.classes[: table.num_classes], loaded.operator.spec
-    with click.progressbar(table.sizes, label="measure", file=sys.stderr) as shown:
-        sizes = tuple(replace(size, latency_ms=round(latency_ms(classes, size.of(largest)), 4)) for size in shown)
+    with progress(table.sizes, "measure") as shown:
+        sizes = tuple(size.timed(latency(classes, size.of(largest))) for size in shown)
     table = replace(
         table,
         batch=batch,
@@ -64,6 +69,7 @@ def measure(projector: Path, batch: int | None, threads: int | None, of: str, as
         versions={name: version(name) for name in packages},
         sizes=sizes,
     )
+    say_if_busy(size.latency for size in sizes)
     if of == "onnx":
         click.echo("Measured in ONNX Runtime; the projector's own table, of timm's models, stays as it is.", err=True)
     elif folder != projector:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,10 +17,13 @@ from projpipe.atomic import write_atomically, write_resumably
 from projpipe.errors import InputError, disk_problem, is_full, printable
 from projpipe.hub import FILES
 from projpipe.manifest import MANIFEST, kind_of
+from projpipe.students.elapsed import Elapsed, apart, milliseconds
+from projpipe.students.size_table import written
 
 if TYPE_CHECKING:
     from projpipe.students.size_table import SizeTable
 
+T = TypeVar("T")
 LISTING = "models.csv"
 COLUMNS = ["folder", "name", "classes"]
 _ESCAPED = r"\\(?:[\\ntr]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})"  # as `printable` writes it, or a backslash
@@ -52,8 +56,6 @@ def output(
 
 
 def _free(out: Path, force: bool, ours: Callable[[Path], bool], foreign: str, kind: str) -> Path:
-    if not str(out).strip():
-        raise InputError(f"--out: is empty; name a {kind}")
     if not out.exists() and not out.is_symlink():
         return out.resolve()
     if not force:
@@ -96,6 +98,12 @@ def _is_listing(folder: Path) -> bool:
     return header == COLUMNS and found <= listed and all(_is_model(folder / name) for name in found)
 
 
+def progress(items: Sequence[T], label: str, quiet: bool = False) -> AbstractContextManager[Iterable[T]]:
+    """Items to go through, with a bar where there are several and standard error is a terminal, but if `quiet`."""
+    hidden = quiet or len(items) < 2 or not sys.stderr.isatty()
+    return click.progressbar(items, label=label, hidden=hidden, file=sys.stderr)
+
+
 def show(content: Any, as_json: bool, rows: Sequence[Sequence[str]]) -> None:
     """Print JSON, or else a table whose columns are as wide as they need to be."""
     if as_json:
@@ -114,10 +122,9 @@ def show_sizes(table: SizeTable) -> None:
     for position, size in enumerate(table.sizes):
         low, high = map(metric.text, size.interval)
         numbers = [f"{number:,}" for number in (size.params, size.macs, size.file_bytes)]
-        shape = f"{size.embed_dim}x{size.depth}x{size.num_heads}x{size.mlp_dim}"
         mark = "recommended" if position == table.recommended else ""
         score = f"{metric.text(size.score)} [{low}, {high}]"
-        rows.append([shape, score, *numbers, f"{size.latency_ms:.3g} ms", mark])
+        rows.append([written(size), score, *numbers, f"{milliseconds(size.latency, '.3g')} ms", mark])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     aligned = [
         [row[0], *(cell.rjust(width) for cell, width in zip(row[1:6], widths[1:6], strict=True)), row[6]]
@@ -130,6 +137,13 @@ def show_sizes(table: SizeTable) -> None:
     click.echo(printable(f"Latency of {images} with {threads} on {table.machine}:"))
     click.echo()
     show(None, False, aligned)
+
+
+def say_if_busy(measured: Iterable[Elapsed]) -> None:
+    """Say what a range of latency means, where one of those measured is a range."""
+    if any(apart(one["undisturbed_ms"], one["median_ms"]) for one in measured):
+        said = "Other programs ran meanwhile: latency is a range, from what leaves them out to what the clock said."
+        click.echo(said, err=True)
 
 
 def escaped(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from projpipe.commands.arguments import Folder, as_json
+from projpipe.commands.arguments import Folder, NamedPath, as_json
 
 if TYPE_CHECKING:
     from projpipe.projection.projector import Projector
@@ -18,7 +18,7 @@ AS_TRAINED = "as trained"
 
 @click.command()
 @click.argument("projector", type=Folder("projector"))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--out", type=NamedPath(), required=True, help="Folder to write.")
 @click.option(
     "--images",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -57,17 +57,19 @@ def pack(
     from projpipe.errors import InputError
     from projpipe.hub import FILES
     from projpipe.manifest import MANIFEST
-    from projpipe.projection.projector_card import TEACHER, projector_card
-    from projpipe.projection.projector_folder import load_projector
+    from projpipe.projection.projector_manifest import read_projector_manifest
 
-    loaded = load_projector(projector)
-    if images is not None and loaded.objective.samples:
-        raise InputError("--images: are for classifiers, and this projector makes image models; leave them out")
     if command is not None and run_file is None:
         raise InputError("--command: stands on the card with the commit of a run; give its run.json with --run too")
-    run = None if run_file is None else _read_run(run_file, loaded, command)
+    if images is not None:
+        read_projector_manifest(projector).check_classifies("--images")
     foreign = "holds more than what `projpipe pack` wrote"
     with output(out, force, holds_projector, foreign, "folder") as temporary:
+        from projpipe.projection.projector_card import TEACHER, projector_card
+        from projpipe.projection.projector_folder import load_projector
+
+        loaded = load_projector(projector)
+        run = None if run_file is None else _read_run(run_file, loaded, command)
         loaded.save(temporary, compact=True)
         judged = [] if images is None else _judge(loaded, load_projector(temporary), images)
         loaded.save(temporary, compact=True, card=projector_card(loaded, judged, run, license_name))

@@ -22,7 +22,7 @@ Found = dict[str, Any]  # of a picture: its path, and classes with their probabi
 
 
 @click.command()
-@click.argument("model", type=Folder("model"))
+@click.argument("model", type=Folder("model", draws=False))
 @click.argument("images", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many classes to name.")
 @click.option(

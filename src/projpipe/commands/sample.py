@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from projpipe.commands.arguments import Folder, as_json
+from projpipe.commands.arguments import Folder, NamedPath, as_json
 from projpipe.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ GAP = 2  # pixels between pictures on a sheet, before they are enlarged
 
 
 @click.command()
-@click.argument("model", type=Folder("model"))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="A sheet (*.png), or a folder of pictures.")
+@click.argument("model", type=Folder("model", draws=True))
+@click.option("--out", type=NamedPath(), required=True, help="A sheet (*.png), or a folder of pictures.")
 @click.option("--count", type=click.IntRange(min=1, max=10_000), default=16, show_default=True, help="How many.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Fixes the draw.")
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Below 1, likely pixels get likelier.")

@@ -9,14 +9,12 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from projpipe.commands.output import LISTING, unquote_cell
 from projpipe.errors import InputError
+from projpipe.projection.projector_manifest import find_classes
 from projpipe.record import regular_file
-
-if TYPE_CHECKING:
-    from projpipe.projection.projector import Projector
 
 ROWS_AT_ONCE = 256  # of a Parquet file, whose cells may each unpack to much
 LONGEST_NAME = 200  # of a folder, in bytes: file systems take 255
@@ -64,17 +62,20 @@ def read_names(path: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def read_tasks(path: Path, projector: Projector) -> list[NamedTask]:
+def read_tasks(path: Path, known: Sequence[str], fewest: int) -> list[NamedTask]:
     """The tasks of a CSV or Parquet file, in its order.
 
     The file has the columns `name` and `classes`; a Parquet file may have `class_ids`, as the project's own tables of
     tasks do, instead of `classes`.
 
+    Args:
+        known: the classes of the projector.
+        fewest: classes that a task may have.
+
     Raises:
         InputError: the file cannot be read, lacks a column or has no row; a name makes no folder, or the same as
             another; the projector does not know a class. Names the file and the task.
     """
-    known = projector.classes
     rows = _parquet_rows(path, known) if path.suffix == ".parquet" else _csv_rows(path)
     taken = {LISTING}
     tasks = []
@@ -84,7 +85,7 @@ def read_tasks(path: Path, projector: Projector) -> list[NamedTask]:
         if folder.casefold() in taken:
             raise InputError(f"{place}: {name!r} makes the folder {folder!r}, which is taken; rename it")
         try:
-            projector.class_ids(classes)
+            find_classes(known, classes, fewest)
         except InputError as error:
             raise InputError(f"{place}, {name!r}: {error}") from error
         taken.add(folder.casefold())

@@ -11,24 +11,13 @@ from torch import nn
 
 from projpipe.config import LatencyConfig
 from projpipe.objectives import Objective
-from projpipe.students.stopwatch import WARM_UP, clock_and_processor_seconds, fixed_threads
+from projpipe.students.elapsed import Elapsed
+from projpipe.students.stopwatch import WARM_UP, clock_and_processor_seconds, elapsed, fixed_threads
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.sampling import sample
 from projpipe.transformer.spec import TransformerSpec
 
 SAMPLED_LESS = 5  # drawing an image is as many forward passes as it has symbols, so that fewer repeats do
-QUIET = 1.15  # by how much a time by the clock is above the undisturbed one at most, where no other program runs
-
-
-class Elapsed(TypedDict):
-    """Time in milliseconds: the median by the clock, and without what other programs took.
-
-    `undisturbed_ms` is the median of the time on the processor; with several threads, which wait for each other too, it
-    is the fastest run.
-    """
-
-    median_ms: float
-    undisturbed_ms: float
 
 
 class Latency(Elapsed):
@@ -163,10 +152,10 @@ def latencies(runs: Mapping[str, Callable[[], object]], threads: int, repeats: i
     with fixed_threads(threads), torch.inference_mode():
         for repeat in range(-WARM_UP, repeats):
             for name in order.permutation(list(runs)):
-                elapsed = clock_and_processor_seconds(runs[name])
+                once = clock_and_processor_seconds(runs[name])
                 if repeat >= 0:
-                    taken[name].append(elapsed)
-    teacher = _elapsed(taken["teacher"], threads)
+                    taken[name].append(once)
+    teacher = elapsed(taken["teacher"], threads)
     return {name: _summary(times, teacher, threads) for name, times in taken.items()}
 
 
@@ -177,7 +166,7 @@ def time_to_make(
     with fixed_threads(threads), torch.inference_mode():
         specialise(tasks[0])
         taken = [clock_and_processor_seconds(partial(specialise, classes)) for classes in tasks]
-    return _elapsed(taken, threads)
+    return elapsed(taken, threads)
 
 
 def _against_teacher(table: str, measured: Mapping[str, Latency]) -> SpeedUp:
@@ -191,18 +180,10 @@ def _against_teacher(table: str, measured: Mapping[str, Latency]) -> SpeedUp:
 
 def _summary(taken: Sequence[tuple[float, float]], teacher: Elapsed, threads: int) -> Latency:
     low, high = np.percentile([clock for clock, _ in taken], [25, 75])
-    elapsed = _elapsed(taken, threads)
+    own = elapsed(taken, threads)
     return Latency(
-        **elapsed,
+        **own,
         iqr_ms=round(1000 * float(high - low), 4),
-        speedup=round(teacher["median_ms"] / elapsed["median_ms"], 3),
-        undisturbed_speedup=round(teacher["undisturbed_ms"] / elapsed["undisturbed_ms"], 3),
-    )
-
-
-def _elapsed(taken: Sequence[tuple[float, float]], threads: int) -> Elapsed:
-    clock, processor = np.array(taken).T
-    undisturbed = np.median(processor) if threads == 1 else clock.min()
-    return Elapsed(
-        median_ms=round(1000 * float(np.median(clock)), 4), undisturbed_ms=round(1000 * float(undisturbed), 4)
+        speedup=round(teacher["median_ms"] / own["median_ms"], 3),
+        undisturbed_speedup=round(teacher["undisturbed_ms"] / own["undisturbed_ms"], 3),
     )

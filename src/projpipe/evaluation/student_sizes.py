@@ -15,7 +15,7 @@ from projpipe.methods.task_model import TaskModel
 from projpipe.objectives import Classification, Objective
 from projpipe.objectives.classification import OWN_KEPT, energy_score
 from projpipe.students.size_table import MeasuredSize
-from projpipe.students.stopwatch import median_ms
+from projpipe.students.stopwatch import time_of
 from projpipe.tasks.task import median_by_size
 from projpipe.transformer.spec import TransformerSpec
 
@@ -53,6 +53,7 @@ class SizeJudge:
         student = model.specialise(self.classes, size=size)
         images = self.objective.blank(self.batch)
         count = len(self.classes)
+        taken = time_of(partial(self.objective.logits, student, images), self.threads)
         return MeasuredSize(
             size.embed_dim,
             size.depth,
@@ -63,7 +64,8 @@ class SizeJudge:
             params=size.deployed_params(count),
             macs=size.deployed_macs(count),
             file_bytes=_file_bytes(student),
-            latency_ms=round(median_ms(partial(self.objective.logits, student, images), self.threads), 4),
+            latency_ms=taken["median_ms"],
+            undisturbed_ms=taken["undisturbed_ms"],
             energy_threshold=threshold,
             others_kept=others_kept,
         )
@@ -97,7 +99,7 @@ class SizeJudge:
     def teacher_row(self, teacher: nn.Module) -> dict[str, object]:
         """The teacher, held to the classes of each task, as a row of `schemas.PARETO_FRONT`."""
         spec, images = TransformerSpec.of(teacher), self.objective.blank(self.batch)
-        latency = median_ms(partial(self.objective.logits, teacher, images), self.threads)
+        latency = time_of(partial(self.objective.logits, teacher, images), self.threads)
         return {
             "method": "teacher",
             "embed_dim": spec.embed_dim,
@@ -105,7 +107,7 @@ class SizeJudge:
             "num_heads": spec.num_heads,
             "mlp_dim": spec.mlp_dim,
             "params": sum(parameter.numel() for parameter in teacher.parameters()),
-            "latency_ms": round(latency, 4),
+            "latency_ms": latency["median_ms"],
             "validation_score": self._teacher_score(teacher),
             "recommended": False,
         }

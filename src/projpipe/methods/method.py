@@ -12,7 +12,7 @@ from projpipe.config import TrainProjectorConfig
 from projpipe.projection.parameter_groups import ParameterGroup
 from projpipe.projection.source import Source
 from projpipe.transformer.canonical import Weights
-from projpipe.transformer.elastic import Sizes
+from projpipe.transformer.sizes import Sizes
 from projpipe.transformer.spec import TransformerSpec
 
 Task = Sequence[int]  # class ids

@@ -14,9 +14,9 @@ from projpipe.projection.parameter_groups import ParameterGroup
 from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.transformer.canonical import Weights
 from projpipe.transformer.class_weights import told
-from projpipe.transformer.elastic import Sizes
 from projpipe.transformer.export import export_student
 from projpipe.transformer.forward import forward_students
+from projpipe.transformer.sizes import Sizes
 from projpipe.transformer.spec import TransformerSpec
 
 if TYPE_CHECKING:

@@ -22,14 +22,16 @@ from projpipe.images.pictures import find_pictures, read_picture
 from projpipe.objectives import Objective
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector_manifest import classes_of_group, find_classes
+from projpipe.projection.size_choice import SizeChoice
 from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.projection.write import write_projector
-from projpipe.students.onnx_file import onnx_latency_ms
-from projpipe.students.size_table import Limits, SizeTable, choose
-from projpipe.students.stopwatch import median_ms
+from projpipe.students.elapsed import Elapsed
+from projpipe.students.onnx_file import onnx_latency
+from projpipe.students.size_table import Limits, SizeTable, fast_enough
+from projpipe.students.stopwatch import time_of
 from projpipe.students.student import Student
-from projpipe.transformer.elastic import Sizes
 from projpipe.transformer.forward import forward_students
+from projpipe.transformer.sizes import Sizes
 from projpipe.transformer.spec import TransformerSpec
 
 if TYPE_CHECKING:
@@ -126,7 +128,7 @@ class Projector:
                 that is none of this projector's.
         """
         class_ids = self.class_ids(self._asked(classes, support_images))
-        size = self._checked(size or self.recommended)
+        size = self._choice.checked(size or self.recommended)
         names = [self.classes[class_id] for class_id in class_ids]  # as the projector writes them
         ids = torch.tensor([class_ids])
         weights = self.operator(ids, torch.ones_like(ids, dtype=torch.bool))
@@ -148,34 +150,22 @@ class Projector:
 
     @property
     def recommended(self) -> TransformerSpec:
-        """The size of student that is made where none is asked for."""
-        largest = self.operator.spec
-        return largest if self.size_table is None else self.size_table.sizes[self.size_table.recommended].of(largest)
+        """The size that is made where none is asked for: that of the size table, else the largest."""
+        return self._choice.recommended
 
-    def size_within(self, limits: Limits, classes: Sequence[str]) -> tuple[TransformerSpec, float | None]:
-        """The best size of a student for some classes that is within limits, and its latency in ms if measured.
-
-        The best is that with the best score in the size table. Without one it is the largest.
+    def size_within(self, limits: Limits, classes: Sequence[str]) -> tuple[TransformerSpec, Elapsed | None]:
+        """The best size of a student for some classes that is within limits, and its latency if measured.
 
         Raises:
             InputError: there is none; names the nearest.
         """
-        largest = self.operator.spec
-        if not limits.any:
-            return self.recommended, None
-        if limits.size is not None:
-            return self._sized(*limits.size), None
-        if self.size_table is not None:
-            candidates = self.size_table.best_first(largest)
-        else:
-            candidates = [largest] if self.sizes is None else [*reversed(self.sizes.every)]
-        measure = partial(self.latency_ms, classes, batch=limits.batch, threads=limits.threads)
-        return choose(candidates, len(classes), limits, measure)
+        latency = partial(self.latency, classes, batch=limits.batch, threads=limits.threads)
+        return fast_enough(self._choice.within(limits, len(classes)), limits, latency)
 
-    def latency_ms(
+    def latency(
         self, classes: Sequence[str], size: TransformerSpec, batch: int = 1, threads: int = 1, onnx: bool = False
-    ) -> float:
-        """How long a forward pass of the timm model of some classes takes here: a median, in milliseconds.
+    ) -> Elapsed:
+        """How long a forward pass of the timm model of some classes takes here, by the clock and undisturbed.
 
         Args:
             size: one of `sizes`.
@@ -184,34 +174,16 @@ class Projector:
         """
         model = self.student(classes, size=size).to_timm()
         if onnx:
-            return onnx_latency_ms(model, batch, threads)
-        return median_ms(partial(self.objective.logits, model, self.objective.blank(batch)), threads)
+            return onnx_latency(model, batch, threads)
+        return time_of(partial(self.objective.logits, model, self.objective.blank(batch)), threads)
 
-    def _sized(
-        self, embed_dim: int, depth: int, num_heads: int | None = None, mlp_dim: int | None = None
-    ) -> TransformerSpec:
-        """A size by its width and depth; heads and hidden units are as many as the largest size allows."""
-        largest = self.operator.spec
-        counts = range(largest.num_heads, 0, -1)
-        fitting = [n for n in counts if embed_dim % n == 0 and embed_dim // n <= largest.head_dim]
-        heads = num_heads or next(iter(fitting), largest.num_heads)
-        fewest = 1 if self.sizes is None else self.sizes.smallest.mlp_dim
-        hidden = mlp_dim or max(fewest, int(embed_dim * largest.mlp_ratio))
-        return self._checked(largest.resized(embed_dim, depth, heads, hidden))
+    def latency_ms(self, classes: Sequence[str], size: TransformerSpec, batch: int = 1, threads: int = 1) -> float:
+        """The median of `latency` by the clock, in milliseconds."""
+        return self.latency(classes, size, batch, threads)["median_ms"]
 
-    def _checked(self, size: TransformerSpec) -> TransformerSpec:
-        """A size that is one of this projector's; any other is refused."""
-        largest = self.operator.spec
-        if size.embed_dim % size.num_heads:
-            raise InputError(f"size: width {size.embed_dim} is not divisible by {size.num_heads} heads; change one")
-        if size != largest and self.sizes is None:
-            raise InputError(
-                f"size: this projector makes one size, {largest.describe_size()}; train one of many sizes with "
-                "`train_projector.smallest`"
-            )
-        if self.sizes is not None:
-            self.sizes.check(size, "size")
-        return size
+    @property
+    def _choice(self) -> SizeChoice:
+        return SizeChoice(self.operator.spec, self.sizes, self.size_table)
 
     @property
     def _not_passed_on(self) -> set[str]:

@@ -18,16 +18,16 @@ from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.products import Products
 from projpipe.projection.projector import Projector
-from projpipe.projection.projector_manifest import DescribedData, DescribedProjector
+from projpipe.projection.projector_manifest import DescribedData, DescribedProjector, weights_sha256
 from projpipe.projection.shapes import projector_shapes, statistics_shapes
+from projpipe.projection.size_choice import read_size_choice
 from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.projection.source import Source
 from projpipe.projection.write import COMPACT_NAME, KIND
-from projpipe.record import from_json, read_json
+from projpipe.record import from_json
 from projpipe.students.model_card import check_provenance
-from projpipe.students.size_table import REMAKE, SIZES, SizeTable, read_size_table
+from projpipe.students.size_table import REMAKE, SIZES, SizeTable
 from projpipe.tensors import read_tensors, starting_with
-from projpipe.transformer.elastic import Sizes
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.timm_folder import load_weights
 
@@ -51,26 +51,16 @@ def load_projector(folder: Path | str) -> Projector:
     except (OSError, RuntimeError, SafetensorError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{folder / MANIFEST} does not describe {TENSORS}: {reason}; {FIXES[KIND]}") from error
-    projector = replace(projector, weights_sha256=read_json(folder / MANIFEST)["sha256"][TENSORS])
+    projector = replace(projector, weights_sha256=weights_sha256(folder))
     return replace(projector, size_table=_size_table(folder, projector))
 
 
 def _size_table(folder: Path, projector: Projector) -> SizeTable | None:
     """The size table in a projector's folder, if there is one and it is the projector's."""
-    table = read_size_table(folder, projector.weights_sha256)
-    if table is None:
-        return None
-    largest, found = projector.operator.spec, None
-    if table.metric != projector.objective.metric.name:
-        found = f"metric: {table.metric} is not {projector.objective.metric.name}"
-    for size in table.sizes:
-        there = size.of(largest) == largest if projector.sizes is None else size.of(largest) in projector.sizes
-        if size.embed_dim % size.num_heads or not there:
-            found = f"sizes: {size.of(largest).describe_size()} is none of this projector's"
-    if table.num_classes > len(projector.classes):
-        found = f"num_classes: {table.num_classes} are more than this projector's {len(projector.classes)}"
-    if found:
-        raise InputError(f"{folder / SIZES}: {found}; {REMAKE}")
+    largest, classes, metric = projector.operator.spec, projector.classes, projector.objective.metric
+    table = read_size_choice(folder, largest, projector.sizes, len(classes), projector.weights_sha256).table
+    if table is not None and table.metric != metric.name:
+        raise InputError(f"{folder / SIZES}: metric: {table.metric} is not {metric.name}; {REMAKE}")
     return table
 
 
@@ -91,17 +81,9 @@ def _assemble(described: dict[str, Any], path: Path) -> Projector:
     manifest = from_json(DescribedProjector, described, exact=True)
     conditioning = from_json(Conditioning, manifest.conditioning, "conditioning", exact=True)
     check_provenance(manifest.provenance, "provenance")
-    source, student = (TransformerSpec.from_json(described[name], name) for name in ("source", "student"))
+    source, (student, sizes) = TransformerSpec.from_json(manifest.source, "source"), manifest.sizes
     if student != source.student(student.embed_dim, student.depth, student.num_heads, student.mlp_ratio):
         raise InputError("student: is no model that reads what the source reads")
-    sizes = None
-    if manifest.smallest is not None:
-        smallest = TransformerSpec.from_json(manifest.smallest, "smallest")
-        if smallest.embed_dim % smallest.num_heads or smallest != student.resized(
-            smallest.embed_dim, smallest.depth, smallest.num_heads, smallest.mlp_dim
-        ):
-            raise InputError("smallest: is no size of the student")
-        sizes = Sizes(smallest, student)
     objective = objective_from_json(manifest.objective, "objective")
     objective.check_spec(source)
     _check_data(manifest.data, objective)

@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from unicodedata import normalize
 
 from projpipe.errors import InputError, did_you_mean
-from projpipe.manifest import FILES, FIXES, MANIFEST, read_manifest
-from projpipe.record import Bounds, from_json
+from projpipe.manifest import FILES, FIXES, MANIFEST, TENSORS, read_manifest
+from projpipe.record import Bounds, from_json, read_json
 from projpipe.transformer.spec import Size, TransformerSpec
+
+if TYPE_CHECKING:
+    from projpipe.transformer.sizes import Sizes
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,32 @@ class DescribedProjector:
     @property
     def fewest_classes(self) -> int:
         """Of a model: what draws images draws them of one class or more, what tells classes apart has two."""
-        return 1 if TransformerSpec.from_json(self.source, "source").symbols else 2
+        return 1 if self.draws else 2
+
+    @property
+    def draws(self) -> bool:
+        """Whether its models draw images; else they tell classes apart."""
+        return bool(TransformerSpec.from_json(self.source, "source").symbols)
+
+    def check_classifies(self, option: str) -> None:
+        """Refuse an option that is for classifiers, where models draw images."""
+        if self.draws:
+            raise InputError(f"{option}: is for classifiers, and this projector makes image models; leave it out")
+
+    @property
+    def sizes(self) -> tuple[TransformerSpec, Sizes | None]:
+        """The largest size of its students, and all that there are; None where it is the only one."""
+        largest = TransformerSpec.from_json(self.student, "student")
+        if self.smallest is None:
+            return largest, None
+        smallest = TransformerSpec.from_json(self.smallest, "smallest")
+        if smallest.embed_dim % smallest.num_heads or smallest != largest.resized(
+            smallest.embed_dim, smallest.depth, smallest.num_heads, smallest.mlp_dim
+        ):
+            raise InputError("smallest: is no size of the student")
+        from projpipe.transformer.sizes import Sizes  # numpy is for who needs it
+
+        return largest, Sizes(smallest, largest)
 
 
 def read_projector_manifest(folder: Path) -> DescribedProjector:
@@ -60,6 +88,11 @@ def read_projector_manifest(folder: Path) -> DescribedProjector:
         return from_json(DescribedProjector, described, exact=True)
     except InputError as error:
         raise InputError(f"{folder / MANIFEST}: {error}; {FIXES['projector']}") from error
+
+
+def weights_sha256(folder: Path) -> str:
+    """The checksum of a projector's weights, as the manifest of its folder has it."""
+    return str(read_json(folder / MANIFEST)["sha256"][TENSORS])
 
 
 def find_classes(known: Sequence[str], asked: Sequence[str], fewest: int) -> list[int]:

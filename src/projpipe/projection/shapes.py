@@ -14,7 +14,8 @@ from projpipe.projection.size_offsets import size_offset_shapes
 from projpipe.projection.task_encoder import HIDDEN
 from projpipe.transformer.canonical import module_key
 from projpipe.transformer.class_weights import class_weights
-from projpipe.transformer.elastic import Sizes, block_groups
+from projpipe.transformer.elastic import block_groups
+from projpipe.transformer.sizes import Sizes
 from projpipe.transformer.spec import TransformerSpec
 
 Named = Iterator[tuple[str, tuple[int, ...]]]

@@ -14,7 +14,8 @@ from torch import nn
 
 from projpipe.projection.parameter_groups import ParameterGroup, matrices_decay
 from projpipe.transformer.canonical import Weights, canonical_name, module_key
-from projpipe.transformer.elastic import Sizes, cut
+from projpipe.transformer.elastic import cut
+from projpipe.transformer.sizes import Sizes
 from projpipe.transformer.spec import TransformerSpec
 
 

@@ -1,6 +1,7 @@
 """How numbers that are no scores are written and named for people; scores are written by their metric."""
 
-from projpipe.evaluation.latency import QUIET, Elapsed, Latency, SpeedUp, Timings
+from projpipe.evaluation.latency import Latency, SpeedUp, Timings
+from projpipe.students.elapsed import apart, figure_or_range
 
 
 def percent(share: float) -> str:
@@ -22,27 +23,13 @@ def latencies_of(timings: Timings, method: str) -> dict[str, Latency]:
     return by_batch | ({"sampling": timings["sampling"][method]} if timings["sampling"] else {})
 
 
-def milliseconds(measured: Elapsed, digits: str = ".2f") -> str:
-    """The time of what was measured: '1.05', on a busy machine '12.85 to 21.21'."""
-    return _figure_or_range(measured["undisturbed_ms"], measured["median_ms"], digits)
-
-
 def times_faster(measured: Latency | SpeedUp) -> str:
     """How many times faster than the teacher: '5.1', on a busy machine '12.2 to 35.1'."""
-    return _figure_or_range(measured["undisturbed_speedup"], measured["speedup"], ".1f")
+    return figure_or_range(measured["undisturbed_speedup"], measured["speedup"], ".1f")
 
 
 def busy(timings: Timings) -> bool:
     """Whether other programs took the processor while models were timed."""
     timed = [measured for method in timings["latency"] for measured in latencies_of(timings, method).values()]
     made = timings["make_one_model"].values()
-    return any(_apart(measured["undisturbed_ms"], measured["median_ms"]) for measured in (*timed, *made))
-
-
-def _figure_or_range(undisturbed: float, by_clock: float, digits: str) -> str:
-    low, high = sorted((undisturbed, by_clock))
-    return f"{low:{digits}} to {high:{digits}}" if _apart(low, high) else f"{by_clock:{digits}}"
-
-
-def _apart(one: float, other: float) -> bool:
-    return max(one, other) > QUIET * min(one, other)
+    return any(apart(measured["undisturbed_ms"], measured["median_ms"]) for measured in (*timed, *made))

@@ -20,10 +20,11 @@ from projpipe.metric import METRICS
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.reporting.caveats import caveats
 from projpipe.reporting.examples import Example
-from projpipe.reporting.formats import busy, count, milliseconds, percent, times_faster
+from projpipe.reporting.formats import busy, count, percent, times_faster
 from projpipe.reporting.opening import opening
 from projpipe.reporting.style import KIND_NAMES, TITLE, styles
 from projpipe.reporting.wording import WORDING, described, told_apart
+from projpipe.students.elapsed import milliseconds
 from projpipe.students.size_table import SizeTable
 from projpipe.training.provenance import Run
 

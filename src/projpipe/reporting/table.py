@@ -15,10 +15,11 @@ from projpipe.evaluation.latency import Timings
 from projpipe.evaluation.metrics import Metrics
 from projpipe.evaluation.summary import Measured
 from projpipe.metric import METRICS, Metric
-from projpipe.reporting.formats import busy, count, latencies_of, milliseconds, times_faster
+from projpipe.reporting.formats import busy, count, latencies_of, times_faster
 from projpipe.reporting.opening import closing_line
 from projpipe.reporting.rows import NOTE, compared_with_reference, judged_on_sample, row_name
 from projpipe.reporting.style import title_of
+from projpipe.students.elapsed import milliseconds
 
 SHOWN_KINDS = ("new_combination", "new_class")
 

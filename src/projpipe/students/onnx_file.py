@@ -16,7 +16,8 @@ from torch import Tensor
 
 from projpipe.errors import InputError
 from projpipe.record import regular_file
-from projpipe.students.stopwatch import median_ms
+from projpipe.students.elapsed import Elapsed
+from projpipe.students.stopwatch import time_of
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -83,8 +84,8 @@ def write_int8(model: VisionTransformer, written: Path, path: Path) -> float:
     return _difference(model, session, COMPARED)
 
 
-def onnx_latency_ms(model: VisionTransformer, batch: int, threads: int) -> float:
-    """The median time of a forward pass of a model's ONNX file in ONNX Runtime, in milliseconds.
+def onnx_latency(model: VisionTransformer, batch: int, threads: int) -> Elapsed:
+    """How long a forward pass of a model's ONNX file takes in ONNX Runtime.
 
     Raises:
         InputError: as of `write_onnx`.
@@ -98,7 +99,7 @@ def onnx_latency_ms(model: VisionTransformer, batch: int, threads: int) -> float
         options.intra_op_num_threads = threads
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     images = {"image": _random_images(model, batch).numpy()}
-    return median_ms(lambda: session.run(None, images))
+    return time_of(lambda: session.run(None, images), threads)
 
 
 def read_onnx(path: Path) -> Callable[[Tensor], Tensor]:

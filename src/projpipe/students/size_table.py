@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
 from projpipe.metric import METRICS, Metric
 from projpipe.record import Bounds, from_json, read_json, to_json
+from projpipe.students.elapsed import Elapsed, milliseconds
 from projpipe.transformer.spec import Depth, Size, TransformerSpec
 
 SIZES = "sizes.json"
@@ -37,6 +38,7 @@ class MeasuredSize:
 
     `score` is the mean over validation tasks, with its 95 % `interval`; `params`, `macs` (multiply-accumulates of one
     image), `file_bytes` (of `model.safetensors`) and `latency_ms` are of models for the table's number of classes.
+    `undisturbed_ms` is the latency without what other programs took, where that was measured, see `Elapsed`.
     `energy_threshold` is what classifiers of this size take for none of their classes below, and `others_kept` the
     share of images of other classes that they take for theirs all the same.
     """
@@ -53,10 +55,21 @@ class MeasuredSize:
     latency_ms: Annotated[float, Bounds(0, 1e9)]
     energy_threshold: Annotated[float, Bounds(-1e6, 1e6)] | None = None
     others_kept: Annotated[float, Bounds(0, 1)] | None = None
+    undisturbed_ms: Annotated[float, Bounds(0, 1e9)] | None = None
 
     def of(self, spec: TransformerSpec) -> TransformerSpec:
         """This size of student, of those that `spec` is one of."""
         return spec.resized(self.embed_dim, self.depth, self.num_heads, self.mlp_dim)
+
+    def timed(self, measured: Elapsed) -> MeasuredSize:
+        """The same with another latency."""
+        return replace(self, latency_ms=measured["median_ms"], undisturbed_ms=measured["undisturbed_ms"])
+
+    @property
+    def latency(self) -> Elapsed:
+        """By the clock, and without what other programs took as far as that is known."""
+        undisturbed = self.latency_ms if self.undisturbed_ms is None else self.undisturbed_ms
+        return Elapsed(median_ms=self.latency_ms, undisturbed_ms=undisturbed)
 
 
 @dataclass(frozen=True)
@@ -108,7 +121,7 @@ class SizeTable:
     def save(self, folder: Path) -> None:
         """Write it into a projector's folder."""
         with write_atomically(folder / SIZES) as temporary:
-            temporary.write_text(json.dumps(to_json(self), indent=2) + "\n")
+            temporary.write_text(json.dumps(self.to_json(), indent=2) + "\n")
 
     @classmethod
     def from_json(cls, described: object) -> SizeTable:
@@ -125,7 +138,12 @@ class SizeTable:
         return table
 
     def to_json(self) -> dict[str, object]:
-        return to_json(self)
+        """Its fields; `undisturbed_ms` where it was measured, so that older tables are written as they were."""
+        described = to_json(self)
+        for size in described["sizes"]:
+            if size["undisturbed_ms"] is None:
+                del size["undisturbed_ms"]
+        return described
 
 
 def read_size_table(folder: Path, weights_sha256: str) -> SizeTable | None:
@@ -195,24 +213,13 @@ class Limits:
         return bool(self.size or self.max_parameters or self.max_macs or self.max_latency_ms)
 
 
-def choose(
-    candidates: Sequence[TransformerSpec],
-    num_classes: int,
-    limits: Limits,
-    latency_ms: Callable[[TransformerSpec], float],
-) -> tuple[TransformerSpec, float | None]:
-    """The first of some sizes that is within all limits, for models of so many classes, and its latency if measured.
-
-    A latency is within its limit where it is so twice, with `MARGIN` to spare.
-
-    Args:
-        candidates: the best first.
-        latency_ms: measures a size.
+def within_counts(candidates: Sequence[TransformerSpec], num_classes: int, limits: Limits) -> Sequence[TransformerSpec]:
+    """Sizes that are within the limits of parameters and multiply-accumulates, for models of so many classes.
 
     Raises:
         InputError: there is none; names the nearest.
     """
-    fitting = list(candidates)
+    fitting = candidates
     for name, limit, cost in (
         ("max-parameters", limits.max_parameters, TransformerSpec.deployed_params),
         ("max-macs", limits.max_macs, TransformerSpec.deployed_macs),
@@ -224,27 +231,48 @@ def choose(
             nearest = min(fitting, key=lambda size: cost(size, num_classes))
             raise InputError(f"{name}: no size has {limit:,} or fewer; the least is {least:,}, of {written(nearest)}")
         fitting = [size for size in fitting if cost(size, num_classes) <= limit]
+    return fitting
+
+
+def fast_enough(
+    fitting: Sequence[TransformerSpec], limits: Limits, latency: Callable[[TransformerSpec], Elapsed]
+) -> tuple[TransformerSpec, Elapsed | None]:
+    """The first of some sizes that is within the limit of latency, and its latency; without a limit, the first.
+
+    A latency is within its limit where it is so twice by the clock, with `MARGIN` to spare.
+
+    Args:
+        fitting: the best first.
+        latency: measures a size.
+
+    Raises:
+        InputError: there is none; names the fastest.
+    """
     if limits.max_latency_ms is None:
         return fitting[0], None
     allowed = limits.max_latency_ms * (1 - MARGIN)
     some = range(min(CANDIDATES, len(fitting)))
     fitting = [fitting[round(i * (len(fitting) - 1) / max(1, len(some) - 1))] for i in some]
-    measured: list[float] = []
+    measured: list[Elapsed] = []
     for size in fitting:
-        measured.append(latency_ms(size))
-        if measured[-1] <= allowed:
-            measured[-1] = max(measured[-1], latency_ms(size))
-        if measured[-1] <= allowed:
+        measured.append(latency(size))
+        if measured[-1]["median_ms"] <= allowed:
+            measured[-1] = max(measured[-1], latency(size), key=_by_clock)
+        if measured[-1]["median_ms"] <= allowed:
             return size, measured[-1]
-    fastest = measured.index(min(measured))
+    fastest, size = min(zip(measured, fitting, strict=True), key=lambda found: _by_clock(found[0]))
     raise InputError(
         f"max-latency: no size takes {limits.max_latency_ms:g} ms or less here, with {MARGIN:.0%} to spare, "
         f"{limits.threads} thread{'s' * (limits.threads > 1)} and batches of {limits.batch}; the fastest takes "
-        f"{measured[fastest]:.3g} ms: {written(fitting[fastest])}"
+        f"{milliseconds(fastest, '.3g')} ms: {written(size)}"
     )
 
 
-def written(spec: TransformerSpec) -> str:
+def _by_clock(measured: Elapsed) -> float:
+    return measured["median_ms"]
+
+
+def written(spec: TransformerSpec | MeasuredSize) -> str:
     """A size as `Limits.of` reads it."""
     return f"{spec.embed_dim}x{spec.depth}x{spec.num_heads}x{spec.mlp_dim}"
 

@@ -1,13 +1,15 @@
-"""Wall-clock time of a model's forward pass."""
+"""Time of a model's forward pass: by the clock, and without what other programs took."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from statistics import median
 
+import numpy as np
 import torch
+
+from projpipe.students.elapsed import Elapsed
 
 WARM_UP = 5
 REPEATS = 30
@@ -38,12 +40,21 @@ def clock_and_processor_seconds(run: Callable[[], object]) -> tuple[float, float
     return seconds(run), time.thread_time() - before
 
 
-def median_ms(run: Callable[[], object], threads: int = 1, repeats: int = REPEATS) -> float:
-    """The median time in milliseconds of a call, after some that do not count; of more repeats where it is short."""
+def time_of(run: Callable[[], object], threads: int = 1, repeats: int = REPEATS) -> Elapsed:
+    """How long a call takes, after some that do not count; of more repeats where it is short."""
     with fixed_threads(threads), torch.inference_mode():
         for _ in range(WARM_UP):
             run()
-        end, taken = time.perf_counter() + LEAST_SECONDS, [seconds(run)]
+        end, taken = time.perf_counter() + LEAST_SECONDS, [clock_and_processor_seconds(run)]
         while len(taken) < repeats or time.perf_counter() < end:
-            taken.append(seconds(run))
-        return 1000 * median(taken)
+            taken.append(clock_and_processor_seconds(run))
+        return elapsed(taken, threads)
+
+
+def elapsed(taken: Sequence[tuple[float, float]], threads: int = 1) -> Elapsed:
+    """What runs took together, each in seconds by the clock and on the processor."""
+    clock, processor = np.array(taken).T
+    undisturbed = np.median(processor) if threads == 1 else clock.min()
+    return Elapsed(
+        median_ms=round(1000 * float(np.median(clock)), 4), undisturbed_ms=round(1000 * float(undisturbed), 4)
+    )

@@ -27,7 +27,7 @@ from projpipe.objectives import ImageModeling, Objective, objective_from_json
 from projpipe.places import located
 from projpipe.record import from_json, read_json
 from projpipe.students.model_card import check_provenance, model_card
-from projpipe.students.model_manifest import DescribedModel
+from projpipe.students.model_manifest import NO_DRAWING, DescribedModel
 from projpipe.tensors import check_finite, check_size, read_tensors, shapes_of
 from projpipe.transformer.canonical import Weights
 from projpipe.transformer.export import ARCHITECTURE, export_student, from_timm_state, timm_arguments, timm_state
@@ -82,9 +82,7 @@ class Student:
             FloatingPointError: its weights are so large that a logit is infinite or no number.
         """
         if not isinstance(self.objective, ImageModeling):
-            raise InputError(
-                "this model tells classes apart and draws no images; use one of an image_modeling projector"
-            )
+            raise InputError(NO_DRAWING)
         return self.objective.decode(sample(self.spec, self.weights, count, seed, temperature, top_k))
 
     def to_timm(self) -> VisionTransformer:

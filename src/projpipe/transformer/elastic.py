@@ -9,23 +9,14 @@ sizes in a step is from, and MatFormer (Devvrit et al., arXiv 2310.07707).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise, product
+from itertools import pairwise
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from projpipe.errors import InputError
 from projpipe.transformer.canonical import Weights
 from projpipe.transformer.spec import TransformerSpec
 
-WIDTH_STEP = 4  # from one width to the next
-RATIO_STEP = 0.5  # from one share of hidden units to the next
-SMALLEST = 0.25  # how often the smallest size is among those of a step
-MOST = 0.5  # how often a size that is drawn has as many heads, and as many hidden units, as its width allows
 _STREAM_FIRST = ("patch.weight", "patch.bias", "pre.weight", "pre.bias")  # their axis of the residual stream
 _STREAM_LAST = ("prefix", "pos", "head.weight")
 
@@ -34,92 +25,6 @@ def block_groups(depth: int, student_depth: int) -> list[range]:
     """Split `depth` source blocks into `student_depth` runs of neighbours whose lengths differ by at most one."""
     bounds = [round(i * depth / student_depth) for i in range(student_depth + 1)]
     return [range(start, stop) for start, stop in pairwise(bounds)]
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """All sizes between two, ends included.
-
-    Raises:
-        InputError: the smallest is larger than the largest in some respect.
-    """
-
-    smallest: TransformerSpec
-    largest: TransformerSpec
-    place: str = "smallest"  # of its parameters, for errors
-
-    def __post_init__(self) -> None:
-        if problem := _beyond(self.smallest, self.largest):
-            raise InputError(f"{self.place}: {problem}; make it smaller")
-
-    def check(self, size: TransformerSpec, place: str) -> None:
-        """Refuse a size that is not between the two.
-
-        Raises:
-            InputError: names the limit that it is beyond.
-        """
-        if problem := _beyond(size, self.largest) or _below(size, self.smallest):
-            raise InputError(f"{place}: {problem}; there are sizes from {self}")
-
-    def __contains__(self, size: TransformerSpec) -> bool:
-        return not (_beyond(size, self.largest) or _below(size, self.smallest))
-
-    def __str__(self) -> str:
-        return f"{self.smallest.describe_size()} to {self.largest.describe_size()}"
-
-    @cached_property
-    def every(self) -> tuple[TransformerSpec, ...]:
-        """Sizes on a grid, the smallest and the largest among them, by their parameters."""
-        low, high = self.smallest, self.largest
-        ends = (low.embed_dim, high.embed_dim)
-        widths = {*ends, *range(-(-ends[0] // WIDTH_STEP) * WIDTH_STEP, ends[1] + 1, WIDTH_STEP)}
-        ratios = {low.mlp_ratio, *np.arange(low.mlp_ratio, high.mlp_ratio, RATIO_STEP).tolist(), high.mlp_ratio}
-        depths, heads = range(low.depth, high.depth + 1), range(low.num_heads, high.num_heads + 1)
-        found = {
-            high.resized(width, depth, count, int(width * ratio))
-            for width, depth, count, ratio in product(widths, depths, heads, ratios)
-            if width % count == 0
-        }
-        return tuple(sorted({low, high, *(size for size in found if size in self)}, key=_by_size))
-
-    def sandwich(self, seed: Sequence[int]) -> tuple[TransformerSpec, ...]:
-        """The sizes of a training step: the largest, and two that a seed decides, the first at times the smallest."""
-        rng = np.random.default_rng(seed)
-        first = self.smallest if rng.random() < SMALLEST else self._draw(rng)
-        return self.largest, first, self._draw(rng)
-
-    def _draw(self, rng: np.random.Generator) -> TransformerSpec:
-        """A size of an even width and depth, in half of the cases with as many heads, and hidden units, as can be.
-
-        It is not the largest, where there is another: what belongs to sizes learns in every step.
-        """
-        every = self.every[:-1] or self.every
-        for name in ("embed_dim", "depth", "num_heads", "mlp_dim"):
-            values = sorted({getattr(size, name) for size in every})
-            most = name in ("num_heads", "mlp_dim") and rng.random() < MOST
-            value = values[-1] if most else values[rng.integers(len(values))]
-            every = tuple(size for size in every if getattr(size, name) == value)
-        return every[0]
-
-
-def _by_size(spec: TransformerSpec) -> tuple[int, ...]:
-    return spec.deployed_params(2), spec.depth, spec.embed_dim, spec.num_heads, spec.mlp_dim
-
-
-def _beyond(size: TransformerSpec, largest: TransformerSpec) -> str:
-    """In what a size is beyond the largest; empty where it is not."""
-    for name in ("embed_dim", "depth", "num_heads", "head_dim", "mlp_dim"):
-        if (asked := getattr(size, name)) > (limit := getattr(largest, name)):
-            return f"{name} {asked} is above the {limit} of the largest"
-    return ""
-
-
-def _below(size: TransformerSpec, smallest: TransformerSpec) -> str:
-    """In what a size is below the smallest; empty where it is not."""
-    for name in ("embed_dim", "depth", "num_heads", "mlp_dim"):
-        if (asked := getattr(size, name)) < (limit := getattr(smallest, name)):
-            return f"{name} {asked} is below the {limit} of the smallest"
-    return ""
 
 
 def cut(weights: Weights, largest: TransformerSpec, size: TransformerSpec) -> Weights:

@@ -105,7 +105,7 @@ def tabulate(tries: list[Try]) -> pd.DataFrame:
         measured = vars(one.measured)
         low, high = measured["interval"]
         scores = {"validation_score": measured["score"], "low": low, "high": high}
-        sizes = {name: value for name, value in measured.items() if name not in ("score", "interval")}
+        sizes = {name: value for name, value in measured.items() if name not in ("score", "interval", "undisturbed_ms")}
         rows.append({"trial": number, **sizes, **scores, "within_limits": one.within_limits, "pareto": one.pareto})
     return pd.DataFrame(rows).astype({"energy_threshold": float, "others_kept": float})
 

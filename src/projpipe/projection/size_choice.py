@@ -1,0 +1,105 @@
+"""The sizes of a projector's students, and which of them is made: without torch, for which no refusal is to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from projpipe.errors import InputError
+from projpipe.students.size_table import REMAKE, SIZES, Limits, SizeTable, read_size_table, within_counts
+from projpipe.transformer.sizes import Sizes
+from projpipe.transformer.spec import TransformerSpec
+
+
+@dataclass(frozen=True)
+class SizeChoice:
+    """What there is to choose from.
+
+    Args:
+        largest: what the projector makes as it is.
+        sizes: all that there are; None where the largest is the only one.
+        table: what was measured of some; None where nothing was.
+    """
+
+    largest: TransformerSpec
+    sizes: Sizes | None = None
+    table: SizeTable | None = None
+
+    @property
+    def recommended(self) -> TransformerSpec:
+        """The size that is made where none is asked for: that of the size table, else the largest."""
+        return self.largest if self.table is None else self.table.sizes[self.table.recommended].of(self.largest)
+
+    def within(self, limits: Limits, num_classes: int) -> Sequence[TransformerSpec]:
+        """Sizes for so many classes that are within all limits but that of latency, the best first.
+
+        The best is that with the best score in the size table. Without one it is the largest.
+
+        Raises:
+            InputError: there is none; names the nearest.
+        """
+        if not limits.any:
+            return [self.recommended]
+        if limits.size is not None:
+            return [self._sized(*limits.size)]
+        if self.table is not None:
+            candidates = self.table.best_first(self.largest)
+        else:
+            candidates = [self.largest] if self.sizes is None else [*reversed(self.sizes.every)]
+        return within_counts(candidates, num_classes, limits)
+
+    def checked(self, size: TransformerSpec) -> TransformerSpec:
+        """A size that is among them.
+
+        Raises:
+            InputError: it is none; says what there is.
+        """
+        if size.embed_dim % size.num_heads:
+            raise InputError(f"size: width {size.embed_dim} is not divisible by {size.num_heads} heads; change one")
+        if size != self.largest and self.sizes is None:
+            raise InputError(
+                f"size: this projector makes one size, {self.largest.describe_size()}; train one of many sizes with "
+                "`train_projector.smallest`"
+            )
+        if self.sizes is not None:
+            self.sizes.check(size, "size")
+        return size
+
+    def _sized(
+        self, embed_dim: int, depth: int, num_heads: int | None = None, mlp_dim: int | None = None
+    ) -> TransformerSpec:
+        """A size by its width and depth; heads and hidden units are as many as the largest size allows."""
+        largest = self.largest
+        counts = range(largest.num_heads, 0, -1)
+        fitting = [n for n in counts if embed_dim % n == 0 and embed_dim // n <= largest.head_dim]
+        heads = num_heads or next(iter(fitting), largest.num_heads)
+        fewest = 1 if self.sizes is None else self.sizes.smallest.mlp_dim
+        hidden = mlp_dim or max(fewest, int(embed_dim * largest.mlp_ratio))
+        return self.checked(largest.resized(embed_dim, depth, heads, hidden))
+
+
+def read_size_choice(
+    folder: Path, largest: TransformerSpec, sizes: Sizes | None, num_classes: int, weights_sha256: str
+) -> SizeChoice:
+    """These sizes, with the table in the projector's folder if there is one.
+
+    Args:
+        num_classes: that the projector knows.
+        weights_sha256: of its file.
+
+    Raises:
+        InputError: the table cannot be read, or is of another projector.
+    """
+    table, found = read_size_table(folder, weights_sha256), None
+    if table is None:
+        return SizeChoice(largest, sizes)
+    for size in table.sizes:
+        there = size.of(largest) == largest if sizes is None else size.of(largest) in sizes
+        if size.embed_dim % size.num_heads or not there:
+            found = f"sizes: {size.of(largest).describe_size()} is none of this projector's"
+    if table.num_classes > num_classes:
+        found = f"num_classes: {table.num_classes} are more than this projector's {num_classes}"
+    if found:
+        raise InputError(f"{folder / SIZES}: {found}; {REMAKE}")
+    return SizeChoice(largest, sizes, table)
