@@ -13,10 +13,12 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from projpipe import load_projector
-from projpipe.app.loaded import BY_SIZE
+from projpipe.app import listening, markup
+from projpipe.app.loaded import BY_SIZE, LoadedProjector
 from projpipe.commands.main import main
 
 PEOPLE, QUESTIONS = 10, 20
@@ -86,7 +88,11 @@ def test_the_zip_is_of_the_classes_and_size_asked_for(served: tuple[str, int]) -
         ("classes=3,55", "classes: 55 is not in 0..9"),
         ("classes=3,-1", "classes: -1 is not in 0..9"),
         ("classes=3", "must be two or more"),
-        ("classes=3,x", "invalid literal"),
+        ("classes=3,x", "classes: '3,x' are no numbers of classes; write them as 3,5"),
+        ("classes=", "classes: '' are no numbers of classes; write them as 3,5"),
+        ("size=9x9", "classes: '' are no numbers of classes; write them as 3,5"),
+        (f"classes={'9' * 5000}", "are no numbers of classes; write them as 3,5"),
+        ("classes=3,5&onnx=maybe", "onnx: Input should be a valid boolean"),
         ("classes=3,5&size=9x9", "size: "),
     ],
 )
@@ -94,6 +100,8 @@ def test_a_forged_question_is_refused_in_one_line(query: str, said: str, served:
     answer = HTTP.get(f"{served[0]}/model.zip?{query}")
     assert answer.status_code == 400
     assert said in answer.text
+    assert answer.text.count("\n") == 1
+    assert answer.headers["content-type"].startswith("text/plain")
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../manifest.json"])
@@ -114,6 +122,61 @@ def test_a_port_that_is_taken_is_refused_in_one_line(folder: Path) -> None:
         result = CliRunner().invoke(main, ["app", str(folder), "--port", str(port), "--no-open"])
     assert result.exit_code == 2
     assert f"--port: {port} of 127.0.0.1 cannot be had" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [
+        ("300.1.1.1", "--host: '300.1.1.1' cannot be listened on ("),
+        ("192.0.2.1", "--host: '192.0.2.1' cannot be listened on (Cannot assign requested address); give 127.0.0.1"),
+        ("", "--host: '' cannot be listened on (it is empty)"),
+    ],
+)
+def test_a_host_that_is_none_of_this_machines_is_named_and_one_port_is_tried(
+    host: str, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, create = [], socket.create_server
+
+    def counted(*arguments: Any, **options: Any) -> socket.socket:
+        tried.append(arguments)
+        return create(*arguments, **options)
+
+    monkeypatch.setattr(socket, "create_server", counted)
+    result = CliRunner().invoke(main, ["app", str(folder), "--host", host, "--no-open"])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert message in result.stderr
+    assert len(tried) <= 1
+
+
+def test_the_next_port_is_taken_where_one_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        first = taken.getsockname()[1]
+        monkeypatch.setattr(listening, "PORTS", [first, 0])
+        with listening.listen("127.0.0.1", None) as found:
+            assert listening.address("127.0.0.1", found) != f"http://127.0.0.1:{first}"
+
+
+@pytest.mark.parametrize(
+    ("host", "opened"), [("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("localhost", "localhost")]
+)
+def test_a_browser_opens_an_address_that_leads_here(
+    host: str, opened: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr("projpipe.app.server.serve_at", lambda listening, projector, ready: ready())
+    monkeypatch.setattr("click.launch", seen.append)
+    said = CliRunner().invoke(main, ["app", str(folder), "--host", host, "--port", "0"]).stdout
+    port = said.split()[0].rpartition(":")[2]
+    assert said.startswith(f"http://{host}:{port} ")
+    assert seen == [f"http://{opened}:{port}"]
+
+
+def test_a_time_beside_other_programs_is_a_range_on_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = LoadedProjector.read(folder)
+    monkeypatch.setattr("projpipe.app.loaded.clock_and_processor_seconds", lambda run: (0.003, 0.001))
+    classes, image = loaded.first_classes, torch.zeros(1, 1, 8, 8)
+    for said in (loaded.ask_student(loaded.projector.student(classes), image), loaded.ask_teacher(classes, image)):
+        assert "1 to 3 ms here" in markup.answer("model", classes, said)
 
 
 def test_without_gradio_the_command_says_the_line_that_installs_it(

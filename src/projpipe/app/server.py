@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +14,14 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
 import gradio as gr
 import torch
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 
+from projpipe.app.listening import LOOPBACK, address, listen
 from projpipe.app.loaded import LoadedProjector
 from projpipe.app.page import SCRIPT, STYLE, THEME, build
 from projpipe.errors import InputError
 
-LOOPBACK = "127.0.0.1"
-PORTS = range(7860, 7960)  # tried in this order where none is asked for
 LARGEST_UPLOAD = "50mb"
 PATIENCE = 2  # seconds for open pages when the server ends
 
@@ -30,12 +31,19 @@ def web_app(loaded: LoadedProjector) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/model.zip")
-    def model(classes: str, size: str | None = None, onnx: bool = False) -> Response:
+    def model(classes: str = "", size: str | None = None, onnx: bool = False) -> Response:
         try:
+            if not re.fullmatch(r"-?\d{1,9}(,-?\d{1,9})*", classes, re.ASCII):
+                raise InputError(f"classes: {classes[:40]!r} are no numbers of classes; write them as 3,5")
             content = loaded.zipped([int(one) for one in classes.split(",")], size, onnx)
-        except ValueError as error:  # an InputError is one
-            return Response(f"{error}\n", 400, media_type="text/plain; charset=utf-8")
+        except InputError as error:
+            return _refusal(str(error))
         return Response(content, media_type="application/zip")
+
+    @app.exception_handler(RequestValidationError)
+    def refuse(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        return _refusal(f"{first['loc'][-1]}: {first['msg']}")
 
     blocks = build(loaded)
     blocks.has_launched = True  # only then does Gradio refuse paths of files that nobody uploaded
@@ -56,6 +64,10 @@ def web_app(loaded: LoadedProjector) -> FastAPI:
     )
 
 
+def _refusal(message: str) -> Response:
+    return Response(f"{message}\n", 400, media_type="text/plain; charset=utf-8")
+
+
 def serve(
     projector: Path | str, host: str = LOOPBACK, port: int | None = None, ready: Callable[[str], None] = print
 ) -> None:
@@ -68,26 +80,18 @@ def serve(
         ready: told the page's address once it can be opened.
 
     Raises:
-        InputError: there is no such projector, or the port cannot be had.
+        InputError: there is no such projector, or the address or the port cannot be had.
     """
+    with listen(host, port) as listening:
+        serve_at(listening, projector, lambda: ready(address(host, listening)))
+
+
+def serve_at(listening: socket.socket, projector: Path | str, ready: Callable[[], None]) -> None:
+    """Serve the page where somebody listens already; `ready` is called once it can be opened."""
     torch.set_num_threads(1)  # small products are faster with one, and there may be many people
     loaded = LoadedProjector.read(projector)
-    with _listening(host, port) as listening, TemporaryDirectory() as uploads:
+    with TemporaryDirectory() as uploads:
         os.environ["GRADIO_TEMP_DIR"] = uploads
         config = uvicorn.Config(web_app(loaded), log_level="warning", timeout_graceful_shutdown=PATIENCE)
-        name = f"[{host}]" if ":" in host else host
-        ready(f"http://{name}:{listening.getsockname()[1]}")
+        ready()
         uvicorn.Server(config).run(sockets=[listening])
-
-
-def _listening(host: str, port: int | None) -> socket.socket:
-    """A socket that takes connections from now on."""
-    tried = PORTS if port is None else [port]
-    for one in tried:
-        try:
-            return socket.create_server(
-                (host, one), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=128
-            )
-        except OSError as error:
-            reason = error.strerror or str(error)
-    raise InputError(f"--port: {tried[-1]} of {host} cannot be had ({reason}); choose another, or 0 for any")
