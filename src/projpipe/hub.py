@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,18 @@ def _cached(repo: str, revision: str | None) -> Path | None:
     return None
 
 
+def check_name(repo: str) -> None:
+    """Refuse what no repository of the hub can be called, without asking it.
+
+    Raises:
+        InputError: says how one is written.
+    """
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    with hub_errors(repo, "main"):
+        validate_repo_id(repo)
+
+
 def upload(repo: str, files: Mapping[str, Path | bytes], private: bool, revision: str | None) -> str:
     """Put files, by name, into a repository of the hub, which is made if it is not there; the address of the commit.
 
@@ -101,19 +114,30 @@ def _said(error: Exception, revision: str) -> str:
         answered = f"{error.response.status_code}: {error.server_message or error.response.reason_phrase}"
     else:
         answered = said
+    unreached = f"the hub cannot be reached ({said}); check {_way()}, or give a folder"
     meanings = {
         errors.HFValidationError: f"is no name of a repository ({said}); write owner/name",
         errors.LocalTokenNotFoundError: f"the hub asks who you are; {LOG_IN}",
         errors.RevisionNotFoundError: f"the hub has no revision {revision!r} of it; name a branch, tag or commit",
         errors.RepositoryNotFoundError: f"the hub has no such repository, or does not show it to you; check its name, "
         f"or {LOG_IN}",
-        errors.LocalEntryNotFoundError: f"the hub cannot be reached ({said}); check the network, or give a folder",
+        errors.LocalEntryNotFoundError: unreached,
         errors.EntryNotFoundError: f"holds no projector and no model of projpipe (no {MANIFEST}); name another",
         errors.BadRequestError: f"the hub does not take it ({answered}); correct it",
         errors.HfHubHTTPError: f"the hub does not allow it ({answered}); ask its owner, or {LOG_IN}",
         ValueError: f"the hub does not take it ({said}); correct it",
-        Exception: f"the hub cannot be reached ({said}); check the network, or give a folder",
+        Exception: unreached,
     }
     if isinstance(error, errors.HfHubHTTPError) and error.response.status_code >= 500:
         return f"the hub answers {answered}; try again later"
     return next(meaning for kind, meaning in meanings.items() if isinstance(error, kind))
+
+
+def _way() -> str:
+    """What decides whether the hub is reached, and so is to be looked at first where it is not."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE, which is set"
+    endpoint = os.environ.get("HF_ENDPOINT")
+    return f"HF_ENDPOINT, which is {endpoint}" if endpoint else "the network"

@@ -219,16 +219,42 @@ def test_what_the_hub_does_not_give_is_one_line(hub: Hub, online: Online, folder
     assert "hf-hub:you/new: the hub" in said("hf-hub:you/new")
 
 
-def test_no_network_is_one_line(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({}, "HF_ENDPOINT, which is http://127.0.0.1:9"),
+        ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE, which is set"),
+    ],
+)
+def test_no_network_is_one_line_that_names_what_was_set(
+    more: dict[str, str], named: str, model: Path, tmp_path: Path
+) -> None:
     for arguments in (["predict", "hf-hub:you/model", model], ["push", model, "me/new"]):
         ended = subprocess.run(
             [sys.executable, "-c", PROGRAM, *map(str, arguments)],
-            env=of_hub("http://127.0.0.1:9", tmp_path / "hf"),
+            env=of_hub("http://127.0.0.1:9", tmp_path / "hf") | more,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert "the hub cannot be reached (" in refusal(ended)
+        said = refusal(ended)
+        assert "the hub cannot be reached (" in said
+        assert f"; check {named}, or give a folder" in said
+
+
+def test_a_name_that_no_repository_can_have_is_refused_before_torch_is_there(model: Path) -> None:
+    program = """
+import sys
+from click.testing import CliRunner
+from projpipe.commands.main import main
+result = CliRunner().invoke(main, sys.argv[1:])
+assert result.exit_code == 2, result.output
+assert "me/x/y: is no name of a repository" in result.stderr
+assert "torch" not in sys.modules
+"""
+    asked = [sys.executable, "-c", program, "push", model, "me/x/y"]
+    ran = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_what_the_hub_does_not_take_is_one_line(
