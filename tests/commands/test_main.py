@@ -1,6 +1,9 @@
 """What holds for every command."""
 
 import errno
+import os
+import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -61,11 +64,26 @@ def test_a_reader_that_has_seen_enough_is_no_fault(
 
     monkeypatch.setattr("projpipe.commands.output.show", closed)
     result = projpipe("predict", model, pictures)
-    assert (result.exit_code, result.output) == (1, "")
+    assert (result.exit_code, result.output) == (141, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the system's pipes")
+def test_a_pipe_that_is_closed_ends_a_command_as_it_ends_others(model: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    program = "from projpipe.commands.main import main; main()"
+    ran = subprocess.run(
+        [sys.executable, "-c", program, "inspect", model], stdout=write, stderr=subprocess.PIPE, check=False
+    )
+    os.close(write)
+    assert (ran.returncode, ran.stderr) == (141, b"")
 
 
 def test_help_inspection_and_refusals_do_not_wait_for_torch(folder: Path, many: Path, model: Path) -> None:
     generate = ["generate", str(folder), "--out", str(folder.parent / "out")]
+    table = folder.parent / "tasks.csv"
+    table.write_text("name,of\n")
+    taken = socket.create_server(("127.0.0.1", 0))
     asked = [
         (["--help"], 0),
         (["finetune", "--help"], 0),
@@ -83,6 +101,20 @@ def test_help_inspection_and_refusals_do_not_wait_for_torch(folder: Path, many: 
         ([*generate, "--group", "Grek"], 2),
         ([*generate, "--classes", "Sneaker,Bag", "--size", "large"], 2),
         (["generate", str(folder), "--classes", "Sneaker,Bag", "--out", str(model)], 2),
+        ([*generate, "--classes", "Sneaker,Bag", "--size", "99x2"], 2),
+        ([*generate, "--classes", "Sneaker,Bag", "--max-parameters", "5"], 2),
+        ([*generate, "--support", "nowhere"], 2),
+        ([*generate, "--tasks", str(table)], 2),
+        (["generate", str(many), "--classes", "Sneaker,Bag", "--size", "99x2", "--out", "new"], 2),
+        (["generate", str(many), "--classes", "Sneaker,Bag", "--max-macs", "1", "--out", "new"], 2),
+        (["measure", str(folder)], 2),
+        (["pack", str(folder), "--out", str(model)], 2),
+        (["pack", str(folder), "--out", "new", "--command", "make"], 2),
+        (["finetune", str(model), str(folder), "--out", str(folder)], 2),
+        (["sample", str(model), "--out", "drawn"], 2),
+        (["push", "nope", "me/x"], 2),
+        (["app", str(folder), "--port", str(taken.getsockname()[1])], 2),
+        (["app", str(folder), "--host", "300.1.1.1"], 2),
         (["predikt"], 2),
     ]
     program = f"""
@@ -92,10 +124,32 @@ from projpipe.commands.main import main
 for arguments, code in {asked!r}:
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == code, (arguments, result.output)
-    assert not {{"torch", "timm", "scipy", "huggingface_hub"}} & sys.modules.keys(), arguments
+    assert not {{"torch", "timm", "scipy", "huggingface_hub", "gradio"}} & sys.modules.keys(), arguments
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    taken.close()
     assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "generate {} --classes a,b --out new",
+        "generate cifar100 --classes a,b --out {}",
+        "generate cifar100 --support {} --out new",
+        "inspect {}",
+        "measure {}",
+        "app {}",
+        "pack cifar100 --out {}",
+        "push {} me/x",
+        "predict {} photos",
+    ],
+)
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_name_is_not_the_folder_that_one_is_in(asked: str, empty: str) -> None:
+    result = CliRunner().invoke(main, [one.format(empty) for one in asked.split()])
+    assert result.exit_code == 2
+    assert re.fullmatch(r"Error: (--out|--support|[A-Z_]+): is empty; name a file or a folder\n", result.stderr)
 
 
 def test_the_package_lists_what_it_imports_later() -> None:
@@ -113,3 +167,20 @@ def test_the_classes_of_a_projector_are_completed(folder: Path) -> None:
     assert completed("Coat,Greek/") == ["Coat,Greek/alpha", "Coat,Greek/beta"]
     assert completed("x") == []
     assert completed("Co", folder / "nowhere") == []
+
+
+def test_groups_and_what_is_found_by_name_are_completed(
+    folder: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = BashComplete(main, {}, "projpipe", "_PROJPIPE_COMPLETE")
+    monkeypatch.setattr("projpipe.places.search_path", lambda: {"here": folder.parent})
+
+    def completed(*asked: str) -> list[tuple[str, str]]:
+        return [(one.type, one.value) for one in shell.get_completions([*map(str, asked[:-1])], asked[-1])]
+
+    assert completed("generate", folder, "--group", "Gr") == [("plain", "Greek")]
+    assert completed("generate", folder, "--group", "x") == []
+    assert completed("generate", "pro") == [("dir", "pro"), ("plain", "projector")]
+    assert completed("measure", "") == [("dir", ""), ("plain", "projector")]
+    assert completed("predict", "m") == [("dir", "m"), ("plain", "model")]
+    assert completed("inspect", "") == [("dir", ""), ("plain", "model"), ("plain", "projector")]

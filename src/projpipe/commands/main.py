@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from contextlib import suppress
 
 import click
 from click.exceptions import Exit
@@ -23,6 +24,7 @@ from projpipe.errors import InputError, one_line
 from projpipe.stops import ending_in_order
 
 DEBUG = "PROJPIPE_DEBUG"  # in the environment: show the traceback of a fault
+CLOSED_PIPE = 141  # 128 + SIGPIPE: the code that shells give to other programs whose output nobody reads any more
 
 
 class Refusal(click.ClickException):
@@ -52,8 +54,12 @@ class Commands(click.Group):
             raise Refusal(str(error)) from error
         except click.UsageError as error:
             raise click.UsageError(one_line(error.format_message()), error.ctx) from error
-        except (click.ClickException, click.Abort, Exit, BrokenPipeError):
+        except (click.ClickException, click.Abort, Exit):
             raise  # nobody's fault
+        except BrokenPipeError as error:
+            with suppress(OSError):  # it is no file
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
+            raise Exit(CLOSED_PIPE) from error
         except Exception as error:
             if os.environ.get(DEBUG):
                 raise
