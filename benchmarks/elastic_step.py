@@ -22,7 +22,7 @@ from projpipe.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 from projpipe.teacher.activations import activation_statistics
 from projpipe.training.student_trainer import StudentTrainer
 from projpipe.transformer.canonical import canonical_weights
-from projpipe.transformer.elastic import Sizes
+from projpipe.transformer.sizes import Sizes
 from projpipe.transformer.spec import TransformerSpec
 
 STEPS, CLASSES = 60, 5

@@ -21,13 +21,14 @@ from projpipe.objectives import Classification
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector import Projector
+from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.projection.source import Source
 from projpipe.students.size_table import Limits, written
-from projpipe.students.stopwatch import median_ms
+from projpipe.students.stopwatch import time_of
 from projpipe.teacher.activations import activation_statistics
 from projpipe.tensors import processor
 from projpipe.transformer.canonical import canonical_weights
-from projpipe.transformer.elastic import Sizes
+from projpipe.transformer.sizes import Sizes
 from projpipe.transformer.spec import TransformerSpec
 
 MOST_CLASSES = 20
@@ -67,9 +68,8 @@ def untrained() -> Projector:
     conditioning = Conditioning(templates=2, rank=0, gates=True, units=False, task_embed_dim=8)
     operator = ProjectionOperator(source, largest, conditioning, seed=0).eval()
     data = {"classes": [f"class {number}" for number in range(50)]}
-    return Projector(
-        operator, Classification([0.5], [0.5], (1, 28, 28)), data, {}, Sizes(largest.resized(12, 1, 2, 12), largest)
-    )
+    of_sizes = SizeOffsets(Sizes(largest.resized(12, 1, 2, 12), largest))
+    return Projector(operator, Classification([0.5], [0.5], (1, 28, 28)), data, {}, of_sizes)
 
 
 def measure(projector: Projector, count: int, batch: int, rng: np.random.Generator) -> Iterator[float]:
@@ -83,9 +83,10 @@ def measure(projector: Projector, count: int, batch: int, rng: np.random.Generat
         limit = float(np.exp(rng.uniform(low, high)))
         size, chosen_by = projector.size_within(Limits(max_latency_ms=limit, batch=batch), classes)
         model = projector.student(classes, size=size).to_timm()
-        taken = median_ms(partial(projector.objective.logits, model, projector.objective.blank(batch)))
+        assert chosen_by is not None
+        taken = time_of(partial(projector.objective.logits, model, projector.objective.blank(batch)))["median_ms"]
         print(
-            f"{written(size):13}  {len(classes):7}  {limit:8.3f}  {chosen_by:9.3f}  {taken:14.3f}  "
+            f"{written(size):13}  {len(classes):7}  {limit:8.3f}  {chosen_by['median_ms']:9.3f}  {taken:14.3f}  "
             f"{taken / limit:12.2f}",
             flush=True,
         )
