@@ -2,9 +2,7 @@
 
 import csv
 import errno
-import io
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,6 @@ import pytest
 from click.testing import Result
 
 from projpipe.commands import generate
-from projpipe.commands.output import progress
 from projpipe.projection.projector import Projector
 
 Command = Callable[..., Result]
@@ -69,21 +66,6 @@ def test_a_full_disk_is_named_and_the_next_command_goes_on(
     assert projpipe(*asked).exit_code == 0
     assert (out / "0/config.json").stat().st_mtime_ns == made
     assert {path.name for path in out.iterdir()} == {"0", "1", "models.csv"}
-
-
-@pytest.mark.parametrize(
-    ("terminal", "items", "quiet", "shown"),
-    [(True, 3, False, True), (True, 1, False, False), (True, 3, True, False), (False, 3, False, False)],
-)
-def test_a_bar_is_shown_on_a_terminal_and_nothing_of_it_elsewhere(
-    terminal: bool, items: int, quiet: bool, shown: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    screen = io.StringIO()
-    screen.isatty = lambda: terminal
-    monkeypatch.setattr(sys, "stderr", screen)
-    with progress(range(items), "work", quiet) as gone_through:
-        assert list(gone_through) == list(range(items))
-    assert ("work" in screen.getvalue(), bool(screen.getvalue())) == (shown, shown)
 
 
 def test_many_models_are_made_without_a_word_where_nobody_looks(folder: Path, projpipe: Command) -> None:

@@ -142,17 +142,26 @@ def test_lines_are_printed_while_later_pictures_are_still_to_be_read(
     assert printed == 3 * [0] + 3 * [3] + 3 * [6]
 
 
-@pytest.mark.parametrize(("terminal", "shown"), [(True, "predict  ["), (False, "")])
-def test_progress_is_shown_on_a_terminal_alone(
-    terminal: bool, shown: str, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("terminal", "batch_size", "quiet", "shown"),
+    [(True, 2, False, "predict  ["), (True, 9, False, ""), (True, 2, True, ""), (False, 2, False, "")],
+)
+def test_progress_is_shown_on_a_terminal_alone_where_there_are_several_batches(
+    terminal: bool,
+    batch_size: int,
+    quiet: bool,
+    shown: str,
+    model: Path,
+    pictures: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     screen = io.StringIO()
     screen.isatty = lambda: terminal
     monkeypatch.setattr(sys, "stderr", screen)
     paths = sorted(pictures.rglob("*.png"))
-    assert len(list(classify.classify(model, load_student(model), paths, "predict", False, batch_size=2))) == 9
+    assert len(list(classify.classify(model, load_student(model), paths, "predict", False, batch_size, quiet))) == 9
     assert shown in screen.getvalue()
-    assert bool(screen.getvalue()) == terminal
+    assert bool(screen.getvalue()) == bool(shown)
 
 
 def test_a_device_that_is_not_there_is_refused(model: Path, pictures: Path, projpipe: Command) -> None:
