@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import secrets
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -84,24 +84,41 @@ def tidy_up(folder: Path) -> None:
             shutil.rmtree(aside)
         else:
             aside.rename(path)
-    for scratch in folder.rglob(f".*{UNFINISHED}*"):
-        shutil.rmtree(scratch)
+    for unfinished in list(folder.rglob(f".*{UNFINISHED}*")):
+        _remove(unfinished)
 
 
 @contextmanager
 def _replacing(path: Path, replace: bool, durable: bool) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}{UNFINISHED}", dir=path.parent) as scratch:
-        written, probe = Path(scratch) / path.name, Path(scratch) / f"{path.name}.mode"
+    written = path.with_name(f".{path.name}{UNFINISHED}{secrets.token_hex(4)}{path.suffix}")
+    try:
         yield written
-        probe.touch()
+        mode = _mode_of_new_files(written.with_name(f"{written.name}.mode"))
         for file in (written, *written.rglob("*")):
             if file.is_file():
-                file.chmod(probe.stat().st_mode)
+                file.chmod(mode)
             if durable:
                 _flush(file)
         _put(written, path, replace)
         if durable:
             _flush(path.parent)
+    finally:
+        _remove(written)
+
+
+def _mode_of_new_files(probe: Path) -> int:
+    probe.touch()
+    mode = probe.stat().st_mode
+    probe.unlink()
+    return mode
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _put(written: Path, path: Path, replace: bool) -> None:

@@ -95,7 +95,7 @@ def _named() -> list[Path]:
 
 
 def _folders(parent: Path) -> list[Path]:
-    return sorted(path.parent for path in parent.glob(f"*/{MANIFEST}"))
+    return sorted(path.parent for path in parent.glob(f"[!.]*/{MANIFEST}"))
 
 
 def _of_hub() -> Iterator[tuple[str, Path]]:

@@ -151,6 +151,7 @@ def test_a_picture_may_be_pasted_photographed_or_an_example(page: Page) -> None:
     expect(page.locator("#small")).to_contain_text("waits for a picture")
     page.get_by_label("Capture from camera").click()
     page.get_by_text("Click to Access Webcam").click()
+    page.wait_for_function("document.querySelector('#picture video')?.readyState === HTMLMediaElement.HAVE_ENOUGH_DATA")
     page.get_by_label("capture photo").click()
     expect(page.locator("#small")).to_contain_text("ms here")
     page.get_by_label("Remove Image").click()

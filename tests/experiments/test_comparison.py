@@ -31,11 +31,11 @@ def test_a_trial_at_work_says_how_far_it_is(run_inputs: RunInputs, tmp_path: Pat
     folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
     trials = [one_trial("static", settings), one_trial("projected", settings)]
     assert steps_done(folder, trials) is None
-    run_trial(folder, trials[0], JUDGED, SAMPLED, CPU)
+    outcome = run_trial(folder, trials[0], JUDGED, SAMPLED, CPU)
     assert steps_done(folder, trials) == (12, "step 12/24  1 at work")
     (folder / trials[0].progress_file()).unlink()
     assert steps_done(folder, trials) is None
-    (folder / trials[0].file()).touch()
+    trials[0].keep(folder, outcome)
     assert steps_done(folder, trials) == (12, "step 12/24  0 at work")
 
 

@@ -10,6 +10,7 @@ import torch
 
 import projpipe.experiments.trial as trial_module
 from projpipe.config import StudentConfig
+from projpipe.errors import InputError
 from projpipe.experiments.trial import Trial, run_trial
 from projpipe.methods.pruned import pruned_shape
 from projpipe.methods.pruning import prune_for_task
@@ -170,6 +171,23 @@ def test_a_tuned_source_is_weighed_with_its_own_objective(run_inputs: RunInputs,
     tuned = run_trial(folder, one_trial("projected", settings, source="tuned"), JUDGED, SAMPLED, CPU)
     assert tuned.flops_per_step > 2 * frozen.flops_per_step
     assert last_kept(tuned.history).source_score >= tuned.history[0].source_score - 0.005
+
+
+@pytest.mark.parametrize("which", ["file", "model_file"])
+def test_an_outcome_or_a_model_that_was_changed_is_refused(
+    which: str, run_inputs: RunInputs, tmp_path: Path, settings: Any
+) -> None:
+    folder = tmp_path / run_inputs.stage(tmp_path, "comparison", {})
+    trial = one_trial("static", settings)
+    outcome = run_trial(folder, trial, JUDGED, SAMPLED, CPU)
+    trial.keep(folder, outcome)
+    assert trial.outcome(folder) == outcome
+    changed = folder / getattr(trial, which)()
+    changed.write_bytes(changed.read_bytes().replace(b"0", b"1", 1))
+    with pytest.raises(InputError, match=rf"{changed.name}: was changed, its checksum differs; delete it"):
+        trial.outcome(folder)
+    changed.unlink()
+    assert not trial.is_finished(folder)
 
 
 def test_a_trial_is_named_by_what_decides_it_and_not_by_what_it_is_called(settings: Any) -> None:

@@ -6,7 +6,6 @@ by a table, trains only what is missing.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,14 +13,12 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean
 
-from projpipe.atomic import write_atomically
 from projpipe.config import RayConfig
 from projpipe.errors import DivergenceError, InputError
 from projpipe.experiments.outcome import Outcome
 from projpipe.experiments.trial import JudgedTasks, Trial, run_trial
 from projpipe.methods.registry import METHODS
 from projpipe.metric import Metric
-from projpipe.record import from_json, to_json
 from projpipe.training.cluster import as_task, first_of, result_of
 from projpipe.training.history import last_kept
 from projpipe.training.progress import followed_progress, last_progress
@@ -58,7 +55,7 @@ def run_comparison(
         logger.info("%d of %d trials are finished", len(wanted) - len(missing), len(wanted))
         if missing:
             _train_on_ray(folder, list(missing.values()), judged, sampled, metric, ray)
-        return [from_json(Outcome, json.loads((folder / trial.file()).read_text())) for trial in wanted]
+        return [trial.outcome(folder) for trial in wanted]
 
     first = [trial for trial in trials if not METHODS[trial.method].starts_from_shared]
     second = [trial for trial in trials if METHODS[trial.method].starts_from_shared]
@@ -123,8 +120,7 @@ def _train_on_ray(
                 failed.append(InputError(named) if isinstance(error, DivergenceError) else error)
                 logger.error("%s; the other trials go on", named)
                 continue
-            with write_atomically(folder / trial.file()) as temporary:
-                temporary.write_text(json.dumps(to_json(outcome)))
+            trial.keep(folder, outcome)
             (folder / trial.progress_file()).unlink(missing_ok=True)
             done += 1
             best = last_kept(outcome.history).validation_score

@@ -14,7 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from projpipe.atomic import write_atomically
+from projpipe.checksums import changed_of, list_files
 from projpipe.config import StudentConfig, TrainProjectorConfig
+from projpipe.errors import InputError
 from projpipe.experiments.outcome import ImageScores, Outcome, task_mean
 from projpipe.methods.controls import CONTROLS, control_embeddings
 from projpipe.methods.flops import flops_per_step, flops_to_make
@@ -24,6 +26,7 @@ from projpipe.methods.registry import METHODS
 from projpipe.methods.task_model import TaskModel
 from projpipe.objectives.batch import Batch
 from projpipe.projection.source import Source
+from projpipe.record import from_json, to_json
 from projpipe.tasks.task import median_by_size
 from projpipe.tensors import starting_with
 from projpipe.training.batches import LabelledImages, TrainingData, draw_batch
@@ -79,10 +82,30 @@ class Trial:
         """Where its trained model is, if it is one that others start from."""
         return Path(self.file()).with_suffix(".safetensors").name
 
+    def files(self) -> list[str]:
+        """Those of its outcome, and of its model where others start from it."""
+        return [self.file(), *[self.model_file()] * METHODS[self.method].shared]
+
+    def checksums_file(self) -> str:
+        """Where the checksums of its files are."""
+        return Path(self.file()).with_suffix(".sha256").name
+
     def is_finished(self, folder: Path) -> bool:
         """Whether all that comes of it is there."""
-        files = [self.file(), *[self.model_file()] * METHODS[self.method].shared]
-        return all((folder / file).exists() for file in files)
+        return all((folder / file).exists() for file in (*self.files(), self.checksums_file()))
+
+    def keep(self, folder: Path, outcome: Outcome) -> None:
+        """Write its outcome beside its model, and the checksums of both."""
+        with write_atomically(folder / self.file()) as temporary:
+            temporary.write_text(json.dumps(to_json(outcome)))
+        with write_atomically(folder / self.checksums_file()) as temporary:
+            list_files(temporary, [folder / file for file in self.files()], folder)
+
+    def outcome(self, folder: Path) -> Outcome:
+        """What `keep` wrote; an InputError names a file that was changed since."""
+        if changed := changed_of(folder / self.checksums_file(), folder):
+            raise InputError(f"{changed}: was changed, its checksum differs; delete it, and the trial is trained anew")
+        return from_json(Outcome, json.loads((folder / self.file()).read_text()))
 
     def progress_file(self) -> str:
         """Where it says how far it is, while it is trained."""
