@@ -73,8 +73,6 @@ TRIALS = pa.DataFrameSchema(
         "file_bytes": pa.Column("int64", pa.Check.gt(0)),
         "low": pa.Column("float64", pa.Check.ge(0)),  # ends of the score's 95 % interval
         "high": pa.Column("float64", pa.Check.ge(0)),
-        "energy_threshold": pa.Column("float64", nullable=True),
-        "others_kept": pa.Column("float64", pa.Check.in_range(0, 1), nullable=True),
         "within_limits": pa.Column(bool),
         "pareto": pa.Column(bool),
     },

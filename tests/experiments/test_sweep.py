@@ -12,7 +12,18 @@ from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
 
 from makers import CLASSIFIER, SWEEP_STUDENTS
 from projpipe.config import SweepStudentsConfig
-from projpipe.experiments.sweep import Try, ask_new, dominates, listed, make_sampler, over_limits, run_sweep, suggest
+from projpipe.errors import InputError
+from projpipe.experiments.sweep import (
+    Try,
+    ask_new,
+    dominates,
+    listed,
+    make_sampler,
+    over,
+    run_sweep,
+    suggest,
+    within_limits,
+)
 from projpipe.metric import ACCURACY, BITS_PER_PIXEL, Metric
 from projpipe.students.size_table import MeasuredSize
 from projpipe.transformer.sizes import Sizes
@@ -75,28 +86,48 @@ def test_a_stopped_sweep_goes_on_with_what_it_has_found(tmp_path: Path) -> None:
 
 
 def test_its_journal_is_a_study_that_optuna_reads(tmp_path: Path) -> None:
-    sweep(tmp_path, config(trials=5, max_parameters=3000))
+    sweep(tmp_path, config(trials=5, max_latency_ms=30.0))
     backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "journal.log"))
     study = optuna.load_study(study_name="sizes", storage=optuna.storages.JournalStorage(backend))
     done = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
     assert len(done) == 5
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
-    assert all(set(trial.constraints) == {"max_parameters"} for trial in done)
+    assert all(set(trial.constraints) == {"max_latency_ms"} for trial in done)
+    assert study.metric_names == ["accuracy", "latency in ms", "parameters"]
 
 
 def test_with_a_limit_more_of_the_sizes_that_are_tried_are_within_it(tmp_path: Path) -> None:
-    limit = sorted(size.deployed_params(3) for size in SIZES)[len(SIZES) // 5]
-    found = sweep(tmp_path, config(trials=50, max_parameters=limit))
+    limit = sorted(size.deployed_params(3) for size in SIZES)[len(SIZES) // 5] / 1000
+    found = sweep(tmp_path, config(trials=50, max_latency_ms=limit))
     within = [one for one in found if one.within_limits]
     assert len(within) > 15  # of 50; 10 would be chance
-    assert all(one.measured.params <= limit for one in found if one.pareto)
+    assert all(one.measured.latency_ms <= limit for one in found if one.pareto)
 
 
-def test_what_is_over_a_limit_is_said_as_a_share_of_it() -> None:
-    size = replace(measured(SIZES[0], latency_ms=3.0), params=1000, macs=500)
-    assert over_limits(size, config()) == {}
-    found = over_limits(size, config(max_latency_ms=2.0, max_parameters=2000, max_macs=500))
-    assert found == {"max_latency_ms": 0.5, "max_parameters": -0.5, "max_macs": 0.0}
+def test_a_limit_of_latency_that_no_size_is_within_names_the_fastest(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"max_latency_ms: none of 4 sizes takes 0\.001 ms or less .* fastest takes .* ms: \d+x"
+    ):
+        sweep(tmp_path, config(trials=4, max_latency_ms=0.001))
+    assert over(measured(SIZES[0], latency_ms=3.0), 2.0) == 0.5
+
+
+def test_limits_that_need_no_measuring_leave_out_sizes_before_any_is_measured() -> None:
+    limit = sorted(size.deployed_params(3) for size in SIZES)[9]
+    assert len(within_limits(SIZES, 3, config(max_parameters=limit))) == 10
+    with pytest.raises(
+        InputError, match=r"^sweep_students: max-parameters: no size has 5 or fewer; the least is .*8x1x2x8"
+    ):
+        within_limits(SIZES, 3, config(max_parameters=5))
+
+
+def test_other_limits_take_over_what_was_measured(tmp_path: Path) -> None:
+    first = sweep(tmp_path, config(trials=len(SIZES)))
+    few = SIZES[:7]
+    found = run_sweep(
+        "sizes", tmp_path, few, config(trials=50), ACCURACY, lambda _: pytest.fail("measured again"), print
+    )
+    assert {one.measured for one in found} == {one.measured for one in first if one.measured.of(CLASSIFIER) in few}
 
 
 MEASURED = st.builds(

@@ -15,10 +15,10 @@ from projpipe.manifest import FILES, FIXES, MANIFEST, read_manifest
 from projpipe.metric import METRICS
 from projpipe.places import kind_at
 from projpipe.projection.projector_manifest import DescribedProjector, weights_sha256
+from projpipe.projection.size_choice import read_size_choice
 from projpipe.record import from_json
 from projpipe.students.model_card import check_provenance
 from projpipe.students.model_manifest import DescribedModel
-from projpipe.students.size_table import read_size_table
 from projpipe.transformer.spec import TransformerSpec
 
 SHOWN_NAMES = 12
@@ -42,7 +42,9 @@ def inspect(folder: Path, as_json: bool) -> None:
     except InputError as error:
         raise InputError(f"{folder / MANIFEST}: {error}; {FIXES[kind]}") from error
     if kind == "projector":
-        table = read_size_table(folder, weights_sha256(folder))
+        projector = from_json(DescribedProjector, described, exact=True)
+        known = len(projector.data.classes)
+        table = read_size_choice(folder, *projector.sizes, known, weights_sha256(folder)).table
     rows = [[name.replace("_", " "), _shown(name, value)] for name, value in found.items()]
     show(found if table is None else {**found, "sizes": table.to_json()}, as_json, [row for row in rows if row[1]])
     if table is not None and not as_json:

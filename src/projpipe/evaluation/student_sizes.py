@@ -49,10 +49,8 @@ class SizeJudge:
     def measure(self, model: TaskModel, size: TransformerSpec) -> MeasuredSize:
         """A size of a model's students."""
         score, interval = self.score(model, size)
-        threshold, others_kept = self.energy_threshold(model, size)
         student = model.specialise(self.classes, size=size)
         images = self.objective.blank(self.batch)
-        count = len(self.classes)
         taken = time_of(partial(self.objective.logits, student, images), self.threads)
         return MeasuredSize(
             size.embed_dim,
@@ -61,13 +59,11 @@ class SizeJudge:
             size.mlp_dim,
             score,
             interval,
-            params=size.deployed_params(count),
-            macs=size.deployed_macs(count),
+            params=_parameters(student),
+            macs=size.deployed_macs(len(self.classes)),
             file_bytes=_file_bytes(student),
             latency_ms=taken["median_ms"],
             undisturbed_ms=taken["undisturbed_ms"],
-            energy_threshold=threshold,
-            others_kept=others_kept,
         )
 
     def score(self, model: TaskModel, size: TransformerSpec) -> tuple[float, tuple[float, float]]:
@@ -106,7 +102,7 @@ class SizeJudge:
             "depth": spec.depth,
             "num_heads": spec.num_heads,
             "mlp_dim": spec.mlp_dim,
-            "params": sum(parameter.numel() for parameter in teacher.parameters()),
+            "params": _parameters(teacher),
             "latency_ms": latency["median_ms"],
             "validation_score": self._teacher_score(teacher),
             "recommended": False,
@@ -129,6 +125,10 @@ def limited(labels: Tensor, count: int) -> Tensor:
         if seen[label] <= count:
             kept.append(row)
     return torch.tensor(kept)
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _file_bytes(model: nn.Module) -> int:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from projpipe.config import SweepStudentsConfig
+from projpipe.errors import InputError
 from projpipe.experiments.study import direction, finished_trials, open_study
 from projpipe.metric import Metric
-from projpipe.students.size_table import MeasuredSize
+from projpipe.students.size_table import Limits, MeasuredSize, within_counts, written
 from projpipe.transformer.spec import TransformerSpec
 
 if TYPE_CHECKING:
     import optuna
 
+logger = logging.getLogger(__name__)
 ATTEMPTS = 10  # to get a size out of a sampler that was not tried yet
 Sized = tuple[int, int, int, int]  # width, depth, heads, hidden units
 
 
 @dataclass(frozen=True)
 class Try:
-    """What came of one size; `pareto` where no other is as good in score, latency and parameters, and better in one."""
+    """What came of one size.
+
+    `within_limits` where its latency is; `pareto` where besides no other that is so is as good in score, latency and
+    parameters, and better in one.
+    """
 
     measured: MeasuredSize
     within_limits: bool
@@ -46,38 +54,69 @@ def run_sweep(
         sizes: to choose among.
         measure: judges a size.
         progress: called after every trial, with how many are done, how many there will be, and what came of it.
+
+    Raises:
+        InputError: none of those that were tried is within the limit of latency; names the fastest.
     """
     folder.mkdir(parents=True, exist_ok=True)
     study = open_study(name, folder, [direction(metric), "minimize", "minimize"])
-    tried = {_sized(trial.user_attrs["measured"]): trial.user_attrs["measured"] for trial in finished_trials(study)}
+    _name_objectives(study, metric)
+    finished = {_sized(trial.user_attrs["measured"]): trial.user_attrs["measured"] for trial in finished_trials(study)}
+    tried = {sized: found for sized, found in finished.items() if sized in {_sized(vars(size)) for size in sizes}}
     count = min(config.trials, len(sizes))
+    if tried:
+        logger.info("%d of %d sizes were measured before", min(len(tried), count), count)
     while len(tried) < count:
         study.sampler = make_sampler(config.sampler, config.seed + len(tried), count)
         attempts = ATTEMPTS if count < len(sizes) else 0  # where all are tried, none has to be chosen
         trial, size = ask_new(study, sizes, set(tried), attempts)
         measured = measure(size)
         trial.set_user_attr("measured", asdict(measured))
-        for limit, above in over_limits(measured, config).items():
-            trial.set_constraint(limit, above)
+        if config.max_latency_ms is not None:
+            trial.set_constraint("max_latency_ms", over(measured, config.max_latency_ms))
         study.tell(trial, [measured.score, measured.latency_ms, measured.params])
         tried[_sized(asdict(measured))] = asdict(measured)
         progress(len(tried), count, measured)
     found = [MeasuredSize(**{**row, "interval": tuple(row["interval"])}) for row in list(tried.values())[:count]]
-    within = [all(above <= 0 for above in over_limits(one, config).values()) for one in found]
-    return [
-        Try(one, fits, fits and not any(dominates(other, one, metric) for other in found))
-        for one, fits in zip(found, within, strict=True)
-    ]
+    limit = config.max_latency_ms
+    within = [one for one in found if limit is None or over(one, limit) <= 0]
+    if not within:
+        fastest = min(found, key=lambda one: one.latency_ms)
+        raise InputError(
+            f"sweep_students.max_latency_ms: none of {len(found)} sizes takes {limit:g} ms or less here; the fastest "
+            f"takes {fastest.latency_ms:.3g} ms: {written(fastest)}"
+        )
+    front = [one for one in within if not any(dominates(other, one, metric) for other in within)]
+    return [Try(one, one in within, one in front) for one in found]
 
 
-def over_limits(measured: MeasuredSize, config: SweepStudentsConfig) -> dict[str, float]:
-    """By which share a size is above each limit that there is; what is within is not above zero, as Optuna has it."""
-    limits = {
-        "max_latency_ms": (measured.latency_ms, config.max_latency_ms),
-        "max_parameters": (measured.params, config.max_parameters),
-        "max_macs": (measured.macs, config.max_macs),
-    }
-    return {name: value / limit - 1 for name, (value, limit) in limits.items() if limit is not None}
+def within_limits(
+    sizes: Sequence[TransformerSpec], num_classes: int, config: SweepStudentsConfig
+) -> Sequence[TransformerSpec]:
+    """Sizes that are within the limits that need no measuring.
+
+    Raises:
+        InputError: there is none; names the nearest.
+    """
+    try:
+        limits = Limits(max_parameters=config.max_parameters, max_macs=config.max_macs)
+        return within_counts(sizes, num_classes, limits)
+    except InputError as error:
+        raise InputError(f"sweep_students: {error}") from error
+
+
+def over(measured: MeasuredSize, limit_ms: float) -> float:
+    """By which share a size is above the limit of latency; what is within is not above zero, as Optuna has it."""
+    return measured.latency_ms / limit_ms - 1
+
+
+def _name_objectives(study: optuna.Study, metric: Metric) -> None:
+    """Name what `optuna-dashboard` shows."""
+    from optuna.exceptions import ExperimentalWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names([metric.title, "latency in ms", "parameters"])
 
 
 def listed(tries: Sequence[Try], count: int, tolerance: float, metric: Metric) -> tuple[list[MeasuredSize], int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from projpipe.errors import InputError
-from projpipe.students.size_table import REMAKE, SIZES, Limits, SizeTable, read_size_table, within_counts
+from projpipe.students.size_table import REMAKE, SIZES, Limits, SizeTable, read_size_table, within_counts, written
 from projpipe.transformer.sizes import Sizes
 from projpipe.transformer.spec import TransformerSpec
 
@@ -34,7 +35,8 @@ class SizeChoice:
     def within(self, limits: Limits, num_classes: int) -> Sequence[TransformerSpec]:
         """Sizes for so many classes that are within all limits but that of latency, the best first.
 
-        The best is that with the best score in the size table. Without one it is the largest.
+        The best is that with the best score in the size table. Where there is none, or none within the limits is in it,
+        it is the largest.
 
         Raises:
             InputError: there is none; names the nearest.
@@ -43,11 +45,11 @@ class SizeChoice:
             return [self.recommended]
         if limits.size is not None:
             return [self._sized(*limits.size)]
+        every = [self.largest] if self.sizes is None else [*reversed(self.sizes.every)]
         if self.table is not None:
-            candidates = self.table.best_first(self.largest)
-        else:
-            candidates = [self.largest] if self.sizes is None else [*reversed(self.sizes.every)]
-        return within_counts(candidates, num_classes, limits)
+            with suppress(InputError):  # a size that was not measured is better than none
+                return within_counts(self.table.best_first(self.largest), num_classes, limits)
+        return within_counts(every, num_classes, limits)
 
     def checked(self, size: TransformerSpec) -> TransformerSpec:
         """A size that is among them.
@@ -73,6 +75,9 @@ class SizeChoice:
         largest = self.largest
         counts = range(largest.num_heads, 0, -1)
         fitting = [n for n in counts if embed_dim % n == 0 and embed_dim // n <= largest.head_dim]
+        if not (num_heads or fitting or self.sizes is None):
+            nearest = min(self.sizes.every, key=lambda size: abs(size.embed_dim - embed_dim)).embed_dim
+            raise InputError(f"size: no heads of these models fit a width of {embed_dim}; the nearest is {nearest}")
         heads = num_heads or next(iter(fitting), largest.num_heads)
         fewest = 1 if self.sizes is None else self.sizes.smallest.mlp_dim
         hidden = mlp_dim or max(fewest, int(embed_dim * largest.mlp_ratio))
@@ -98,6 +103,8 @@ def read_size_choice(
         there = size.of(largest) == largest if sizes is None else size.of(largest) in sizes
         if size.embed_dim % size.num_heads or not there:
             found = f"sizes: {size.of(largest).describe_size()} is none of this projector's"
+        elif size.params != (params := size.of(largest).deployed_params(table.num_classes)):
+            found = f"sizes: {written(size)} has {params:,} parameters, not {size.params:,}"
     if table.num_classes > num_classes:
         found = f"num_classes: {table.num_classes} are more than this projector's {num_classes}"
     if found:

@@ -23,8 +23,9 @@ from projpipe.transformer.spec import Depth, Size, TransformerSpec
 SIZES = "sizes.json"
 REMAKE = "delete it; `kedro run --pipelines sweep_students` makes it anew"
 _COUNT = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
-_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+_MILLISECONDS = {"us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ms": 1.0, "s": 1e3}
 MARGIN = 0.03  # share of a latency that is left free: what is measured twice differs by as much
+ROUNDING = 1e-6  # of a mean
 CANDIDATES = 30  # most sizes whose latency is measured
 Batch = Annotated[int, Bounds(1, 2**16)]
 Threads = Annotated[int, Bounds(1, 2**10)]
@@ -60,6 +61,11 @@ class MeasuredSize:
     def of(self, spec: TransformerSpec) -> TransformerSpec:
         """This size of student, of those that `spec` is one of."""
         return spec.resized(self.embed_dim, self.depth, self.num_heads, self.mlp_dim)
+
+    def is_plausible(self, metric: Metric) -> bool:
+        """Whether its score lies in its interval, and that where such scores lie."""
+        low, high = self.interval
+        return low - ROUNDING <= self.score <= high + ROUNDING and high <= metric.highest
 
     def timed(self, measured: Elapsed) -> MeasuredSize:
         """The same with another latency."""
@@ -133,6 +139,10 @@ class SizeTable:
         table = from_json(cls, described, exact=True)
         if table.metric not in METRICS:
             raise InputError(f"metric: {table.metric[:40]!r} is none of {', '.join(METRICS)}")
+        if crossed := next((size for size in table.sizes if not size.is_plausible(table.measure)), None):
+            raise InputError(
+                f"sizes: {written(crossed)}: its score and interval contradict each other, or {table.metric}"
+            )
         if table.recommended >= len(table.sizes):
             raise InputError(f"recommended: {table.recommended} is no position among {len(table.sizes)} sizes")
         return table
@@ -278,9 +288,10 @@ def written(spec: TransformerSpec | MeasuredSize) -> str:
 
 
 def _size(text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"[1-9]\d{0,4}(x[1-9]\d{0,6}){1,3}", text):
+    if not isinstance(text, str) or not re.fullmatch(r"[1-9]\d{0,4}(x[1-9]\d{0,6}){1,3}", text):
         raise InputError(
-            f"size: {text[:40]!r} is no size; write width x depth as 24x2, or with heads and hidden units as 24x2x4x96"
+            f"size: {str(text)[:40]!r} is no size; write width x depth as '24x2', or with heads and hidden units as "
+            "'24x2x4x96'"
         )
     return tuple(map(int, text.split("x")))
 
@@ -294,7 +305,7 @@ def _count(name: str, given: str | int) -> int:
 
 
 def _milliseconds(given: str) -> float:
-    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?) ?(us|ms|s)", str(given).lower())
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?) ?(us|µs|μs|ms|s)", str(given).lower())
     milliseconds = float(found[1]) * _MILLISECONDS[found[2]] if found else 0.0
     if not milliseconds:
         raise InputError(f"max-latency: {str(given)[:40]!r} is no time; write it with its unit, as 500us, 2ms or 1s")

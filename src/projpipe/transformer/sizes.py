@@ -52,10 +52,21 @@ class Sizes:
     @cached_property
     def every(self) -> tuple[TransformerSpec, ...]:
         """Sizes on a grid, the smallest and the largest among them, by their parameters."""
+        return self._grid(RATIO_STEP)
+
+    def at_least(self, count: int) -> tuple[TransformerSpec, ...]:
+        """So many sizes: `every`, or those of a grid with ever smaller steps of hidden units, as far as there are."""
+        step, found = RATIO_STEP, self.every
+        while len(found) < count and step * self.largest.embed_dim >= 1:
+            step /= 2
+            found = self._grid(step)
+        return found
+
+    def _grid(self, ratio_step: float) -> tuple[TransformerSpec, ...]:
         low, high = self.smallest, self.largest
         ends = (low.embed_dim, high.embed_dim)
         widths = {*ends, *range(-(-ends[0] // WIDTH_STEP) * WIDTH_STEP, ends[1] + 1, WIDTH_STEP)}
-        ratios = {low.mlp_ratio, *np.arange(low.mlp_ratio, high.mlp_ratio, RATIO_STEP).tolist(), high.mlp_ratio}
+        ratios = {low.mlp_ratio, *np.arange(low.mlp_ratio, high.mlp_ratio, ratio_step).tolist(), high.mlp_ratio}
         depths, heads = range(low.depth, high.depth + 1), range(low.num_heads, high.num_heads + 1)
         found = {
             high.resized(width, depth, count, int(width * ratio))

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,14 +13,13 @@ from torch import Tensor, nn
 from projpipe.config import SweepStudentsConfig
 from projpipe.evaluation.student_sizes import SizeJudge, limited
 from projpipe.evaluation.trained_methods import Methods
-from projpipe.experiments.sweep import Try, listed, run_sweep
+from projpipe.experiments.sweep import Try, listed, run_sweep, within_limits
 from projpipe.images.streamed import Images
 from projpipe.methods.projected import PROJECTED
 from projpipe.methods.registry import main_methods
 from projpipe.methods.task_model import TaskModel
 from projpipe.metric import Metric
 from projpipe.objectives import Objective
-from projpipe.objectives.classification import OWN_KEPT
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.projection.projector import Projector
 from projpipe.reporting.size_figure import size_figure
@@ -30,6 +30,7 @@ from projpipe.training.provenance import package_versions
 from projpipe.training.run_inputs import digest_of
 
 logger = logging.getLogger(__name__)
+SIZED = ("embed_dim", "depth", "num_heads", "mlp_dim")
 EVERY = 20  # trials from one line of progress to the next
 
 
@@ -68,7 +69,8 @@ def sweep(
 ) -> tuple[pd.DataFrame, SizeTable]:
     """Let Optuna choose among the sizes of the trained projector; the best go into its size table."""
     model, metric = TaskModel(projector.operator, projector.of_sizes), judge.objective.metric
-    sizes = (projector.operator.spec,) if projector.sizes is None else projector.sizes.every
+    every = (projector.operator.spec,) if projector.sizes is None else projector.sizes.at_least(config.trials)
+    sizes = within_limits(every, len(judge.classes), config)
     if projector.sizes is None:
         logger.warning(
             "the projector makes students of one size, so that there is nothing to choose among; "
@@ -76,14 +78,14 @@ def sweep(
         )
     name = _study_name(judge, projector, config)
     tries = run_sweep(name, run_store / name, sizes, config, metric, partial(judge.measure, model), _log(metric))
-    return tabulate(tries), table_of(tries, judge, projector, config)
+    return tabulate(tries), table_of(tries, judge, model, projector, config)
 
 
 def _study_name(judge: SizeJudge, projector: Projector, config: SweepStudentsConfig) -> str:
     """Names a study by all that decides what its trials find."""
     tasks = [list(map(int, classes)) for classes in judge.tasks["class_ids"]]
-    decided_by = config.model_dump(mode="json", exclude={"trials", "listed", "tolerance"})
-    return f"sweep-{digest_of(f'{projector.weights_sha256} {tasks} {decided_by} {OWN_KEPT}'.encode())}"
+    decided_by = config.model_dump(mode="json", exclude={"trials", "listed", "tolerance", "max_parameters", "max_macs"})
+    return f"sweep-{digest_of(f'{projector.weights_sha256} {tasks} {decided_by}'.encode())}"
 
 
 def _log(metric: Metric) -> Callable[[int, int, MeasuredSize], None]:
@@ -105,15 +107,18 @@ def tabulate(tries: list[Try]) -> pd.DataFrame:
         measured = vars(one.measured)
         low, high = measured["interval"]
         scores = {"validation_score": measured["score"], "low": low, "high": high}
-        sizes = {name: value for name, value in measured.items() if name not in ("score", "interval", "undisturbed_ms")}
-        rows.append({"trial": number, **sizes, **scores, "within_limits": one.within_limits, "pareto": one.pareto})
-    return pd.DataFrame(rows).astype({"energy_threshold": float, "others_kept": float})
+        cost = {name: measured[name] for name in (*SIZED, "params", "macs", "file_bytes", "latency_ms")}
+        rows.append({"trial": number, **cost, **scores, "within_limits": one.within_limits, "pareto": one.pareto})
+    return pd.DataFrame(rows)
 
 
-def table_of(tries: list[Try], judge: SizeJudge, projector: Projector, config: SweepStudentsConfig) -> SizeTable:
-    """The sizes that travel with the projector."""
-    metric = judge.objective.metric
+def table_of(
+    tries: list[Try], judge: SizeJudge, model: TaskModel, projector: Projector, config: SweepStudentsConfig
+) -> SizeTable:
+    """The sizes that travel with the projector, with the energy threshold of each."""
+    metric, largest = judge.objective.metric, projector.operator.spec
     sizes, recommended = listed(tries, config.listed, config.tolerance, metric)
+    thresholds = [judge.energy_threshold(model, size.of(largest)) for size in sizes]
     return SizeTable(
         weights_sha256=projector.weights_sha256,
         metric=metric.name,
@@ -123,7 +128,10 @@ def table_of(tries: list[Try], judge: SizeJudge, projector: Projector, config: S
         machine=processor(),
         versions=package_versions(),
         recommended=recommended,
-        sizes=tuple(sizes),
+        sizes=tuple(
+            replace(size, energy_threshold=threshold, others_kept=kept)
+            for size, (threshold, kept) in zip(sizes, thresholds, strict=True)
+        ),
     )
 
 
@@ -134,12 +142,12 @@ def compare_sizes(
     largest = projector.operator.spec
     rows = []
     for position, size in enumerate(table.sizes):
-        of_size = {name: getattr(size, name) for name in ("embed_dim", "depth", "num_heads", "mlp_dim")}
         for method, model in models.items():
-            score = size.score if method == PROJECTED.name else judge.score(model, size.of(largest))[0]
-            recommended = method == PROJECTED.name and position == table.recommended
-            cost = {"params": size.params, "latency_ms": size.latency_ms}
-            rows.append({"method": method, **of_size, **cost, "validation_score": score, "recommended": recommended})
+            projected = method == PROJECTED.name
+            measured = size if projected else judge.measure(model, size.of(largest))
+            found = {name: getattr(measured, name) for name in (*SIZED, "params", "latency_ms")}
+            recommended = projected and position == table.recommended
+            rows.append({"method": method, **found, "validation_score": measured.score, "recommended": recommended})
     return pd.DataFrame([*rows, judge.teacher_row(teacher)])
 
 
