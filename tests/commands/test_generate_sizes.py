@@ -13,6 +13,7 @@ from click.testing import Result
 
 from projpipe import load_projector
 from projpipe.commands import generate
+from projpipe.manifest import MANIFEST, TENSORS, manifest_bytes
 from projpipe.projection.projector import Projector
 from projpipe.students.elapsed import Elapsed
 from projpipe.students.size_table import Limits
@@ -176,3 +177,13 @@ def test_int8_is_written_and_its_difference_is_said(folder: Path, images: torch.
     assert set(files_below(out / "0")) == {*names, "model.onnx"}
     assert files_below(out / "0")["model.int8.onnx"] == files_below(one)["model.int8.onnx"]
     assert projpipe(*many, "--force").exit_code == 0  # what it wrote is its own, to be replaced
+
+
+def test_sizes_that_contradict_each_other_are_refused_with_the_file_that_says_so(many: Path, projpipe: Command) -> None:
+    manifest = json.loads((many / MANIFEST).read_text())
+    described = {name: value for name, value in manifest.items() if name not in ("format", "kind", "sha256")}
+    described["smallest"]["patch_size"] *= 2
+    (many / MANIFEST).write_bytes(manifest_bytes("projector", described, {TENSORS: (many / TENSORS).read_bytes()}))
+    result = projpipe("generate", many, "--classes", "Sneaker,Bag", "--out", many.parent / "one")
+    assert result.exit_code == 2
+    assert f"Error: {many / MANIFEST}: smallest: is no size of the student; train it again with" in result.stderr

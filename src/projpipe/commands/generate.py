@@ -15,7 +15,7 @@ import click
 
 from projpipe.commands.arguments import Folder, NamedPath, as_json, complete_classes, complete_groups, force
 from projpipe.errors import InputError, printable
-from projpipe.manifest import INT8, ONNX
+from projpipe.manifest import FIXES, INT8, MANIFEST, ONNX
 from projpipe.projection.projector_manifest import (
     DescribedProjector,
     classes_of_group,
@@ -171,7 +171,11 @@ def _check_limits(folder: Path, described: DescribedProjector, limits: Limits, a
     """Refuse a size that the projector does not make, or limits that none is within; latency is measured later."""
     from projpipe.projection.size_choice import read_size_choice
 
-    choice = read_size_choice(folder, *described.sizes, len(described.data.classes), weights_sha256(folder))
+    try:
+        largest, sizes = described.sizes
+    except InputError as error:
+        raise InputError(f"{folder / MANIFEST}: {error}; {FIXES['projector']}") from error
+    choice = read_size_choice(folder, largest, sizes, len(described.data.classes), weights_sha256(folder))
     most = max((len(task.classes) for task in asked.tasks), default=len(asked.classes))
     choice.within(limits, max(most, described.fewest_classes))
 
@@ -234,7 +238,6 @@ class _Made:
 def _key(projector: Path, tasks: Path, limits: Limits, files: _Files) -> str:
     """Names what a command makes by all that decides it; a file that cannot be read is refused where it is used."""
     from projpipe import __version__
-    from projpipe.manifest import MANIFEST
     from projpipe.record import file_sha256
     from projpipe.students.size_table import SIZES
 
