@@ -12,7 +12,7 @@ import click
 from projpipe.commands.arguments import Folder, as_json, strict
 from projpipe.errors import InputError, printable
 from projpipe.manifest import WEIGHTS
-from projpipe.metric import ACCURACY
+from projpipe.metric import ACCURACY, share_interval
 
 if TYPE_CHECKING:
     from projpipe.students.student import Student
@@ -77,18 +77,17 @@ class _Measured:
 
     def row(self) -> list[str]:
         """Its row of the table."""
-        accuracy, low, high = map(ACCURACY.text, (self.accuracy, *self.interval))
+        accuracy = f"{ACCURACY.text(self.accuracy)} {ACCURACY.ends(self.interval)}"
         numbers = [f"{self.latency_ms:.3g} ms", f"{self.parameters:,}", f"{self.bytes:,}"]
-        return [self.model, f"{accuracy} [{low}, {high}]", *numbers]
+        return [self.model, accuracy, *numbers]
 
 
 def _measure(folder: Path, student: Student, right: list[bool], batch: int, threads: int) -> _Measured:
     """A model by its answers, which are right or not, and its latency."""
-    from projpipe.commands.classify import share_interval
     from projpipe.students.stopwatch import median_ms
 
     objective, model = student.objective, student.to_timm()
-    low, high = share_interval(sum(right), len(right))
+    low, high = share_interval(sum(right) / len(right), len(right))
     return _Measured(
         str(folder),
         round(sum(right) / len(right), 6),

@@ -8,6 +8,7 @@ import click
 
 from projpipe.commands.arguments import Folder, as_json, device, force, strict
 from projpipe.errors import InputError, printable
+from projpipe.metric import ACCURACY, share_interval
 
 STEPS = 300
 
@@ -61,7 +62,7 @@ def finetune(
         raise click.UsageError("--steps and --seconds both say how long to learn; give one of them")
     if model.resolve() in (out.resolve(), *out.resolve().parents):
         raise InputError(f"--out: {out} is where MODEL is, which stays as it is; choose another folder")
-    from projpipe.commands.classify import end_with, load_classifier, share_interval
+    from projpipe.commands.classify import end_with, load_classifier
     from projpipe.commands.fine_tuning import FineTuning, fine_tune, read_labelled, teacher_of
     from projpipe.commands.output import holds_models, output, show
 
@@ -77,10 +78,7 @@ def finetune(
     else:
         shares = [outcome.accuracy[name] for name in ("before", "after")]
         before, after = (
-            "{:.1f} % [{:.1f}, {:.1f}]".format(
-                *(100 * value for value in (share, *share_interval(round(share * outcome.held_out), outcome.held_out)))
-            )
-            for share in shares
+            f"{ACCURACY.value(share)} {ACCURACY.ends(share_interval(share, outcome.held_out))}" for share in shares
         )
         said = f"{outcome.images} pictures to learn from, {outcome.held_out} held out: accuracy {before} before"
         kept = f"{after} after step {outcome.kept_step} of {outcome.steps}"

@@ -112,11 +112,10 @@ def show_sizes(table: SizeTable) -> None:
     metric = table.measure
     rows = [["size", metric.heading, "parameters", "MACs", "bytes", "latency", ""]]
     for position, size in enumerate(table.sizes):
-        low, high = map(metric.text, size.interval)
         numbers = [f"{number:,}" for number in (size.params, size.macs, size.file_bytes)]
         shape = f"{size.embed_dim}x{size.depth}x{size.num_heads}x{size.mlp_dim}"
         mark = "recommended" if position == table.recommended else ""
-        score = f"{metric.text(size.score)} [{low}, {high}]"
+        score = f"{metric.text(size.score)} {metric.ends(size.interval)}"
         rows.append([shape, score, *numbers, f"{size.latency_ms:.3g} ms", mark])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     aligned = [

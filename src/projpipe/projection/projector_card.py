@@ -9,7 +9,7 @@ from math import sqrt
 
 from projpipe.errors import InputError
 from projpipe.manifest import MANIFEST
-from projpipe.metric import ACCURACY, METRICS
+from projpipe.metric import ACCURACY, METRICS, Z, share_interval
 from projpipe.projection.projector import Projector
 from projpipe.students.model_card import escaped, front_matter
 from projpipe.students.size_table import written
@@ -18,7 +18,6 @@ from projpipe.transformer.spec import TransformerSpec
 TEACHER = "teacher"
 SHOT = "without data and without fine-tuning. [projpipe](https://arxiv.org/abs/2506.05641) reads it."
 WORST = 3  # groups that are named
-Z = 1.959964  # of a normal distribution, 95 % of which is nearer to its mean
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,8 @@ class Judged:
         return self.right[model] / self.images
 
     def interval(self, model: str) -> tuple[float, float]:
-        """The 95 % interval of `share`: Wilson's, of images drawn anew."""
-        share, extent = self.share(model), Z * Z / self.images
-        middle, half = share + extent / 2, Z * sqrt(share * (1 - share) / self.images + extent / self.images / 4)
-        return max(0.0, (middle - half) / (1 + extent)), min(1.0, (middle + half) / (1 + extent))
+        """The 95 % interval of `share`, of images drawn anew."""
+        return share_interval(self.share(model), self.images)
 
 
 @dataclass(frozen=True)
@@ -192,8 +189,7 @@ def sizes_of(projector: Projector) -> list[TransformerSpec]:
 
 
 def _measured(share: float, interval: tuple[float, float]) -> str:
-    low, high = map(ACCURACY.text, interval)
-    return f"{ACCURACY.text(share)} [{low}, {high}]"
+    return f"{ACCURACY.text(share)} {ACCURACY.ends(interval)}"
 
 
 def _bad_at(projector: Projector, judged: Sequence[Judged]) -> Iterator[str]:
