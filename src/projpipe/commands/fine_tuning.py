@@ -23,9 +23,7 @@ from projpipe.projection.projector_folder import load_projector
 from projpipe.students.stopwatch import fixed_threads, seconds
 from projpipe.students.student import Student
 from projpipe.training.trainer import Schedule, Trainer
-from projpipe.transformer.class_weights import told
 from projpipe.transformer.export import from_timm_state, norm_names
-from projpipe.transformer.forward import forward_students
 
 Teacher = Callable[[Tensor], Tensor]  # encoded images to its logits of the model's classes
 WEIGHT_DECAY, WARMUP_FRACTION, GRADIENT_CLIP, EMA_DECAY = 0.01, 0.1, 1.0, 0.98
@@ -163,18 +161,9 @@ def teacher_of(folder: Path, student: Student, device: str) -> Teacher:
         InputError: the folder is no projector, or its teacher reads other images or lacks a class.
     """
     projector, place = load_projector(folder), find_device(device)
-    if projector.objective.of_pictures(bool(projector.data.get("inverted"))) != student.objective:
+    if projector.of_pictures != student.objective:
         raise InputError(f"--projector: {folder} reads other images than this model; give the one that made it")
-    spec = projector.operator.source.spec
-    ids = torch.tensor([projector.class_ids(student.classes)])
-    weights = told(spec, projector.operator.source_weights(), ids, torch.ones_like(ids, dtype=torch.bool))
-    there = {name: tensor.to(place) for name, tensor in weights.items()}
-
-    def logits(images: Tensor) -> Tensor:
-        with torch.no_grad():
-            return forward_students(spec, there, images[None])[0]
-
-    return logits
+    return projector.teacher(student.classes, place)
 
 
 def _trainer(student: Student, asked: FineTuning, steps: int) -> Trainer:

@@ -7,7 +7,7 @@ changes), and where sizes were measured, `sizes.json`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from projpipe.students.onnx_file import onnx_latency_ms
 from projpipe.students.size_table import Limits, SizeTable, choose
 from projpipe.students.stopwatch import median_ms
 from projpipe.students.student import Student
+from projpipe.transformer.class_weights import told
 from projpipe.transformer.elastic import Sizes
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.spec import TransformerSpec
@@ -136,7 +137,7 @@ class Projector:
             size,
             {name: tensor[0] for name, tensor in weights.items()},
             names,
-            self._of_pictures,
+            self.of_pictures,
             provenance={
                 "dataset": self.data.get("name"),
                 "held_out_classes": [name for name in names if name in self.data.get("held_out_classes", [])],
@@ -235,7 +236,7 @@ class Projector:
         return classes
 
     @property
-    def _of_pictures(self) -> Objective:
+    def of_pictures(self) -> Objective:
         """The objective for pictures as they are."""
         return self.objective.of_pictures(bool(self.data.get("inverted")))
 
@@ -273,11 +274,21 @@ class Projector:
             raise InputError(f"support_images: show {names or 'no class'}; give images of two or more classes")
         return names
 
-    @torch.no_grad()
     def source_logits(self, pictures: np.ndarray) -> Tensor:
         """Logits `[N, K]` of a classifier's source, for pictures uint8 `[N, H, W, C]` as they are."""
-        weights = {name: tensor[None] for name, tensor in self.operator.source_weights().items()}
-        return forward_students(self.operator.source.spec, weights, self._of_pictures.encode(pictures)[None])[0]
+        return self.teacher(self.classes)(self.of_pictures.encode(pictures))
+
+    def teacher(self, classes: Sequence[str], device: torch.device | str = "cpu") -> Callable[[Tensor], Tensor]:
+        """A classifier's source, masked to some classes: encoded images `[N, ...]` on a device to logits `[N, K]`."""
+        spec, ids = self.operator.source.spec, torch.tensor([self.class_ids(classes)])
+        weights = told(spec, self.operator.source_weights(), ids, torch.ones_like(ids, dtype=torch.bool))
+        there = {name: tensor.to(device) for name, tensor in weights.items()}
+
+        @torch.no_grad()
+        def logits(images: Tensor) -> Tensor:
+            return forward_students(spec, there, images[None])[0]
+
+        return logits
 
     def _pictures(self, given: Support) -> np.ndarray:
         """Support images as uint8 `[N, H, W, C]` of the source's size."""
