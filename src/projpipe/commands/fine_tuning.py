@@ -132,9 +132,8 @@ def fine_tune(data: LabelledImages, asked: FineTuning, teacher: Teacher | None) 
     if not kept_step:
         return replace(data.student, weights={name: tensor.cpu() for name, tensor in weights.items()}), outcome
     how = {"learning_rate": asked.learning_rate, "seed": asked.seed, "threads": asked.threads}
-    tuned = replace(
-        data.student, weights=weights, provenance={**data.student.provenance, "fine_tuned": {**asdict(outcome), **how}}
-    )
+    made_by = {name: value for name, value in data.student.provenance.items() if name != "validation_score"}
+    tuned = replace(data.student, weights=weights, provenance={**made_by, "fine_tuned": {**asdict(outcome), **how}})
     if tuned.energy_threshold is not None:  # that was of other weights
         scores = torch.cat([energy_score(tuned.logits(data.batch(rows)[0])) for rows in held_out.split(BATCH_SIZE)])
         tuned = replace(tuned, energy_threshold=round(scores.quantile(1 - OWN_KEPT).item(), 4))

@@ -141,8 +141,7 @@ class Projector:
             provenance={
                 "dataset": self.data.get("name"),
                 "held_out_classes": [name for name in names if name in self.data.get("held_out_classes", [])],
-                **{key: value for key, value in self.provenance.items() if key not in self._not_passed_on},
-                **self._score_of(size),
+                **self.provenance_of(size),
             },
             energy_threshold=None if self.size_table is None else self.size_table.threshold_of(size, len(names)),
         )
@@ -214,17 +213,14 @@ class Projector:
             self.sizes.check(size, "size")
         return size
 
-    @property
-    def _not_passed_on(self) -> set[str]:
-        """What provenance of a model leaves out: of many sizes, the score is that of two of them together."""
-        return {"parameters"} if self.sizes is None else {"parameters", "validation_score"}
-
-    def _score_of(self, size: TransformerSpec) -> dict[str, float]:
-        """What provenance says of the score: it is of one size."""
+    def provenance_of(self, size: TransformerSpec) -> dict[str, Any]:
+        """What is passed on to models of a size, whose score is their own: of many, the projector's is that of two."""
+        said = {key: value for key, value in self.provenance.items() if key != "parameters"}
         if self.sizes is None:
-            return {}
+            return said
+        said.pop("validation_score", None)
         score = None if self.size_table is None else self.size_table.score_of(size)
-        return {} if score is None else {"validation_score": score}
+        return said if score is None else {**said, "validation_score": score}
 
     def _asked(self, classes: Sequence[str] | None, support_images: Support | None) -> Sequence[str]:
         """The classes that are asked for by name, or by pictures of them."""

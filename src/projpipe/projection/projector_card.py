@@ -11,7 +11,7 @@ from projpipe.errors import InputError
 from projpipe.manifest import MANIFEST
 from projpipe.metric import ACCURACY, METRICS, Z, share_interval
 from projpipe.projection.projector import Projector
-from projpipe.students.model_card import escaped, front_matter
+from projpipe.students.model_card import ON_VALIDATION_TASKS, Score, escaped, front_matter
 from projpipe.students.size_table import written
 from projpipe.transformer.spec import TransformerSpec
 
@@ -88,16 +88,11 @@ def projector_card(
     """
     license_name = license_name or projector.provenance.get("teacher", {}).get("license")
     dataset = projector.data.get("name")
-    provenance = {**projector.provenance, "dataset": dataset}
+    provenance = {**projector.provenance_of(projector.recommended), "dataset": dataset}
     counted, card = f"{len(projector.classes)} classes", projector.objective.card
-    recommended = written(projector.recommended)
-    measured = [
-        ("test", f"mean over {len(judged)} groups, models of {size}", round(mean_over_groups(judged, size)[0], 6))
-        for size in ([recommended] if judged else [])
-    ]
     facts = "\n".join(f"| {name} | {value} |" for name, value in _facts(projector, run, license_name))
     blocks = [
-        front_matter("projpipe", card, provenance, license_name, measured),
+        front_matter("projpipe", card, provenance, license_name, list(_scores(projector, judged))),
         f"# A projector for {counted} of {escaped(dataset or 'images')}",
         f"It makes a small Vision Transformer that {card.purpose.format('any of these classes')}, in one shot: {SHOT}",
         _use(projector),
@@ -109,6 +104,17 @@ def projector_card(
         "\n".join(_classes(projector)),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _scores(projector: Projector, judged: Sequence[Judged]) -> Iterator[Score]:
+    """What was measured of the size that is made where none is asked for."""
+    size = written(projector.recommended)
+    found = projector.provenance_of(projector.recommended)
+    if "validation_score" in found:
+        yield "validation", f"{ON_VALIDATION_TASKS}, models of {size}", found["validation_score"]
+    if judged:
+        mean = round(mean_over_groups(judged, size)[0], 6)
+        yield "test", f"mean over {len(judged)} groups, models of {size}", mean
 
 
 def _use(projector: Projector) -> str:
