@@ -20,7 +20,7 @@ from torch import Tensor
 
 from projpipe.errors import InputError
 from projpipe.images.pictures import read_picture
-from projpipe.manifest import ONNX
+from projpipe.manifest import EXAMPLES, ONNX
 from projpipe.objectives.classification import energy_score
 from projpipe.places import located
 from projpipe.projection.projector import Projector
@@ -30,7 +30,6 @@ from projpipe.students.size_table import Limits, MeasuredSize, written
 from projpipe.students.student import Student
 from projpipe.transformer.spec import TransformerSpec
 
-EXAMPLES = "examples"  # a folder beside the projector's files, of pictures that are named after their classes
 MOST_EXAMPLES = 12
 FIRST_CLASSES = 3  # that the page opens with
 REPEATS, MOST_SECONDS = 5, 0.05  # of a forward pass whose time is shown

@@ -15,7 +15,7 @@ import click
 from projpipe.atomic import write_atomically, write_resumably
 from projpipe.errors import InputError, disk_problem, is_full, printable
 from projpipe.hub import FILES
-from projpipe.manifest import MANIFEST, kind_of
+from projpipe.manifest import EXAMPLES, MANIFEST, kind_of
 
 if TYPE_CHECKING:
     from projpipe.students.size_table import SizeTable
@@ -69,8 +69,8 @@ def holds_models(folder: Path) -> bool:
 
 
 def holds_projector(folder: Path) -> bool:
-    """Whether a folder is that of a projector and holds nothing else."""
-    return kind_of(folder) == "projector" and _names(folder) <= {MANIFEST, *FILES["projector"]}
+    """Whether a folder is that of a projector and holds nothing else but for examples."""
+    return kind_of(folder) == "projector" and _names(folder) <= {MANIFEST, EXAMPLES, *FILES["projector"]}
 
 
 def _is_model(folder: Path) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from projpipe.errors import InputError
+from projpipe.errors import InputError, printable
 from projpipe.manifest import MANIFEST
 from projpipe.metric import ACCURACY, METRICS, Z, share_interval
 from projpipe.projection.projector import Projector
@@ -77,7 +77,11 @@ def mean_over_groups(judged: Sequence[Judged], model: str) -> tuple[float, tuple
 
 
 def projector_card(
-    projector: Projector, judged: Sequence[Judged] = (), run: Run | None = None, license_name: str | None = None
+    projector: Projector,
+    judged: Sequence[Judged] = (),
+    run: Run | None = None,
+    license_name: str | None = None,
+    of_examples: str = "",
 ) -> str:
     """The card of a projector.
 
@@ -85,6 +89,7 @@ def projector_card(
         judged: what was measured on test images; none where nothing was.
         run: what trained it, if known.
         license_name: of its weights; None where it is that of the teacher's, if known.
+        of_examples: where the pictures that come with it are from, in Markdown; "" where nothing is said.
     """
     license_name = license_name or projector.provenance.get("teacher", {}).get("license")
     dataset = projector.data.get("name")
@@ -102,6 +107,7 @@ def projector_card(
         "\n".join(f"* {said}" for said in _bad_at(projector, judged)),
         "## Classes",
         "\n".join(_classes(projector)),
+        *(["## Examples", "\n".join(map(printable, of_examples.splitlines()))] if of_examples else []),
     ]
     return "\n\n".join(blocks) + "\n"
 
