@@ -9,8 +9,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page
 
-# `projpipe`, that says on standard error whom it wants to reach but this machine.
-WATCHED = """
+# Says on standard error whom a program wants to reach but this machine.
+WATCH = """
 import ipaddress, socket, sys
 def watch(event, arguments):
     if event == "socket.connect" and isinstance(arguments[1], tuple):
@@ -21,16 +21,15 @@ def watch(event, arguments):
         if not inside:
             print("REACHED FOR", arguments[1], file=sys.stderr, flush=True)
 sys.addaudithook(watch)
-from projpipe.commands.main import main
-main()
 """
+PROJPIPE = "from projpipe.commands.main import main; main()"
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[tuple[str, int]]:
+def serving(folder: Path, program: str = PROJPIPE) -> Iterator[tuple[str, int]]:
     """The address of a projector's page and the id of its process, which may reach for no other machine."""
     said = folder.parent / "said"
-    command = [sys.executable, "-c", WATCHED, "app", str(folder), "--port", "0", "--no-open"]
+    command = [sys.executable, "-c", WATCH + program, "app", str(folder), "--port", "0", "--no-open"]
     with said.open("w") as file, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True) as server:
         assert server.stdout is not None
         line = server.stdout.readline()

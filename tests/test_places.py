@@ -8,11 +8,15 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelCard
 
 from projpipe import places
 from projpipe.errors import InputError
-from projpipe.manifest import MANIFEST
+from projpipe.manifest import CARD, FILES, MANIFEST, TENSORS, read_manifest
 from projpipe.places import everything, located
+from projpipe.record import file_sha256
+from projpipe.students.size_table import read_size_table, written
+from projpipe.transformer.spec import TransformerSpec
 
 ROOT = Path(__file__).parents[1]
 
@@ -100,9 +104,19 @@ def test_what_comes_with_projpipe_is_in_the_wheel(tmp_path: Path) -> None:
     assert "projpipe/shipped/photos/manifest.json" in zipfile.ZipFile(wheel).namelist()
 
 
-def test_what_comes_with_projpipe_is_small_and_has_a_card() -> None:
+def test_what_comes_with_projpipe_is_small_and_has_a_card_that_is_true() -> None:
     assert len(places.search_path()) == 2
     folder, *_ = places.search_path().values()
     for shipped in folder.glob("*/"):
         assert sum(path.stat().st_size for path in shipped.iterdir()) <= 10e6
-        assert "## Accuracy" in (shipped / "README.md").read_text()
+        card, manifest = (shipped / CARD).read_text(), read_manifest(shipped, "projector", FILES["projector"], "")
+        assert "## Accuracy" in card
+        of_examples = shipped / "examples" / CARD
+        assert (not of_examples.parent.exists()) or card.endswith(f"## Examples\n\n{of_examples.read_text()}")
+        table = read_size_table(shipped, file_sha256(shipped / TENSORS))
+        assert table is not None
+        recommended = table.sizes[table.recommended]
+        size = written(recommended.of(TransformerSpec.from_json(manifest["student"], "student")))
+        for score in ModelCard(card).data.eval_results:
+            assert score.metric_name.endswith(f", models of {size}")
+            assert score.dataset_split == "test" or score.metric_value == recommended.score

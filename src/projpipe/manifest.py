@@ -17,6 +17,7 @@ from projpipe.record import LARGEST, file_sha256, read_json
 
 MANIFEST = "manifest.json"
 CARD = "README.md"  # in the manifest where there is one; older folders have one that is not
+EXAMPLES = "examples"  # a folder of a projector's, of pictures named after their classes, which no manifest vouches for
 FORMAT = 1
 CONFIG, WEIGHTS, TENSORS = "config.json", "model.safetensors", "projector.safetensors"
 ONNX, INT8 = "model.onnx", "model.int8.onnx"  # of a model, if they were asked for

@@ -11,6 +11,7 @@ Candidate = TypeVar("Candidate")
 
 NO_DIFFERENCE, TOO_FEW = UNCLEAR = ("no difference shown", "too few tasks to tell")
 VERDICTS = ("better", "worse", *UNCLEAR)
+Z = 1.959964  # of a normal distribution, 95 % of which is nearer to its mean
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,10 @@ class Metric:
     def named(self, value: float) -> str:
         """A value with its unit behind the measure's name: 'accuracy 97.1 %'."""
         return f"{self.title} {self.value(value)}"
+
+    def ends(self, interval: Sequence[float]) -> str:
+        """The ends of an interval of values: of accuracies '[95.0, 98.8]'."""
+        return f"[{', '.join(map(self.text, interval))}]"
 
     def difference(self, value: float) -> str:
         """A difference with its sign: -0.0034 of accuracy is '−0.3' with a true minus sign."""
@@ -127,3 +132,10 @@ BITS_PER_TOKEN = Metric(
     matters=0.05,
 )
 METRICS = {metric.name: metric for metric in (ACCURACY, BITS_PER_PIXEL, BITS_PER_TOKEN)}
+
+
+def share_interval(share: float, count: int) -> tuple[float, float]:
+    """The ends of the 95 % interval of a share of independent pictures, after E. B. Wilson, JASA 22, 1927."""
+    centre, spread = share + Z * Z / (2 * count), Z * math.sqrt((share * (1 - share) + Z * Z / (4 * count)) / count)
+    low, high = ((centre + sign * spread) / (1 + Z * Z / count) for sign in (-1, 1))
+    return max(0.0, low), min(1.0, high)

@@ -1,8 +1,10 @@
 """The page's server: many people at once, what it refuses, and how the command ends."""
 
 import json
+import re
 import socket
 import sys
+import tomllib
 import uuid
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +16,12 @@ import httpx
 import numpy as np
 import pytest
 import torch
+import yaml
 from click.testing import CliRunner
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
+from browsing import serving
 from projpipe import load_projector
 from projpipe.app import listening, markup
 from projpipe.app.loaded import BY_SIZE, LoadedProjector
@@ -23,6 +29,15 @@ from projpipe.commands.main import main
 
 PEOPLE, QUESTIONS = 10, 20
 MOST_GROWTH = 30 * 2**20  # bytes of memory, over so many questions
+ROOT = Path(__file__).parents[2]
+ON_A_SPACE = """
+import projpipe.app.server as server
+serve_here = server.serve
+def serve(projector, host, port):
+    assert (host, port) == ("0.0.0.0", 7860), "where a Space listens"
+    serve_here(projector, port=0)
+server.serve = serve
+"""
 
 
 HTTP = httpx.Client(timeout=60)
@@ -188,3 +203,25 @@ def test_without_gradio_the_command_says_the_line_that_installs_it(
     result = CliRunner().invoke(main, ["app", str(folder)])
     assert result.exit_code == 2
     assert result.stderr == "Error: app: gradio is not installed; `pip install 'projpipe[app]'`\n"
+
+
+def of_a_space(language: str) -> str:
+    """What the documentation says is in the file of a Space that is in a language."""
+    page = (ROOT / "docs/app.md").read_text()
+    (text,) = re.findall(rf"^```(?:\{{code-block\}} )?{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    return text
+
+
+def test_the_program_of_a_space_serves_the_page_of_what_comes_with_projpipe(tmp_path: Path) -> None:
+    with serving(tmp_path / "space", ON_A_SPACE + of_a_space("python")) as (address, _):
+        assert "pickup truck" in HTTP.get(f"{address}/config").text
+
+
+def test_a_space_has_what_the_page_needs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    said = yaml.safe_load(of_a_space("yaml").split("---\n")[1])
+    assert (said["sdk"], said["app_file"]) == ("gradio", "app.py")
+    assert said["python_version"] in SpecifierSet(project["requires-python"])
+    assert f"gradio=={said['sdk_version']} " in (ROOT / "requirements.lock").read_text()
+    asked = Requirement(of_a_space("text").strip())
+    assert (asked.name, asked.extras) == ("projpipe", {"app"})

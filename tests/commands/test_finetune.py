@@ -13,6 +13,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from click.testing import Result
+from huggingface_hub import ModelCard
 from PIL import Image
 
 from makers import CLASSIFIER
@@ -72,6 +73,15 @@ def test_the_new_folder_is_an_ordinary_model_that_is_better_on_held_out_pictures
     assert "without fine-tuning" not in card
     shown = json.loads(projpipe("inspect", out, "--json").stdout)
     assert shown["accuracy_on_images_held_out_of_fine_tuning"] == found["accuracy"]
+    assert shown["accuracy_on_validation_tasks"] is None  # that was of models that were not fine-tuned
+    (result,) = ModelCard(card).data.eval_results
+    assert (result.dataset_type, result.metric_type, result.metric_value) == (
+        "imagefolder",
+        "accuracy",
+        found["accuracy"]["after"],
+    )
+    assert "on 6 pictures held out of fine-tuning: 100.0 % [61.0, 100.0]" in result.metric_name
+    assert "and is 100.0 % [61.0, 100.0] now (95 % interval)" in card
     again = projpipe("finetune", out, own, "--out", tmp_path / "again", "--steps", 1)
     assert again.exit_code == 0, again.output
     assert "24 pictures to learn from, 6 held out: accuracy 100.0 % [61.0, 100.0] before, " in again.stdout

@@ -40,7 +40,7 @@ def test_a_projector_of_many_sizes_lists_them_and_marks_the_recommended_one(many
     shown = dict(line.split("  ", 1) for line in lines[:at])
     assert shown["smallest students"].strip().startswith("1 blocks x 8, 2 heads, 8 hidden units, 674 parameters for 2")
     assert shown["largest students"].strip().startswith("2 blocks x 12, 2 heads, 18 hidden units, 2,")
-    assert shown["accuracy of both on validation tasks"].strip() == "97.8 %"
+    assert shown["mean accuracy of smallest and largest on validation tasks"].strip() == "97.8 %"
     assert lines[at + 1 : at + 4] == [
         "Sizes (width x depth x heads x hidden units) of models for 3 classes.",
         "Latency of 1 image with 1 thread on a machine of old:",

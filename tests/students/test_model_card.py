@@ -76,6 +76,14 @@ def test_the_hub_reads_what_was_measured_on_what(dataset: str, named: str) -> No
     assert ModelCard(card_of(dataset=dataset, teacher=TEACHER)).data.eval_results is None
 
 
+def test_a_fine_tuned_model_has_its_own_score_and_not_that_of_its_projectors_models() -> None:
+    tuned = {"images": 9, "held_out": 10, "accuracy": {"before": 0.4, "after": 0.8}, "distilled": False}
+    for dataset in ("CIFAR-100", None):
+        (result,) = ModelCard(card_of(dataset=dataset, validation_score=0.875, fine_tuned=tuned)).data.eval_results
+        assert (result.dataset_type, result.metric_type, result.metric_value) == ("imagefolder", "accuracy", 0.8)
+        assert result.metric_name == "on 10 pictures held out of fine-tuning: 80.0 % [49.0, 94.3], 95 % interval"
+
+
 def test_a_licence_that_is_not_known_is_not_made_up() -> None:
     card = card_of(teacher={key: value for key, value in TEACHER.items() if key != "license"})
     assert ModelCard(card).data.license is None

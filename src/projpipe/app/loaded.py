@@ -7,6 +7,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -17,8 +18,7 @@ from torch import Tensor
 
 from projpipe.errors import InputError
 from projpipe.images.pictures import read_picture
-from projpipe.manifest import ONNX
-from projpipe.objectives import Objective
+from projpipe.manifest import EXAMPLES, ONNX
 from projpipe.objectives.classification import energy_score
 from projpipe.places import located
 from projpipe.projection.projector import Projector
@@ -28,10 +28,8 @@ from projpipe.students.onnx_file import write_onnx
 from projpipe.students.size_table import Limits, MeasuredSize, written
 from projpipe.students.stopwatch import clock_and_processor_seconds, elapsed
 from projpipe.students.student import Student
-from projpipe.transformer.forward import forward_students
 from projpipe.transformer.spec import TransformerSpec
 
-EXAMPLES = "examples"  # a folder beside the projector's files, of pictures that are named after their classes
 MOST_EXAMPLES = 12
 FIRST_CLASSES = 3  # that the page opens with
 REPEATS, MOST_SECONDS = 5, 0.05  # of a forward pass whose time is shown
@@ -128,7 +126,7 @@ class LoadedProjector:
                 picture = read_picture(path, spec.image_size, grey=spec.in_chans == 1)
         except InputError as error:
             raise InputError(str(error).replace(str(path), path.name)) from error
-        return self._objective.encode(picture[None])
+        return self.projector.of_pictures.encode(picture[None])
 
     def ask_student(self, student: Student, image: Tensor) -> Answer:
         """What a small model says of an encoded image."""
@@ -139,9 +137,7 @@ class LoadedProjector:
 
     def ask_teacher(self, classes: Sequence[str], image: Tensor) -> Answer:
         """What the teacher says of an encoded image, masked to the classes of a task."""
-        operator = self.projector.operator
-        weights = {name: tensor[None] for name, tensor in operator.source_weights().items()}
-        logits, latency = _timed(lambda: forward_students(operator.source.spec, weights, image[None])[0])
+        logits, latency = _timed(lambda: self._teacher(image))
         of_task = logits[0, self.projector.class_ids(classes)]
         overall = self.projector.classes[int(logits[0].argmax())]
         return Answer(of_task.softmax(-1), latency, overall=overall)
@@ -182,10 +178,10 @@ class LoadedProjector:
                 archive.write(path, path.relative_to(temporary))
         return content.getvalue()
 
-    @property
-    def _objective(self) -> Objective:
-        """For pictures as they are."""
-        return self.projector.objective.of_pictures(bool(self.projector.data.get("inverted")))
+    @cached_property
+    def _teacher(self) -> Callable[[Tensor], Tensor]:
+        """What the teacher says of encoded images, of all classes."""
+        return self.projector.teacher(self.projector.classes)
 
 
 @torch.inference_mode()

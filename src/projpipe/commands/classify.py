@@ -147,14 +147,6 @@ def right_answers(
     ]
 
 
-def share_interval(right: int, count: int) -> tuple[float, float]:
-    """The ends of the 95 % interval of a share, after E. B. Wilson, JASA 22, 1927; of pictures that are independent."""
-    z, share = 1.959964, right / count
-    centre, spread = share + z * z / (2 * count), z * math.sqrt((share * (1 - share) + z * z / (4 * count)) / count)
-    low, high = ((centre + sign * spread) / (1 + z * z / count) for sign in (-1, 1))
-    return max(0.0, low), min(1.0, high)
-
-
 def _answers(folder: Path, student: Student, pictures: Sequence[np.ndarray]) -> list[Answer]:
     encoded = student.objective.encode(np.stack(pictures))
     logits = student.logits(encoded.to(student.weights["pos"].device)).cpu()

@@ -12,7 +12,7 @@ import click
 from projpipe.commands.arguments import Folder, as_json, strict
 from projpipe.errors import InputError, printable
 from projpipe.manifest import WEIGHTS
-from projpipe.metric import ACCURACY
+from projpipe.metric import ACCURACY, share_interval
 from projpipe.students.elapsed import Elapsed, milliseconds
 
 if TYPE_CHECKING:
@@ -86,19 +86,18 @@ class _Measured:
 
     def row(self) -> list[str]:
         """Its row of the table."""
-        accuracy, low, high = map(ACCURACY.text, (self.accuracy, *self.interval))
+        accuracy = f"{ACCURACY.text(self.accuracy)} {ACCURACY.ends(self.interval)}"
         numbers = [f"{milliseconds(self.latency, '.3g')} ms", f"{self.parameters:,}", f"{self.bytes:,}"]
-        return [self.model, f"{accuracy} [{low}, {high}]", *numbers]
+        return [self.model, accuracy, *numbers]
 
 
 def _measure(folder: Path, student: Student, right: list[bool], batch: int, threads: int) -> _Measured:
     """A model by its answers, which are right or not, and its latency."""
-    from projpipe.commands.classify import share_interval
     from projpipe.students.stopwatch import time_of
 
     objective, model = student.objective, student.to_timm()
     latency = time_of(lambda: objective.logits(model, objective.blank(batch)), threads)
-    low, high = share_interval(sum(right), len(right))
+    low, high = share_interval(sum(right) / len(right), len(right))
     return _Measured(
         str(folder),
         round(sum(right) / len(right), 6),

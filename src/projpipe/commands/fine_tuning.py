@@ -22,9 +22,7 @@ from projpipe.projection.projector_folder import load_projector
 from projpipe.students.stopwatch import fixed_threads, seconds
 from projpipe.students.student import Student
 from projpipe.training.trainer import Schedule, Trainer
-from projpipe.transformer.class_weights import told
 from projpipe.transformer.export import from_timm_state, norm_names
-from projpipe.transformer.forward import forward_students
 
 Teacher = Callable[[Tensor], Tensor]  # encoded images to its logits of the model's classes
 WEIGHT_DECAY, WARMUP_FRACTION, GRADIENT_CLIP, EMA_DECAY = 0.01, 0.1, 1.0, 0.98
@@ -132,9 +130,8 @@ def fine_tune(data: LabelledImages, asked: FineTuning, teacher: Teacher | None) 
     if not kept_step:
         return replace(data.student, weights={name: tensor.cpu() for name, tensor in weights.items()}), outcome
     how = {"learning_rate": asked.learning_rate, "seed": asked.seed, "threads": asked.threads}
-    tuned = replace(
-        data.student, weights=weights, provenance={**data.student.provenance, "fine_tuned": {**asdict(outcome), **how}}
-    )
+    made_by = {name: value for name, value in data.student.provenance.items() if name != "validation_score"}
+    tuned = replace(data.student, weights=weights, provenance={**made_by, "fine_tuned": {**asdict(outcome), **how}})
     if tuned.energy_threshold is not None:  # that was of other weights
         scores = torch.cat([energy_score(tuned.logits(data.batch(rows)[0])) for rows in held_out.split(BATCH_SIZE)])
         tuned = replace(tuned, energy_threshold=round(scores.quantile(1 - OWN_KEPT).item(), 4))
@@ -161,18 +158,9 @@ def teacher_of(folder: Path, student: Student, device: str) -> Teacher:
         InputError: the folder is no projector, or its teacher reads other images or lacks a class.
     """
     projector, place = load_projector(folder), find_device(device)
-    if projector.objective.of_pictures(bool(projector.data.get("inverted"))) != student.objective:
+    if projector.of_pictures != student.objective:
         raise InputError(f"--projector: {folder} reads other images than this model; give the one that made it")
-    spec = projector.operator.source.spec
-    ids = torch.tensor([projector.class_ids(student.classes)])
-    weights = told(spec, projector.operator.source_weights(), ids, torch.ones_like(ids, dtype=torch.bool))
-    there = {name: tensor.to(place) for name, tensor in weights.items()}
-
-    def logits(images: Tensor) -> Tensor:
-        with torch.no_grad():
-            return forward_students(spec, there, images[None])[0]
-
-    return logits
+    return projector.teacher(student.classes, place)
 
 
 def _trainer(student: Student, asked: FineTuning, steps: int) -> Trainer:

@@ -8,6 +8,7 @@ import click
 
 from projpipe.commands.arguments import Folder, NamedPath, as_json, device, force, strict
 from projpipe.errors import InputError, printable
+from projpipe.metric import ACCURACY, share_interval
 
 STEPS = 300
 
@@ -64,7 +65,7 @@ def finetune(
     from projpipe.commands.output import holds_models, output, show
 
     with output(out, force, holds_models, "holds more than what projpipe wrote", "folder") as temporary:
-        from projpipe.commands.classify import end_with, load_classifier, share_interval
+        from projpipe.commands.classify import end_with, load_classifier
         from projpipe.commands.fine_tuning import FineTuning, fine_tune, read_labelled, teacher_of
 
         asked = FineTuning(
@@ -80,10 +81,7 @@ def finetune(
     else:
         shares = [outcome.accuracy[name] for name in ("before", "after")]
         before, after = (
-            "{:.1f} % [{:.1f}, {:.1f}]".format(
-                *(100 * value for value in (share, *share_interval(round(share * outcome.held_out), outcome.held_out)))
-            )
-            for share in shares
+            f"{ACCURACY.value(share)} {ACCURACY.ends(share_interval(share, outcome.held_out))}" for share in shares
         )
         said = f"{outcome.images} pictures to learn from, {outcome.held_out} held out: accuracy {before} before"
         kept = f"{after} after step {outcome.kept_step} of {outcome.steps}"

@@ -88,7 +88,7 @@ def _projector(described: dict[str, Any]) -> dict[str, Any]:
         "images": source.describe_images(),
         "teacher": f"{source.describe_size()}, {teacher:,} parameters",
         **students,
-        **_made_by(provenance, "" if projector.smallest is None else "_of_both"),
+        **_made_by(provenance, elastic=projector.smallest is not None),
     }
 
 
@@ -113,13 +113,14 @@ def _model(described: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _made_by(provenance: dict[str, Any], score_of: str = "") -> dict[str, Any]:
-    """Measured quality, and what made a projector or a model; `score_of` says which models' score it is."""
+def _made_by(provenance: dict[str, Any], elastic: bool = False) -> dict[str, Any]:
+    """Measured quality, and what made a projector or a model; that of many sizes is the mean of two of them."""
     teacher = provenance.get("teacher", {})
     metric = teacher.get("metric", "accuracy")
+    score = f"mean_{metric}_of_smallest_and_largest" if elastic else metric
     return {
         f"{metric}_of_the_teacher": teacher.get("score"),
-        f"{metric}{score_of}_on_validation_tasks": provenance.get("validation_score"),
+        f"{score}_on_validation_tasks": provenance.get("validation_score"),
         f"{metric}_of_the_tuned_teacher": provenance.get("tuned_source"),
         "architecture_of_the_teacher": teacher.get("architecture"),
         "arguments_of_the_teacher": teacher.get("arguments"),
@@ -136,7 +137,7 @@ def _shown(name: str, value: Any) -> str:
 
     if value is None or value in ([], {}):
         return ""
-    if metric := next((metric for start, metric in METRICS.items() if name.startswith(start)), None):
+    if metric := next((metric for part, metric in METRICS.items() if part in name), None):
         if isinstance(value, dict):
             return ", ".join(f"{split} {metric.value(score)}" for split, score in value.items())
         return metric.value(value)

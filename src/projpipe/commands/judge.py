@@ -36,8 +36,8 @@ def teacher_of(projector: Projector) -> Judgeable:
     """The source, whose answer is the likeliest of the classes that are asked for."""
 
     def asked(classes: Sequence[str]) -> Answers:
-        ids = projector.class_ids(classes)
-        return lambda pictures: projector.source_logits(pictures)[:, ids].argmax(-1)
+        teacher = projector.teacher(classes)
+        return lambda pictures: teacher(projector.of_pictures.encode(pictures)).argmax(-1)
 
     return asked
 

@@ -16,7 +16,7 @@ import click
 from projpipe.atomic import write_atomically, write_resumably
 from projpipe.errors import InputError, disk_problem, is_full, printable
 from projpipe.hub import FILES
-from projpipe.manifest import MANIFEST, kind_of
+from projpipe.manifest import EXAMPLES, MANIFEST, kind_of
 from projpipe.students.elapsed import Elapsed, apart, milliseconds
 from projpipe.students.size_table import written
 
@@ -71,8 +71,8 @@ def holds_models(folder: Path) -> bool:
 
 
 def holds_projector(folder: Path) -> bool:
-    """Whether a folder is that of a projector and holds nothing else."""
-    return kind_of(folder) == "projector" and _names(folder) <= {MANIFEST, *FILES["projector"]}
+    """Whether a folder is that of a projector and holds nothing else but for examples."""
+    return kind_of(folder) == "projector" and _names(folder) <= {MANIFEST, EXAMPLES, *FILES["projector"]}
 
 
 def _is_model(folder: Path) -> bool:
@@ -120,10 +120,9 @@ def show_sizes(table: SizeTable) -> None:
     metric = table.measure
     rows = [["size", metric.heading, "parameters", "MACs", "bytes", "latency", ""]]
     for position, size in enumerate(table.sizes):
-        low, high = map(metric.text, size.interval)
         numbers = [f"{number:,}" for number in (size.params, size.macs, size.file_bytes)]
         mark = "recommended" if position == table.recommended else ""
-        score = f"{metric.text(size.score)} [{low}, {high}]"
+        score = f"{metric.text(size.score)} {metric.ends(size.interval)}"
         rows.append([written(size), score, *numbers, f"{milliseconds(size.latency, '.3g')} ms", mark])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     aligned = [

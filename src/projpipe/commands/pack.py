@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from projpipe.commands.arguments import Folder, NamedPath, as_json
+from projpipe.manifest import CARD, EXAMPLES, MANIFEST
+from projpipe.record import read_json
 
 if TYPE_CHECKING:
     from projpipe.projection.projector import Projector
@@ -50,21 +52,32 @@ def pack(
     after, and the closing line says how far they are apart; the card says how often they are right, by group of classes
     and by size.
 
+    Of one that was packed before, the card stays unless there is --images. Pictures in the folder `examples` are kept;
+    what README.md there says of their origin stands on the card.
+
     \b
     projpipe pack data/cifar100/06_models/projector --out cifar100 --images data/01_raw/cifar100/test
     """
     from projpipe.commands.output import holds_projector, output, show
     from projpipe.errors import InputError
     from projpipe.hub import FILES
-    from projpipe.manifest import MANIFEST
     from projpipe.projection.projector_manifest import read_projector_manifest
 
     if command is not None and run_file is None:
         raise InputError("--command: stands on the card with the commit of a run; give its run.json with --run too")
     if images is not None:
         read_projector_manifest(projector).check_classifies("--images")
+    card, examples = None if images else _card(projector), _examples(projector)
+    if card is not None and (run_file or license_name):
+        given = "--run" if run_file else "--license"
+        fix = "pack the folder that was trained, or give --images too"
+        raise InputError(f"{given}: {projector} has a card of its own, which stays; {fix}")
+
+    def replaceable(folder: Path) -> bool:
+        return holds_projector(folder) and _examples(folder).items() <= examples.items()
+
     foreign = "holds more than what `projpipe pack` wrote"
-    with output(out, force, holds_projector, foreign, "folder") as temporary:
+    with output(out, force, replaceable, foreign, "folder") as temporary:
         from projpipe.projection.projector_card import TEACHER, projector_card
         from projpipe.projection.projector_folder import load_projector
 
@@ -72,7 +85,13 @@ def pack(
         run = None if run_file is None else _read_run(run_file, loaded, command)
         loaded.save(temporary, compact=True)
         judged = [] if images is None else _judge(loaded, load_projector(temporary), images)
-        loaded.save(temporary, compact=True, card=projector_card(loaded, judged, run, license_name))
+        if card is None:
+            of_examples = examples.get(CARD, b"").decode(errors="replace").strip()
+            card = projector_card(loaded, judged, run, license_name, of_examples)
+        loaded.save(temporary, compact=True, card=card)
+        for name, content in examples.items():
+            (temporary / EXAMPLES / name).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / EXAMPLES / name).write_bytes(content)
         before, after = (
             sum((one / name).stat().st_size for name in (MANIFEST, *FILES["projector"]) if (one / name).is_file())
             for one in (projector, temporary)
@@ -87,12 +106,24 @@ def pack(
     show({"out": str(out), "bytes": after, "bytes_before": before, "accuracy": measured}, as_json, [[said]])
 
 
+def _card(folder: Path) -> str | None:
+    """The card of a projector that was packed; what its manifest does not vouch for is none."""
+    packed = CARD in read_json(folder / MANIFEST)["sha256"]
+    return (folder / CARD).read_bytes().decode(errors="replace") if packed else None
+
+
+def _examples(folder: Path) -> dict[str, bytes]:
+    """Pictures that come with a projector, and what is said of them, by name."""
+    there = folder / EXAMPLES
+    return {str(path.relative_to(there)): path.read_bytes() for path in sorted(there.rglob("*")) if path.is_file()}
+
+
 def _read_run(path: Path, projector: Projector, command: str | None) -> Run:
     from dataclasses import replace
 
     from projpipe.errors import InputError
     from projpipe.projection.projector_card import Run
-    from projpipe.record import from_json, read_json
+    from projpipe.record import from_json
 
     try:
         run = from_json(Run, read_json(path))

@@ -7,7 +7,7 @@ changes), and where sizes were measured, `sizes.json`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from projpipe.students.onnx_file import onnx_latency
 from projpipe.students.size_table import Limits, SizeTable, fast_enough
 from projpipe.students.stopwatch import time_of
 from projpipe.students.student import Student
+from projpipe.transformer.class_weights import told
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.sizes import Sizes
 from projpipe.transformer.spec import TransformerSpec
@@ -138,12 +139,11 @@ class Projector:
             size,
             {name: tensor[0] for name, tensor in weights.items()},
             names,
-            self._of_pictures,
+            self.of_pictures,
             provenance={
                 "dataset": self.data.get("name"),
                 "held_out_classes": [name for name in names if name in self.data.get("held_out_classes", [])],
-                **{key: value for key, value in self.provenance.items() if key not in self._not_passed_on},
-                **self._score_of(size),
+                **self.provenance_of(size),
             },
             energy_threshold=None if self.size_table is None else self.size_table.threshold_of(size, len(names)),
         )
@@ -185,17 +185,14 @@ class Projector:
     def _choice(self) -> SizeChoice:
         return SizeChoice(self.operator.spec, self.sizes, self.size_table)
 
-    @property
-    def _not_passed_on(self) -> set[str]:
-        """What provenance of a model leaves out: of many sizes, the score is that of two of them together."""
-        return {"parameters"} if self.sizes is None else {"parameters", "validation_score"}
-
-    def _score_of(self, size: TransformerSpec) -> dict[str, float]:
-        """What provenance says of the score: it is of one size."""
+    def provenance_of(self, size: TransformerSpec) -> dict[str, Any]:
+        """What is passed on to models of a size, whose score is their own: of many, the projector's is that of two."""
+        said = {key: value for key, value in self.provenance.items() if key != "parameters"}
         if self.sizes is None:
-            return {}
+            return said
+        said.pop("validation_score", None)
         score = None if self.size_table is None else self.size_table.score_of(size)
-        return {} if score is None else {"validation_score": score}
+        return said if score is None else {**said, "validation_score": score}
 
     def _asked(self, classes: Sequence[str] | None, support_images: Support | None) -> Sequence[str]:
         """The classes that are asked for by name, or by pictures of them."""
@@ -207,7 +204,7 @@ class Projector:
         return classes
 
     @property
-    def _of_pictures(self) -> Objective:
+    def of_pictures(self) -> Objective:
         """The objective for pictures as they are."""
         return self.objective.of_pictures(bool(self.data.get("inverted")))
 
@@ -245,11 +242,21 @@ class Projector:
             raise InputError(f"support_images: show {names or 'no class'}; give images of two or more classes")
         return names
 
-    @torch.no_grad()
     def source_logits(self, pictures: np.ndarray) -> Tensor:
         """Logits `[N, K]` of a classifier's source, for pictures uint8 `[N, H, W, C]` as they are."""
-        weights = {name: tensor[None] for name, tensor in self.operator.source_weights().items()}
-        return forward_students(self.operator.source.spec, weights, self._of_pictures.encode(pictures)[None])[0]
+        return self.teacher(self.classes)(self.of_pictures.encode(pictures))
+
+    def teacher(self, classes: Sequence[str], device: torch.device | str = "cpu") -> Callable[[Tensor], Tensor]:
+        """A classifier's source, masked to some classes: encoded images `[N, ...]` on a device to logits `[N, K]`."""
+        spec, ids = self.operator.source.spec, torch.tensor([self.class_ids(classes)])
+        weights = told(spec, self.operator.source_weights(), ids, torch.ones_like(ids, dtype=torch.bool))
+        there = {name: tensor.to(device) for name, tensor in weights.items()}
+
+        @torch.no_grad()
+        def logits(images: Tensor) -> Tensor:
+            return forward_students(spec, there, images[None])[0]
+
+        return logits
 
     def _pictures(self, given: Support) -> np.ndarray:
         """Support images as uint8 `[N, H, W, C]` of the source's size."""

@@ -7,18 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from projpipe.errors import InputError
+from projpipe.errors import InputError, printable
 from projpipe.manifest import MANIFEST
-from projpipe.metric import ACCURACY, METRICS
+from projpipe.metric import ACCURACY, METRICS, Z, share_interval
 from projpipe.projection.projector import Projector
-from projpipe.students.model_card import escaped, front_matter
+from projpipe.students.model_card import ON_VALIDATION_TASKS, Score, escaped, front_matter
 from projpipe.students.size_table import written
 from projpipe.transformer.spec import TransformerSpec
 
 TEACHER = "teacher"
 SHOT = "without data and without fine-tuning. [projpipe](https://arxiv.org/abs/2506.05641) reads it."
 WORST = 3  # groups that are named
-Z = 1.959964  # of a normal distribution, 95 % of which is nearer to its mean
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,8 @@ class Judged:
         return self.right[model] / self.images
 
     def interval(self, model: str) -> tuple[float, float]:
-        """The 95 % interval of `share`: Wilson's, of images drawn anew."""
-        share, extent = self.share(model), Z * Z / self.images
-        middle, half = share + extent / 2, Z * sqrt(share * (1 - share) / self.images + extent / self.images / 4)
-        return max(0.0, (middle - half) / (1 + extent)), min(1.0, (middle + half) / (1 + extent))
+        """The 95 % interval of `share`, of images drawn anew."""
+        return share_interval(self.share(model), self.images)
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,11 @@ def mean_over_groups(judged: Sequence[Judged], model: str) -> tuple[float, tuple
 
 
 def projector_card(
-    projector: Projector, judged: Sequence[Judged] = (), run: Run | None = None, license_name: str | None = None
+    projector: Projector,
+    judged: Sequence[Judged] = (),
+    run: Run | None = None,
+    license_name: str | None = None,
+    of_examples: str = "",
 ) -> str:
     """The card of a projector.
 
@@ -88,19 +89,15 @@ def projector_card(
         judged: what was measured on test images; none where nothing was.
         run: what trained it, if known.
         license_name: of its weights; None where it is that of the teacher's, if known.
+        of_examples: where the pictures that come with it are from, in Markdown; "" where nothing is said.
     """
     license_name = license_name or projector.provenance.get("teacher", {}).get("license")
     dataset = projector.data.get("name")
-    provenance = {**projector.provenance, "dataset": dataset}
+    provenance = {**projector.provenance_of(projector.recommended), "dataset": dataset}
     counted, card = f"{len(projector.classes)} classes", projector.objective.card
-    recommended = written(projector.recommended)
-    measured = [
-        ("test", f"mean over {len(judged)} groups, models of {size}", round(mean_over_groups(judged, size)[0], 6))
-        for size in ([recommended] if judged else [])
-    ]
     facts = "\n".join(f"| {name} | {value} |" for name, value in _facts(projector, run, license_name))
     blocks = [
-        front_matter("projpipe", card, provenance, license_name, measured),
+        front_matter("projpipe", card, provenance, license_name, list(_scores(projector, judged))),
         f"# A projector for {counted} of {escaped(dataset or 'images')}",
         f"It makes a small Vision Transformer that {card.purpose.format('any of these classes')}, in one shot: {SHOT}",
         _use(projector),
@@ -110,8 +107,20 @@ def projector_card(
         "\n".join(f"* {said}" for said in _bad_at(projector, judged)),
         "## Classes",
         "\n".join(_classes(projector)),
+        *(["## Examples", "\n".join(map(printable, of_examples.splitlines()))] if of_examples else []),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _scores(projector: Projector, judged: Sequence[Judged]) -> Iterator[Score]:
+    """What was measured of the size that is made where none is asked for."""
+    size = written(projector.recommended)
+    found = projector.provenance_of(projector.recommended)
+    if "validation_score" in found:
+        yield "validation", f"{ON_VALIDATION_TASKS}, models of {size}", found["validation_score"]
+    if judged:
+        mean = round(mean_over_groups(judged, size)[0], 6)
+        yield "test", f"mean over {len(judged)} groups, models of {size}", mean
 
 
 def _use(projector: Projector) -> str:
@@ -192,8 +201,7 @@ def sizes_of(projector: Projector) -> list[TransformerSpec]:
 
 
 def _measured(share: float, interval: tuple[float, float]) -> str:
-    low, high = map(ACCURACY.text, interval)
-    return f"{ACCURACY.text(share)} [{low}, {high}]"
+    return f"{ACCURACY.text(share)} {ACCURACY.ends(interval)}"
 
 
 def _bad_at(projector: Projector, judged: Sequence[Judged]) -> Iterator[str]:

@@ -104,8 +104,7 @@ def _scores(table: ComparedTable, metric: Metric) -> str:
     }
 
     def cell(measured: Measured) -> str:
-        low, high = measured["ci95"]
-        return f"{metric.text(measured['mean'])} [{metric.text(low)}, {metric.text(high)}]"
+        return f"{metric.text(measured['mean'])} {metric.ends(measured['ci95'])}"
 
     return _grid(
         ["method", *(f"{KIND_NAMES[kind]} ({tasks(number)})" for kind, number in most.items())],

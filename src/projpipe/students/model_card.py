@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 from projpipe.errors import InputError, printable
-from projpipe.metric import ACCURACY, METRICS
+from projpipe.metric import ACCURACY, METRICS, share_interval
 from projpipe.record import Bounds, from_json
 from projpipe.transformer.spec import TransformerSpec
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 
 Provenance = Mapping[str, Any]  # JSON, of which `_Provenance` is read again
+Score = tuple[str, str, float]  # the split of the data, what was measured on it, and the value
+ON_VALIDATION_TASKS = "mean over the projector's validation tasks"
+OWN_PICTURES = ("imagefolder", "labelled pictures of the user's own")  # what the hub calls such data, and people do
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,12 @@ class _FineTuned:
     held_out: Annotated[int, Bounds(1, 2**60)]
     accuracy: _Gain
     distilled: bool
+
+    @property
+    def measured(self) -> str:
+        """The accuracy on held-out images, with its 95 % interval."""
+        after = self.accuracy.after
+        return f"{ACCURACY.value(after)} {ACCURACY.ends(share_interval(after, self.held_out))}"
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ def model_card(spec: TransformerSpec, classes: Sequence[str], objective: Objecti
         f"{_besides(provenance)}."
     )
     blocks = [
-        front_matter("timm", card, provenance, provenance.get("teacher", {}).get("license")),
+        front_matter("timm", card, provenance, provenance.get("teacher", {}).get("license"), _scores(provenance)),
         f"# {counted} of {escaped(provenance.get('dataset') or 'images')}",
         about,
         "\n".join(["| | |", "| --- | --- |", *facts]),
@@ -106,44 +115,51 @@ def model_card(spec: TransformerSpec, classes: Sequence[str], objective: Objecti
 
 def _besides(provenance: Provenance) -> str:
     """What a model was made with besides the large one's weights."""
-    if "fine_tuned" not in provenance:
+    tuned = _fine_tuned(provenance)
+    if tuned is None:
         return "without data and without fine-tuning"
-    tuned = from_json(_FineTuned, provenance["fine_tuned"], "fine_tuned")
     teacher = " and on what the large one says of them" if tuned.distilled else ""
     return f"and **fine-tuned** it on {tuned.images:,} labelled images{teacher}"
 
 
-def front_matter(
-    library: str,
-    card: CardText,
-    provenance: Provenance,
-    license_name: str | None,
-    measured: Sequence[tuple[str, str, float]] = (),
-) -> str:
-    """What the Hugging Face hub reads of a card: YAML between dashes.
+def _fine_tuned(provenance: Provenance) -> _FineTuned | None:
+    found = provenance.get("fine_tuned")
+    return None if found is None else from_json(_FineTuned, found, "fine_tuned")
 
-    Args:
-        measured: the split, what was measured on it, and the value, besides the score on validation tasks.
-    """
+
+def _scores(provenance: Provenance) -> list[Score]:
+    """What was measured of a model: what its projector's models score is not of one that was fine-tuned."""
+    if tuned := _fine_tuned(provenance):
+        said = f"on {tuned.held_out:,} pictures held out of fine-tuning: {tuned.measured}, 95 % interval"
+        return [("validation", said, tuned.accuracy.after)]
+    if "validation_score" in provenance:
+        return [("validation", ON_VALIDATION_TASKS, provenance["validation_score"])]
+    return []
+
+
+def front_matter(
+    library: str, card: CardText, provenance: Provenance, license_name: str | None, scores: Sequence[Score]
+) -> str:
+    """What the Hugging Face hub reads of a card: YAML between dashes."""
     from huggingface_hub import EvalResult, ModelCardData
 
     dataset, metric = provenance.get("dataset"), provenance.get("teacher", {}).get("metric")
     named = re.sub(r"[^a-z0-9]+", "-", (dataset or "").lower()).strip("-")  # the hub takes no other names
-    scores = list(measured)
-    if "validation_score" in provenance:
-        scores.insert(0, ("validation", "mean over the projector's validation tasks", provenance["validation_score"]))
+    scored_on = named, printable(dataset or "")
+    if "fine_tuned" in provenance:
+        scored_on, metric = OWN_PICTURES, ACCURACY.name
     results = [
         EvalResult(
             task_type=card.pipeline_tag,
-            dataset_type=named,
-            dataset_name=printable(dataset or ""),
+            dataset_type=scored_on[0],
+            dataset_name=scored_on[1],
             dataset_split=split,
             metric_type=metric,
             metric_name=title,
             metric_value=value,
         )
         for split, title, value in scores
-        if named and metric
+        if scored_on[0] and metric
     ]
     data = ModelCardData(
         library_name=library,
@@ -151,7 +167,7 @@ def front_matter(
         tags=[card.pipeline_tag, *dict.fromkeys([library, "timm", "projpipe"])],
         license=license_name and printable(license_name),
         datasets=[named] if named else None,
-        model_name=f"projpipe {named}" if results else None,
+        model_name=f"projpipe {named}".rstrip() if results else None,
         eval_results=results or None,
     )
     return f"---\n{data.to_yaml()}\n---"
@@ -184,14 +200,14 @@ def _facts(
 def _cautions(card: CardText, provenance: Provenance) -> Iterator[str]:
     if new := provenance.get("held_out_classes"):
         yield f"No training task of the projector had {', '.join(map(escaped, new))}: less is to be expected there."
-    if "fine_tuned" not in provenance:
+    tuned = _fine_tuned(provenance)
+    if tuned is None:
         yield card.caution
         return
-    tuned = from_json(_FineTuned, provenance["fine_tuned"], "fine_tuned")
-    before, after = map(ACCURACY.value, (tuned.accuracy.before, tuned.accuracy.after))
     yield (
-        f"On {tuned.held_out:,} images that it did not learn from its accuracy was {before} before fine-tuning and is "
-        f"{after} now. They chose how long it learned, so that it may be a little lower on others."
+        f"On {tuned.held_out:,} images that it did not learn from its accuracy was "
+        f"{ACCURACY.value(tuned.accuracy.before)} before fine-tuning and is {tuned.measured} now (95 % interval). They "
+        "chose how long it learned, so that it may be a little lower on others."
     )
 
 

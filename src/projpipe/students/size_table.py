@@ -290,8 +290,8 @@ def written(spec: TransformerSpec | MeasuredSize) -> str:
 def _size(text: str) -> tuple[int, ...]:
     if not isinstance(text, str) or not re.fullmatch(r"[1-9]\d{0,4}(x[1-9]\d{0,6}){1,3}", text):
         raise InputError(
-            f"size: {str(text)[:40]!r} is no size; write width x depth as '24x2', or with heads and hidden units as "
-            "'24x2x4x96'"
+            f"size: {str(text)[:40]!r} is no size; write width x depth as 24x2, or with heads and hidden units as "
+            "24x2x4x96"
         )
     return tuple(map(int, text.split("x")))
 
