@@ -143,3 +143,13 @@ def test_what_is_not_between_the_two_is_refused_by_its_name() -> None:
         sizes.check(SMALL.resized(4, 2, 2, 12), "size")
     with pytest.raises(InputError, match=r"^size: head_dim 6 is above the 4 of the largest"):
         sizes.check(SMALL.resized(12, 2, 2, 12), "size")
+
+
+def test_a_finer_grid_has_as_many_sizes_as_are_asked_for_as_far_as_there_are() -> None:
+    sizes = Sizes(SMALL, LARGE)
+    assert sizes.at_least(1) == sizes.at_least(len(sizes.every)) == sizes.every
+    more = sizes.at_least(len(sizes.every) + 1)
+    assert set(more) > set(sizes.every)
+    assert len(more) == len(set(more))
+    assert all(size in sizes for size in more)
+    assert {size.mlp_dim for size in sizes.at_least(10**6)} == {12, 13, 18, 19, 20}  # 1.5 to 1.67 of 8 and of 12

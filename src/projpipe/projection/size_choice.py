@@ -57,8 +57,11 @@ class SizeChoice:
         Raises:
             InputError: it is none; says what there is.
         """
-        if size.embed_dim % size.num_heads:
-            raise InputError(f"size: width {size.embed_dim} is not divisible by {size.num_heads} heads; change one")
+        width, heads = size.embed_dim, size.num_heads
+        if width % heads:
+            below = width // heads * heads
+            near = f"{below} and {below + heads} are" if below else f"{heads} is"
+            raise InputError(f"size: width {width} is not divisible by {heads} heads; {near}")
         if size != self.largest and self.sizes is None:
             raise InputError(
                 f"size: this projector makes one size, {self.largest.describe_size()}; train one of many sizes with "
@@ -75,9 +78,6 @@ class SizeChoice:
         largest = self.largest
         counts = range(largest.num_heads, 0, -1)
         fitting = [n for n in counts if embed_dim % n == 0 and embed_dim // n <= largest.head_dim]
-        if not (num_heads or fitting or self.sizes is None):
-            nearest = min(self.sizes.every, key=lambda size: abs(size.embed_dim - embed_dim)).embed_dim
-            raise InputError(f"size: no heads of these models fit a width of {embed_dim}; the nearest is {nearest}")
         heads = num_heads or next(iter(fitting), largest.num_heads)
         fewest = 1 if self.sizes is None else self.sizes.smallest.mlp_dim
         hidden = mlp_dim or max(fewest, int(embed_dim * largest.mlp_ratio))
