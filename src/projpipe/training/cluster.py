@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import socket
 import sys
 import time
@@ -115,10 +116,12 @@ def _end_when_ray_does() -> None:
     node: Any = worker._global_node
     while ray.is_initialized() or node.all_processes:
         started = [(kind, one.process) for kind, ones in list(node.all_processes.items()) for one in ones]
-        ended = [kind for kind, process in started if process.poll() is not None]
-        # Whoever tells this process to end may tell its children too, and they may be the first to do so.
-        if ended and ray.is_initialized() and not stopping.wait(SECONDS_TO_BE_TOLD):
-            sys.stderr.write(f"Ray has ended: its {ended[0]} was killed, or memory was short; {GOES_ON}\n")
+        ended = {kind: process.returncode for kind, process in started if process.poll() is not None}
+        # Whoever tells this process to end may tell its children too, and they may be the first to do so. But nobody
+        # tells by SIGKILL, and without its raylet this process ends, with no word, as soon as it asks for an object.
+        to_be_told = 0 if -signal.SIGKILL in ended.values() else SECONDS_TO_BE_TOLD
+        if ended and ray.is_initialized() and not stopping.wait(to_be_told):
+            sys.stderr.write(f"Ray has ended: its {next(iter(ended))} was killed, or memory was short; {GOES_ON}\n")
             sys.stderr.flush()
             end_now(1)
         time.sleep(SECONDS_BETWEEN_LOOKS)
