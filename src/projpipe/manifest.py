@@ -104,12 +104,6 @@ def kind_of(folder: Path) -> str | None:
         return None
 
 
-def likely_kind(folder: Path) -> str:
-    """What a folder is, or was before its manifest was damaged: a projector by its file, or else a model."""
-    kind = kind_of(folder)
-    return kind if kind in FILES else "projector" if (folder / TENSORS).exists() else "model"
-
-
 def _kind(manifest: object) -> str | None:
     kind = manifest.get("kind") if isinstance(manifest, dict) else None
     return kind if isinstance(kind, str) else None

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from projpipe.errors import InputError
-from projpipe.manifest import FIXES, likely_kind, unchecked_manifest
+from projpipe.manifest import FIXES, unchecked_manifest
 from projpipe.places import located
 from projpipe.projection.projector_manifest import DescribedProjector
 from projpipe.record import from_json
@@ -21,24 +21,17 @@ force = click.option("--force", is_flag=True, help="Replace the folder if projpi
 
 
 class Folder(click.Path):
-    """What names a model or a projector, see `places.located`; what is neither is refused before imports.
+    """What names a model or a projector, as `kind` says, see `places.located`; another is refused before imports."""
 
-    Args:
-        kind: of these two; None for either.
-        as_typed: gives the name itself, and not the path of what is named.
-    """
-
-    def __init__(self, kind: str | None = None, as_typed: bool = False) -> None:
+    def __init__(self, kind: str) -> None:
         super().__init__(path_type=Path)
-        self.kind, self.as_typed = kind, as_typed
+        self.kind = kind
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path of what is named, where there is such a folder."""
-        typed = Path(str(super().convert(value, param, ctx)))  # type: ignore[arg-type]
-        folder = located(typed)
-        kind = self.kind or likely_kind(folder)
-        unchecked_manifest(folder, kind, FIXES[kind])
-        return typed if self.as_typed else folder
+        folder = located(Path(str(super().convert(value, param, ctx))))  # type: ignore[arg-type]
+        unchecked_manifest(folder, self.kind, FIXES[self.kind])
+        return folder
 
 
 def complete_classes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

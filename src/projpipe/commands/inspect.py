@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
-from projpipe.commands.arguments import Folder, as_json
+from projpipe.commands.arguments import as_json
 from projpipe.errors import InputError
-from projpipe.manifest import FILES, FIXES, MANIFEST, TENSORS, likely_kind, read_manifest
+from projpipe.manifest import FILES, FIXES, MANIFEST, TENSORS, kind_of, read_manifest
 from projpipe.metric import METRICS
+from projpipe.places import located
 from projpipe.projection.projector_manifest import DescribedProjector
 from projpipe.record import from_json, read_json
 from projpipe.students.model_card import check_provenance
@@ -24,7 +25,7 @@ SHOWN_NAMES = 12
 
 
 @click.command()
-@click.argument("folder", type=Folder())
+@click.argument("folder", type=click.Path(path_type=Path))
 @as_json
 def inspect(folder: Path, as_json: bool) -> None:
     """Say what FOLDER, a projector or a model, can do, how large it is and what made it.
@@ -34,7 +35,8 @@ def inspect(folder: Path, as_json: bool) -> None:
     """
     from projpipe.commands.output import show, show_sizes
 
-    kind = likely_kind(folder)
+    folder = located(folder)
+    kind = "projector" if kind_of(folder) == "projector" or (folder / TENSORS).exists() else "model"
     described, table = read_manifest(folder, kind, FILES[kind], FIXES[kind]), None
     try:
         found = _projector(described) if kind == "projector" else _model(described)

@@ -11,7 +11,7 @@ from projpipe.commands.arguments import Folder, as_json
 
 
 @click.command()
-@click.argument("projector", type=Folder("projector", as_typed=True))
+@click.argument("projector", type=click.Path(path_type=Path))
 @click.option("--batch", type=click.IntRange(1, 2**16), help="Images in a pass.  [default: as before]")
 @click.option("--threads", type=click.IntRange(1, 2**10), help="Threads that compute it.  [default: as before]")
 @click.option(
@@ -33,18 +33,17 @@ def measure(projector: Path, batch: int | None, threads: int | None, of: str, as
     \b
     projpipe measure data/digits/06_models/projector --batch 8 --threads 2
     """
+    folder = Folder("projector").convert(projector, None, None)
     from dataclasses import replace
     from functools import partial
     from importlib.metadata import version
 
     from projpipe.commands.output import show, show_sizes
     from projpipe.errors import InputError
-    from projpipe.places import located
     from projpipe.projection.projector_folder import load_projector
     from projpipe.students.size_table import SIZES
     from projpipe.tensors import processor
 
-    folder = located(projector)
     loaded = load_projector(folder)
     table = loaded.size_table
     if table is None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from projpipe.commands.arguments import Folder, as_json
+from projpipe.commands.arguments import as_json
 
 
 @click.command()
-@click.argument("folder", metavar="MODEL_OR_PROJECTOR", type=Folder())
+@click.argument("folder", metavar="MODEL_OR_PROJECTOR", type=click.Path(path_type=Path))
 @click.argument("repository", metavar="OWNER/NAME")
 @click.option("--private", is_flag=True, help="Make the repository a private one, where it is not there yet.")
 @click.option("--revision", help="A branch, which is made where it is not there yet.  [default: the main one]")
@@ -27,18 +27,20 @@ def push(folder: Path, repository: str, private: bool, revision: str | None, as_
     """
     from projpipe.commands.output import show
     from projpipe.hub import FILES, upload
-    from projpipe.manifest import CARD, MANIFEST, likely_kind
+    from projpipe.manifest import CARD, MANIFEST, kind_of
+    from projpipe.places import located
     from projpipe.projection.projector_card import projector_card
     from projpipe.projection.projector_folder import load_projector
     from projpipe.students.student import load_student
 
+    place = located(folder)
     files: dict[str, Path | bytes] = {}
-    kind = likely_kind(folder)
+    kind = "projector" if kind_of(place) == "projector" else "model"
     if kind == "projector":
-        files[CARD] = projector_card(load_projector(folder)).encode()  # where it was packed, its own takes the place
+        files[CARD] = projector_card(load_projector(place)).encode()  # where it was packed, its own takes the place
     else:
-        load_student(folder)
-    files |= {name: folder / name for name in (MANIFEST, *FILES[kind]) if (folder / name).is_file()}
+        load_student(place)
+    files |= {name: place / name for name in (MANIFEST, *FILES[kind]) if (place / name).is_file()}
     address = upload(repository, files, private, revision)
     name = f"hf-hub:{repository}{'' if revision is None else f'@{revision}'}"
     show({"name": name, "commit": address}, as_json, [[f"{name}: {address}"]])
