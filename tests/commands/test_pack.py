@@ -181,12 +181,14 @@ def test_examples_that_are_not_those_of_the_projector_are_not_replaced(
     shown: Path, folder: Path, tmp_path: Path, projpipe: Command
 ) -> None:
     assert projpipe("pack", shown, "--out", tmp_path / "packed").exit_code == 0
-    own = tmp_path / "packed" / "examples" / "Bag.png"
-    own.write_bytes(b"mine")
-    for projector in (shown, folder):
-        result = projpipe("pack", projector, "--out", tmp_path / "packed", "--force")
-        assert "holds more than what `projpipe pack` wrote" in result.stderr
-    assert own.read_bytes() == b"mine"
+    assert projpipe("pack", folder, "--out", tmp_path / "bare").exit_code == 0
+    for own in (tmp_path / "packed" / "examples" / "Bag.png", tmp_path / "bare" / "examples"):
+        own.write_bytes(b"mine")
+        for projector in (shown, folder):
+            out = tmp_path / own.relative_to(tmp_path).parts[0]
+            result = projpipe("pack", projector, "--out", out, "--force")
+            assert "holds more than what `projpipe pack` wrote" in result.stderr
+        assert own.read_bytes() == b"mine"
 
 
 def test_only_what_pack_wrote_is_replaced(folder: Path, model: Path, tmp_path: Path, projpipe: Command) -> None:

@@ -115,7 +115,8 @@ def _card(folder: Path) -> str | None:
 def _examples(folder: Path) -> dict[str, bytes]:
     """Pictures that come with a projector, and what is said of them, by name."""
     there = folder / EXAMPLES
-    return {str(path.relative_to(there)): path.read_bytes() for path in sorted(there.rglob("*")) if path.is_file()}
+    paths = (there, *sorted(there.rglob("*")))
+    return {str(path.relative_to(there)): path.read_bytes() for path in paths if path.is_file()}
 
 
 def _read_run(path: Path, projector: Projector, command: str | None) -> Run:
