@@ -83,6 +83,18 @@ def answers(host: str, port: int, token: str | None) -> set[str]:
     return found - {"UNIMPLEMENTED"}  # it is another kind of process
 
 
+def test_what_a_lost_controller_held_is_given_back() -> None:
+    cluster.connect(RayConfig())
+    import ray
+    from ray.util.placement_group import placement_group
+
+    everything = [{"CPU": int(ray.cluster_resources()["CPU"])}]
+    assert placement_group(everything).wait(60)
+    cluster.give_back()
+    assert placement_group(everything).wait(60)
+    cluster.give_back()
+
+
 def test_no_port_of_a_run_takes_a_stranger() -> None:
     cluster.connect(RayConfig())
     ports = listening()

@@ -187,6 +187,21 @@ def as_task(function: Callable[..., Any], config: RayConfig) -> tuple[Any, torch
     return task, torch.device("cuda" if use_gpu else "cpu")
 
 
+def give_back() -> None:
+    """Give back what this process holds of the cluster.
+
+    Ray keeps it where a controller of Ray Train was lost while its workers were starting, and the next one waits for it
+    for ever: placement groups are known to what cleans up only when workers have started (Ray 2.60).
+    """
+    import ray
+    from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
+
+    job = ray.get_runtime_context().get_job_id()
+    for name, group in placement_group_table().items():
+        if name.endswith(job) and group["state"] != "REMOVED":
+            remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(name)))
+
+
 def first_of(references: Iterable[Any]) -> Any:
     """The Ray task that ends first; in the main thread, Ray would look for signals once a second."""
     import ray

@@ -23,7 +23,7 @@ from projpipe.record import from_json, to_json
 from projpipe.stops import in_a_thread
 from projpipe.tensors import starting_with
 from projpipe.training.checkpoint import read_checkpoint, write_checkpoint
-from projpipe.training.cluster import LOST, connect
+from projpipe.training.cluster import LOST, connect, give_back
 from projpipe.training.history import HistoryRow
 from projpipe.training.progress import followed_progress, last_progress, note_progress
 from projpipe.training.run_inputs import RunInputs, deciding, load_staged
@@ -162,6 +162,7 @@ def _fit(trainer: Any, tries: int, folder: Path) -> Any:
             raise
         if not tries:
             raise InputError(LOST) from error
+        in_a_thread(give_back)
         return _fit(trainer, tries - 1, folder)
 
 
