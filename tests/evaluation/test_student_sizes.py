@@ -102,6 +102,7 @@ def test_the_sweep_lists_sizes_of_the_projector_and_every_method_makes_them(
     assert len(trials) == 6
     assert 1 <= len(table.sizes) <= config.listed
     assert all(size.of(many.operator.spec) in many.sizes for size in table.sizes)
+    assert all(size.energy_threshold is not None for size in table.sizes)
 
     front = nodes.compare_sizes(judge, models, table, many, teacher)
     schemas.PARETO_FRONT.validate(front)
@@ -115,6 +116,20 @@ def test_the_sweep_lists_sizes_of_the_projector_and_every_method_makes_them(
     of_projector = front[front["method"] == "projected"].reset_index(drop=True)
     of_universal = front[front["method"] == "universal"].reset_index(drop=True)
     pd.testing.assert_series_equal(of_projector["validation_score"], of_universal["validation_score"])
+
+
+def test_more_trials_or_limits_look_among_other_sizes_in_the_same_folder(
+    judge: SizeJudge, many: Projector, tmp_path: Path
+) -> None:
+    def tried(**changes: int) -> pd.DataFrame:
+        return nodes.sweep(judge, many, SWEEP_STUDENTS.model_copy(update=changes), tmp_path)[0]
+
+    assert many.sizes is not None
+    coarse = len(many.sizes.every)
+    assert len(tried(trials=coarse)) == coarse
+    assert len(tried(trials=coarse + 2)) == coarse + 2
+    few = tried(trials=coarse, max_parameters=many.sizes.every[2].deployed_params(len(judge.classes)))
+    assert len(few) == 3
 
 
 def test_of_a_projector_of_one_size_that_one_is_measured_and_how_to_get_more_is_said(

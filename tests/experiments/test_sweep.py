@@ -121,15 +121,6 @@ def test_limits_that_need_no_measuring_leave_out_sizes_before_any_is_measured() 
         within_limits(SIZES, 3, config(max_parameters=5))
 
 
-def test_other_limits_take_over_what_was_measured(tmp_path: Path) -> None:
-    first = sweep(tmp_path, config(trials=len(SIZES)))
-    few = SIZES[:7]
-    found = run_sweep(
-        "sizes", tmp_path, few, config(trials=50), ACCURACY, lambda _: pytest.fail("measured again"), print
-    )
-    assert {one.measured for one in found} == {one.measured for one in first if one.measured.of(CLASSIFIER) in few}
-
-
 MEASURED = st.builds(
     measured,
     st.sampled_from(SIZES),

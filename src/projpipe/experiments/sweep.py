@@ -49,7 +49,7 @@ def run_sweep(
     """Search sizes for good scores, low latency and few parameters; no size is tried twice.
 
     Args:
-        name: of the study.
+        name: of the study, another for other sizes.
         folder: holds its journal, from which a stopped sweep goes on, and which optuna-dashboard opens.
         sizes: to choose among.
         measure: judges a size.
@@ -61,8 +61,7 @@ def run_sweep(
     folder.mkdir(parents=True, exist_ok=True)
     study = open_study(name, folder, [direction(metric), "minimize", "minimize"])
     _name_objectives(study, metric)
-    finished = {_sized(trial.user_attrs["measured"]): trial.user_attrs["measured"] for trial in finished_trials(study)}
-    tried = {sized: found for sized, found in finished.items() if sized in {_sized(vars(size)) for size in sizes}}
+    tried = {_sized(trial.user_attrs["measured"]): trial.user_attrs["measured"] for trial in finished_trials(study)}
     count = min(config.trials, len(sizes))
     if tried:
         logger.info("%d of %d sizes were measured before", min(len(tried), count), count)

@@ -1,7 +1,7 @@
 """Nodes that look for good sizes among those of a trained projector."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,11 +23,12 @@ from projpipe.objectives import Objective
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.projection.projector import Projector
 from projpipe.reporting.size_figure import size_figure
-from projpipe.students.size_table import MeasuredSize, SizeTable
+from projpipe.students.size_table import MeasuredSize, SizeTable, written
 from projpipe.tasks.classes import class_of_image
 from projpipe.tensors import processor
 from projpipe.training.provenance import package_versions
 from projpipe.training.run_inputs import digest_of
+from projpipe.transformer.spec import TransformerSpec
 
 logger = logging.getLogger(__name__)
 SIZED = ("embed_dim", "depth", "num_heads", "mlp_dim")
@@ -76,16 +77,19 @@ def sweep(
             "the projector makes students of one size, so that there is nothing to choose among; "
             "give `train_projector.smallest` a smaller size than `student`, and it makes all sizes between"
         )
-    name = _study_name(judge, projector, config)
+    name = _study_name(judge, projector, sizes, config)
     tries = run_sweep(name, run_store / name, sizes, config, metric, partial(judge.measure, model), _log(metric))
     return tabulate(tries), table_of(tries, judge, model, projector, config)
 
 
-def _study_name(judge: SizeJudge, projector: Projector, config: SweepStudentsConfig) -> str:
-    """Names a study by all that decides what its trials find."""
+def _study_name(
+    judge: SizeJudge, projector: Projector, sizes: Sequence[TransformerSpec], config: SweepStudentsConfig
+) -> str:
+    """Names a study by all that decides what its trials find, and by what it chooses among."""
     tasks = [list(map(int, classes)) for classes in judge.tasks["class_ids"]]
     decided_by = config.model_dump(mode="json", exclude={"trials", "listed", "tolerance", "max_parameters", "max_macs"})
-    return f"sweep-{digest_of(f'{projector.weights_sha256} {tasks} {decided_by}'.encode())}"
+    among = [written(size) for size in sizes]
+    return f"sweep-{digest_of(f'{projector.weights_sha256} {tasks} {decided_by} {among}'.encode())}"
 
 
 def _log(metric: Metric) -> Callable[[int, int, MeasuredSize], None]:
