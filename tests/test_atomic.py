@@ -74,6 +74,24 @@ def test_a_folder_is_replaced_whole(name: str, way: str, tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_a_link_to_a_folder_is_replaced_and_what_it_leads_to_stays(way: str, tmp_path: Path) -> None:
+    write_folder(tmp_path / "elsewhere", ["old"])
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with write_atomically(tmp_path / "link") as temporary:
+        write_folder(temporary, ["new"])
+    assert files(tmp_path) == ["elsewhere/old", "link/new"]
+    (tmp_path / ".link.unfinished-1").symlink_to(tmp_path / "elsewhere")
+    tidy_up(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "link"]
+
+
+def test_a_long_name_with_a_dot_at_its_beginning_is_written(tmp_path: Path) -> None:
+    path = tmp_path / f"1. {'x' * 197}"
+    with write_atomically(path) as temporary:
+        write_folder(temporary, ["new"])
+    assert files(path) == ["new"]
+
+
 def test_a_file_stays_as_it_was_if_the_body_fails(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")

@@ -16,6 +16,7 @@ from projpipe.errors import is_full
 from projpipe.lock import LOCK, locked
 
 UNFINISHED, RESUMABLE, REPLACED = ".unfinished-", ".resumable", ".replaced"
+LONGEST_SUFFIX = 16  # bytes; behind a dot in a name there may be much that is none
 KEY = ".key"  # in a resumable folder: what it is made of
 _AT_FDCWD, _EXCHANGE = -100, 2  # of renameat2(2); macOS's renamex_np takes the same 2
 
@@ -81,7 +82,7 @@ def tidy_up(folder: Path) -> None:
     for aside in folder.rglob(f".*{REPLACED}"):
         path = aside.with_name(aside.name.removeprefix(".").removesuffix(REPLACED))
         if path.exists():
-            shutil.rmtree(aside)
+            _remove(aside)
         else:
             aside.rename(path)
     for unfinished in list(folder.rglob(f".*{UNFINISHED}*")):
@@ -90,7 +91,8 @@ def tidy_up(folder: Path) -> None:
 
 @contextmanager
 def _replacing(path: Path, replace: bool, durable: bool) -> Iterator[Path]:
-    written = path.with_name(f".{path.name}{UNFINISHED}{secrets.token_hex(4)}{path.suffix}")
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ""  # libraries may look at it
+    written = path.with_name(f".{path.name}{UNFINISHED}{secrets.token_hex(4)}{suffix}")
     try:
         yield written
         mode = _mode_of_new_files(written.with_name(f"{written.name}.mode"))
@@ -114,8 +116,8 @@ def _mode_of_new_files(probe: Path) -> int:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or a folder if it is there."""
-    if path.is_dir():
+    """Remove a file, a link or a folder if it is there."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
@@ -137,7 +139,7 @@ def _put(written: Path, path: Path, replace: bool) -> None:
     except BaseException:
         os.replace(aside, path)
         raise
-    shutil.rmtree(aside)
+    _remove(aside)
 
 
 def _exchange(one: Path, other: Path) -> bool:

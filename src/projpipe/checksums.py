@@ -39,9 +39,11 @@ def list_files(listing: Path, files: Iterable[Path], folder: Path) -> None:
 
 
 def changed_of(listing: Path, folder: Path) -> Path | None:
-    """The first file of a list that is gone or was changed since `list_files` wrote the list."""
+    """The first file of a list that is gone or was changed since `list_files` wrote the list, or the list itself."""
     for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
         checksum, _, name = line.partition("  ")
+        if not name:
+            return listing
         if _checksum(folder / name) != checksum:
             return folder / name
     return None

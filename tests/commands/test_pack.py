@@ -165,6 +165,19 @@ def test_what_was_packed_before_keeps_its_card_and_its_examples(
     assert "| licence | mit |" in (tmp_path / "new" / CARD).read_text()
 
 
+def test_a_damaged_projector_is_refused_before_its_card_is_read(many: Path, tmp_path: Path, projpipe: Command) -> None:
+    packed = tmp_path / "packed"
+    assert projpipe("pack", many, "--out", packed).exit_code == 0
+    (packed / "README.md").unlink()
+    result = projpipe("pack", packed, "--out", tmp_path / "again")
+    assert result.exit_code == 2
+    assert "README.md" in result.stderr
+    (packed / "manifest.json").write_text('{"kind": "projector"}')
+    result = projpipe("pack", packed, "--out", tmp_path / "again")
+    assert result.exit_code == 2
+    assert "manifest.json" in result.stderr
+
+
 def test_a_card_that_says_what_was_measured_is_not_written_anew_without_measuring(
     shown: Path, tmp_path: Path, projpipe: Command
 ) -> None:

@@ -116,7 +116,7 @@ def test_limits_that_need_no_measuring_leave_out_sizes_before_any_is_measured() 
     limit = sorted(size.deployed_params(3) for size in SIZES)[9]
     assert len(within_limits(SIZES, 3, config(max_parameters=limit))) == 10
     with pytest.raises(
-        InputError, match=r"^sweep_students: max-parameters: no size has 5 or fewer; the least is .*8x1x2x8"
+        InputError, match=r"^sweep_students\.max_parameters: no size has 5 or fewer; the least is .*8x1x2x8"
     ):
         within_limits(SIZES, 3, config(max_parameters=5))
 

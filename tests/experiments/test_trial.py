@@ -186,6 +186,11 @@ def test_an_outcome_or_a_model_that_was_changed_is_refused(
     changed.write_bytes(changed.read_bytes().replace(b"0", b"1", 1))
     with pytest.raises(InputError, match=rf"{changed.name}: was changed, its checksum differs; delete it"):
         trial.outcome(folder)
+    trial.keep(folder, outcome)
+    for content in ("", "garbled\n", f"{64 * '0'}  other.json\n"):
+        (folder / trial.checksums_file()).write_text(content)
+        with pytest.raises(InputError, match=rf"{trial.checksums_file()}: was changed"):
+            trial.outcome(folder)
     changed.unlink()
     assert not trial.is_finished(folder)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,9 @@ from projpipe.record import from_json
 from projpipe.students.model_card import check_provenance
 from projpipe.students.model_manifest import DescribedModel
 from projpipe.transformer.spec import TransformerSpec
+
+if TYPE_CHECKING:
+    from projpipe.transformer.sizes import Sizes
 
 SHOWN_NAMES = 12
 
@@ -37,14 +40,15 @@ def inspect(folder: Path, as_json: bool) -> None:
 
     kind = kind_at(folder)
     described, table = read_manifest(folder, kind, FILES[kind], FIXES[kind]), None
+    sizes: tuple[TransformerSpec, Sizes | None] | None = None
     try:
         found = _projector(described) if kind == "projector" else _model(described)
+        if kind == "projector":
+            sizes = from_json(DescribedProjector, described, exact=True).sizes
     except InputError as error:
         raise InputError(f"{folder / MANIFEST}: {error}; {FIXES[kind]}") from error
-    if kind == "projector":
-        projector = from_json(DescribedProjector, described, exact=True)
-        known = len(projector.data.classes)
-        table = read_size_choice(folder, *projector.sizes, known, weights_sha256(folder)).table
+    if sizes is not None:
+        table = read_size_choice(folder, *sizes, len(found["classes"]), weights_sha256(folder)).table
     rows = [[name.replace("_", " "), _shown(name, value)] for name, value in found.items()]
     show(found if table is None else {**found, "sizes": table.to_json()}, as_json, [row for row in rows if row[1]])
     if table is not None and not as_json:

@@ -52,7 +52,6 @@ def measure(projector: Path, batch: int | None, threads: int | None, of: str, as
     from projpipe.projection.projector_folder import load_projector
     from projpipe.tensors import processor
 
-    folder = located(projector)
     loaded = load_projector(folder)
     table = loaded.size_table
     assert table is not None  # its file is there

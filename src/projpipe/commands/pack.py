@@ -65,8 +65,9 @@ def pack(
 
     if command is not None and run_file is None:
         raise InputError("--command: stands on the card with the commit of a run; give its run.json with --run too")
+    described = read_projector_manifest(projector)
     if images is not None:
-        read_projector_manifest(projector).check_classifies("--images")
+        described.check_classifies("--images")
     card, examples = None if images else _card(projector), _examples(projector)
     if card is not None and (run_file or license_name):
         given = "--run" if run_file else "--license"

@@ -83,7 +83,7 @@ def run_sweep(
         fastest = min(found, key=lambda one: one.latency_ms)
         raise InputError(
             f"sweep_students.max_latency_ms: none of {len(found)} sizes takes {limit:g} ms or less here; the fastest "
-            f"takes {fastest.latency_ms:.3g} ms: {written(fastest)}"
+            f"takes {fastest.latency_ms:.3g} ms: {written(fastest)}; raise it, or delete {folder} to measure anew"
         )
     front = [one for one in within if not any(dominates(other, one, metric) for other in within)]
     return [Try(one, one in within, one in front) for one in found]
@@ -101,7 +101,7 @@ def within_limits(
         limits = Limits(max_parameters=config.max_parameters, max_macs=config.max_macs)
         return within_counts(sizes, num_classes, limits)
     except InputError as error:
-        raise InputError(f"sweep_students: {error}") from error
+        raise InputError(f"sweep_students.{str(error).replace('-', '_', 1)}; raise it") from error
 
 
 def over(measured: MeasuredSize, limit_ms: float) -> float:

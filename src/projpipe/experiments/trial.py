@@ -103,7 +103,9 @@ class Trial:
 
     def outcome(self, folder: Path) -> Outcome:
         """What `keep` wrote; an InputError names a file that was changed since."""
-        if changed := changed_of(folder / self.checksums_file(), folder):
+        listing = folder / self.checksums_file()
+        listed = listing.read_text(errors="replace")
+        if changed := changed_of(listing, folder) if all(file in listed for file in self.files()) else listing:
             raise InputError(f"{changed}: was changed, its checksum differs; delete it, and the trial is trained anew")
         return from_json(Outcome, json.loads((folder / self.file()).read_text()))
 

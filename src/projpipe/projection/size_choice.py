@@ -35,8 +35,8 @@ class SizeChoice:
     def within(self, limits: Limits, num_classes: int) -> Sequence[TransformerSpec]:
         """Sizes for so many classes that are within all limits but that of latency, the best first.
 
-        The best is that with the best score in the size table. Where there is none, or none within the limits is in it,
-        it is the largest.
+        The best is that with the best score in the size table. Where there is no table, or none of its sizes is within
+        the limits of parameters and multiply-accumulates, it is the largest.
 
         Raises:
             InputError: there is none; names the nearest.
@@ -59,9 +59,12 @@ class SizeChoice:
         """
         width, heads = size.embed_dim, size.num_heads
         if width % heads:
-            below = width // heads * heads
-            near = f"{below} and {below + heads} are" if below else f"{heads} is"
-            raise InputError(f"size: width {width} is not divisible by {heads} heads; {near}")
+            fewest = self.largest.embed_dim if self.sizes is None else self.sizes.smallest.embed_dim
+            fitting = range(-(-fewest // heads) * heads, self.largest.embed_dim + 1, heads)
+            nearest = (
+                f"the nearest width is {min(fitting, key=lambda fits: abs(fits - width))}" if fitting else "change one"
+            )
+            raise InputError(f"size: width {width} is not divisible by {heads} heads; {nearest}")
         if size != self.largest and self.sizes is None:
             raise InputError(
                 f"size: this projector makes one size, {self.largest.describe_size()}; train one of many sizes with "

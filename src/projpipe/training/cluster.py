@@ -188,7 +188,7 @@ def as_task(function: Callable[..., Any], config: RayConfig) -> tuple[Any, torch
 
 
 def give_back() -> None:
-    """Give back what this process holds of the cluster.
+    """Give back what this process holds of the cluster; one training of a process is at work at a time.
 
     Ray keeps it where a controller of Ray Train was lost while its workers were starting, and the next one waits for it
     for ever: placement groups are known to what cleans up only when workers have started (Ray 2.60).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -54,12 +54,18 @@ class Sizes:
         """Sizes on a grid, the smallest and the largest among them, by their parameters."""
         return self._grid(RATIO_STEP)
 
-    def at_least(self, count: int) -> tuple[TransformerSpec, ...]:
-        """So many sizes: `every`, or those of a grid with ever smaller steps of hidden units, as far as there are."""
-        step, found = RATIO_STEP, self.every
+    def at_least(
+        self, count: int, left: Callable[[Sequence[TransformerSpec]], Sequence[TransformerSpec]] = tuple
+    ) -> Sequence[TransformerSpec]:
+        """So many sizes: `every`, or those of a grid with ever smaller steps of hidden units, as far as there are.
+
+        Args:
+            left: what is left of a grid; all of it, unless there are limits.
+        """
+        step, found = RATIO_STEP, left(self.every)
         while len(found) < count and step * self.largest.embed_dim >= 1:
             step /= 2
-            found = self._grid(step)
+            found = left(self._grid(step))
         return found
 
     def _grid(self, ratio_step: float) -> tuple[TransformerSpec, ...]:

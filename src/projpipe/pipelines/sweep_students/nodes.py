@@ -70,8 +70,9 @@ def sweep(
 ) -> tuple[pd.DataFrame, SizeTable]:
     """Let Optuna choose among the sizes of the trained projector; the best go into its size table."""
     model, metric = TaskModel(projector.operator, projector.of_sizes), judge.objective.metric
-    every = (projector.operator.spec,) if projector.sizes is None else projector.sizes.at_least(config.trials)
-    sizes = within_limits(every, len(judge.classes), config)
+    left = partial(within_limits, num_classes=len(judge.classes), config=config)
+    one = (projector.operator.spec,)
+    sizes = left(one) if projector.sizes is None else projector.sizes.at_least(config.trials, left)
     if projector.sizes is None:
         logger.warning(
             "the projector makes students of one size, so that there is nothing to choose among; "
