@@ -6,13 +6,17 @@ from pathlib import Path
 
 import click
 
+from projpipe.app.listening import EVERY, LOOPBACK, PORTS, address, listen
 from projpipe.commands.arguments import Folder
+from projpipe.errors import InputError
 
 
 @click.command()
 @click.argument("projector", type=Folder("projector", as_named=True), default="cifar100")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 lets others in.")
-@click.option("--port", type=click.IntRange(0, 65535), help="0 for any.  [default: the first free one from 7860 on]")
+@click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on; 0.0.0.0 lets others in.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help=f"0 for any.  [default: the first free one from {PORTS.start} on]"
+)
 @click.option("--open/--no-open", "opens", default=True, show_default=True, help="Open the page in a browser.")
 def app(projector: Path, host: str, port: int | None, opens: bool) -> None:
     """Serve a page on which to pick classes and a size of PROJECTOR, try the model on pictures and take it along.
@@ -23,9 +27,6 @@ def app(projector: Path, host: str, port: int | None, opens: bool) -> None:
     \b
     projpipe app cifar100
     """
-    from projpipe.app.listening import EVERY, address, listen
-    from projpipe.errors import InputError
-
     with listen(host, port) as listening:
 
         def ready() -> None:

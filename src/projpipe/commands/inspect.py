@@ -42,9 +42,11 @@ def inspect(folder: Path, as_json: bool) -> None:
     described, table = read_manifest(folder, kind, FILES[kind], FIXES[kind]), None
     sizes: tuple[TransformerSpec, Sizes | None] | None = None
     try:
-        found = _projector(described) if kind == "projector" else _model(described)
         if kind == "projector":
-            sizes = from_json(DescribedProjector, described, exact=True).sizes
+            projector = from_json(DescribedProjector, described, exact=True)
+            found, sizes = _projector(projector, described["provenance"]), projector.sizes
+        else:
+            found = _model(described)
     except InputError as error:
         raise InputError(f"{folder / MANIFEST}: {error}; {FIXES[kind]}") from error
     if sizes is not None:
@@ -63,12 +65,11 @@ class _Objective:
     name: str
 
 
-def _projector(described: dict[str, Any]) -> dict[str, Any]:
+def _projector(projector: DescribedProjector, provenance: dict[str, Any]) -> dict[str, Any]:
     """What a projector is, by its manifest."""
-    projector = from_json(DescribedProjector, described, exact=True)
-    check_provenance(projector.provenance, "provenance")
-    data, provenance = projector.data, described["provenance"]
-    source, largest = (TransformerSpec.from_json(described[name], name) for name in ("source", "student"))
+    check_provenance(provenance, "provenance")
+    data = projector.data
+    source, largest = (TransformerSpec.from_json(getattr(projector, name), name) for name in ("source", "student"))
     teacher = provenance.get("teacher", {}).get("params") or source.deployed_params(len(data.classes))
     fewest = projector.fewest_classes
 
