@@ -1,6 +1,7 @@
 """Teachers fit the data; what cannot make one is said before any work starts."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from makers import dataset_card, teacher_config
+from makers import DIGITS, dataset_card, make_projector, teacher_config
 from projpipe.errors import InputError
 from projpipe.images.dataset_card import DatasetCard
 from projpipe.objectives import Classification
+from projpipe.projection.source import Source
 from projpipe.teacher.create import create_teacher, planned_spec
 from projpipe.transformer.spec import TransformerSpec
 
@@ -60,6 +62,52 @@ def test_a_checkpoint_comes_back_from_a_path_relative_to_the_folder(tmp_path: Pa
     save_file(saved, tmp_path / "own.safetensors")
     loaded = make(tmp_path, weights="own.safetensors").state_dict()
     assert all(torch.equal(loaded[name], saved[name]) for name in saved)
+
+
+@pytest.fixture
+def projector(source: Source, tmp_path: Path) -> Path:
+    """The folder of a projector for the teacher that is the fixture `teacher`."""
+    make_projector(source).save(tmp_path / "projector")
+    return tmp_path / "projector"
+
+
+def of_projector(place: Path, classes: Sequence[str] = DIGITS, **changes: Any) -> torch.nn.Module:
+    card = replace(CARD, classes=tuple(classes), mean=(0.3,), std=(0.35,))
+    arguments = {"embed_dim": 24, "depth": 4, "num_heads": 3, "mlp_ratio": 2.0, **changes.pop("arguments", {})}
+    return make(card=card, weights=f"projector:{place}", training={"epochs": 0}, arguments=arguments, **changes)
+
+
+def test_the_teacher_of_a_projector_answers_as_it_did(
+    projector: Path, teacher: torch.nn.Module, images: torch.Tensor
+) -> None:
+    model = of_projector(projector)
+    assert not model.training
+    assert model.pretrained_cfg["label_names"] == DIGITS
+    torch.testing.assert_close(model(images), teacher(images), atol=1e-4, rtol=1e-4)
+
+
+def test_the_teacher_of_a_projector_knows_some_classes_in_another_order(
+    projector: Path, teacher: torch.nn.Module, images: torch.Tensor
+) -> None:
+    answers = of_projector(projector, ["seven", "two", "five"])(images)
+    torch.testing.assert_close(answers, teacher(images)[:, [7, 2, 5]], atol=1e-4, rtol=1e-4)
+
+
+def test_a_projector_whose_teacher_does_not_fit_is_refused(
+    projector: Path, image_projector: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"has 4 blocks x 24, .*, not 2 blocks x 24, .*; set architecture and"):
+        of_projector(projector, arguments={"depth": 2})
+    with pytest.raises(InputError, match=r"elevn"):
+        of_projector(projector, [*DIGITS, "elevn"])
+    with pytest.raises(InputError, match=r"is a projector of image_modeling, .* both must be of classification"):
+        of_projector(image_projector)
+    with pytest.raises(InputError, match="there is no"):
+        of_projector(tmp_path / "nothing")
+    objective = Classification([0.1], [0.2], (1, 8, 8))
+    config = teacher_config(weights=f"projector:{projector}", arguments={**ARGUMENTS, "depth": 4, "mlp_ratio": 2.0})
+    with pytest.raises(InputError, match=r"normalisation: .* set it to \{mean: \[0\.3\], std: \[0\.35\]\}"):
+        create_teacher(config, objective, replace(CARD, classes=tuple(DIGITS)), tmp_path)
 
 
 @pytest.mark.parametrize("head", ["of another size", "missing"])

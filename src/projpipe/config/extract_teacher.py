@@ -94,7 +94,8 @@ class ExtractTeacherConfig(Config):
     """Parameters of the pipeline `extract_teacher`.
 
     `architecture` and `arguments` go to `timm.create_model`; channels and classes come from the data.
-    `weights` is `random`, `pretrained` (timm's hub) or the path of a safetensors checkpoint.
+    `weights` is `random`, `pretrained` (timm's hub), the path of a safetensors checkpoint, or `projector:` and the
+    place of a projector (a folder, the name of one that ships, `hf-hub:owner/name`) whose teacher is taken.
     `normalisation` is what a classifier's weights expect of images; null is that of the published weights where they
     are `pretrained`, else that of the train split.
     `precision` is that of matrix products while the teacher is trained and while it says what students are taught.

@@ -14,7 +14,7 @@ class TeacherCard:
 
     Args:
         architecture, arguments: what timm built it from.
-        weights: what it started from: `random`, `pretrained` or the path of a checkpoint.
+        weights: what it started from: `random`, `pretrained`, the path of a checkpoint or `projector:` and its place.
         license: of pretrained weights, where timm knows it.
         params: how many it has.
         metric: what it is judged by.

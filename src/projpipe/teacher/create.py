@@ -1,4 +1,4 @@
-"""The teacher: a timm Vision Transformer with random, published or own weights."""
+"""The teacher: a timm Vision Transformer with random, published or own weights, or that of a projector."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import torch
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError, did_you_mean
 from projpipe.images.dataset_card import DatasetCard
-from projpipe.objectives import OBJECTIVES, Objective, planned_arguments
+from projpipe.objectives import OBJECTIVES, Classification, Objective, planned_arguments
+from projpipe.projection.projector_folder import load_projector
 from projpipe.transformer.architecture import check_architecture, check_supported, published
+from projpipe.transformer.class_weights import told
+from projpipe.transformer.export import export_student
 from projpipe.transformer.spec import TransformerSpec
 from projpipe.transformer.timm_folder import create_vit, load_weights, read_safetensors
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
 
 POSITION_STD = 0.5
+OF_PROJECTOR = "projector:"  # before the place of a projector whose teacher is taken
 logger = logging.getLogger(__name__)
 
 
@@ -39,10 +43,13 @@ def create_teacher(
 
     Raises:
         InputError: the architecture is unknown or cannot be projected, its arguments or weights do not fit, or the
-            weights cannot be read or fetched, or nothing would train the classifier.
+            weights cannot be read or fetched, or nothing would train the classifier; or a projector does not know the
+            classes, or its teacher is another model or reads other images.
     """
     planned_spec(config)
-    _check_weights(config, folder)
+    projector = config.weights.removeprefix(OF_PROJECTOR) if config.weights.startswith(OF_PROJECTOR) else None
+    if projector is None:
+        _check_weights(config, folder)
     try:
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
@@ -57,6 +64,8 @@ def create_teacher(
         ) from error
     check_supported(model)
     _check_size(model, objective)
+    if projector is not None:
+        return _of_projector(projector, TransformerSpec.of(model), objective, card)
     if config.weights == "pretrained":
         classifies = model.num_classes == published(config.architecture).num_classes
     elif config.weights == "random":
@@ -70,6 +79,34 @@ def create_teacher(
             "starts, at random; train for 1 or more, or give weights that have such a head"
         )
     return model.eval()
+
+
+def _of_projector(place: str, planned: TransformerSpec, objective: Objective, card: DatasetCard) -> VisionTransformer:
+    """The teacher that a projector was trained for, with the classifier's rows of a data set's classes."""
+    projector = load_projector(place)
+    spec, taught = projector.operator.source.spec, projector.objective
+    if not (isinstance(objective, Classification) and isinstance(taught, Classification)):
+        raise InputError(
+            f"extract_teacher.weights: {place} is a projector of {taught.name}, and the teacher is one of "
+            f"{objective.name}; both must be of {Classification.name}"
+        )
+    if spec != planned:
+        raise InputError(
+            f"extract_teacher.weights: the teacher of {place} has {spec.describe_size()} and reads images of "
+            f"{spec.describe_images()}, not {planned.describe_size()} and {planned.describe_images()}; set "
+            "architecture and arguments to those of its teacher"
+        )
+    expected, given = [(list(one.mean), list(one.std)) for one in (taught, objective)]
+    if expected != given:
+        raise InputError(
+            f"extract_teacher.normalisation: the teacher of {place} reads images with other mean and deviation; set it "
+            f"to {{mean: {expected[0]}, std: {expected[1]}}}"
+        )
+    classes = torch.tensor([projector.class_ids(card.classes)])
+    weights = told(spec, projector.operator.source_weights(), classes, torch.ones_like(classes, dtype=torch.bool))
+    return export_student(
+        spec, {name: tensor[0] for name, tensor in weights.items()}, objective.input_settings(card.classes)
+    )
 
 
 def planned_spec(config: ExtractTeacherConfig) -> TransformerSpec:
@@ -117,7 +154,8 @@ def _check_weights(config: ExtractTeacherConfig, folder: Path) -> None:
             f"extract_teacher.weights: {path} is not a .safetensors file, the only kind that is read; save the state "
             "dict with safetensors.torch.save_file"
         )
-    hint = did_you_mean(config.weights, words, otherwise="give an existing .safetensors file, 'pretrained' or 'random'")
+    mend = "give an existing .safetensors file, 'pretrained', 'random' or 'projector:PLACE'"
+    hint = did_you_mean(config.weights, words, otherwise=mend)
     raise InputError(f"extract_teacher.weights: there is no file {path}; {hint}")
 
 
