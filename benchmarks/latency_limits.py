@@ -24,13 +24,13 @@ from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector import Projector
 from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.projection.source import Source
-from projpipe.students.size_table import Limits, written
+from projpipe.students.limits import Limits
 from projpipe.students.stopwatch import time_of
 from projpipe.teacher.activations import activation_statistics
 from projpipe.tensors import processor
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.sizes import Sizes
-from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.spec import TransformerSpec, written
 
 MOST_CLASSES = 20
 ABOVE = 1.05  # times its limit is what a model may take

@@ -15,8 +15,8 @@ from projpipe.errors import InputError
 from projpipe.manifest import CARD, FILES, MANIFEST, TENSORS, read_manifest
 from projpipe.places import everything, located
 from projpipe.record import file_sha256
-from projpipe.students.size_table import read_size_table, written
-from projpipe.transformer.spec import TransformerSpec
+from projpipe.students.size_table import read_size_table
+from projpipe.transformer.spec import TransformerSpec, written
 
 ROOT = Path(__file__).parents[1]
 

@@ -5,6 +5,7 @@ import pandera.pandas as pa
 from projpipe.images.dataset_card import SPLITS
 from projpipe.methods.registry import METHODS
 from projpipe.tasks.task import KINDS, STRATEGIES
+from projpipe.transformer.spec import SIZE
 
 REGISTERED = pa.Check(lambda name: name in METHODS, element_wise=True, error="a registered method")
 
@@ -86,7 +87,7 @@ PARETO_FRONT = pa.DataFrameSchema(
         **_SIZE,
         "recommended": pa.Column(bool),
     },
-    unique=["method", "embed_dim", "depth", "num_heads", "mlp_dim"],
+    unique=["method", *SIZE],
     strict=True,
     name="pareto_front.parquet",
 )

@@ -144,7 +144,7 @@ def test_a_port_that_is_taken_is_refused_in_one_line(folder: Path) -> None:
     [
         ("300.1.1.1", "--host: '300.1.1.1' cannot be listened on ("),
         ("192.0.2.1", "--host: '192.0.2.1' cannot be listened on (Cannot assign requested address); give 127.0.0.1"),
-        ("", "--host: '' cannot be listened on (it is empty)"),
+        ("", "--host: it is empty; give 127.0.0.1"),
     ],
 )
 def test_a_host_that_is_none_of_this_machines_is_named_and_one_port_is_tried(

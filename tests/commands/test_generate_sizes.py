@@ -16,7 +16,7 @@ from projpipe.commands import generate
 from projpipe.manifest import MANIFEST, TENSORS, manifest_bytes
 from projpipe.projection.projector import Projector
 from projpipe.students.elapsed import Elapsed
-from projpipe.students.size_table import Limits
+from projpipe.students.limits import Limits
 from projpipe.students.student import load_student
 
 Command = Callable[..., Result]

@@ -14,7 +14,8 @@ from projpipe.errors import InputError
 from projpipe.manifest import MANIFEST
 from projpipe.projection.projector import Projector
 from projpipe.students.elapsed import Elapsed
-from projpipe.students.size_table import SIZES, Limits
+from projpipe.students.limits import Limits
+from projpipe.students.size_table import SIZES
 
 CLASSES = ["two", "nine", "four"]
 

@@ -22,16 +22,15 @@ def listen(host: str, port: int | None) -> socket.socket:
     Raises:
         InputError: the address is none of this machine's, or the port is taken.
     """
+    if not host.strip():  # which would be all addresses of this machine
+        raise InputError(f"--host: it is empty; give {LOOPBACK}, or another of this machine's")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     tried = PORTS if port is None else [port]
     for one in tried:
         try:
-            if not host.strip():
-                raise ValueError("it is empty")  # which would be all addresses of this machine
             return socket.create_server((host, one), family=family, backlog=128)
-        except (OSError, ValueError) as error:
-            number = getattr(error, "errno", None)
-            reason = (getattr(error, "strerror", None) or str(error)).partition(" (while")[0]
+        except OSError as error:
+            number, reason = error.errno, (error.strerror or str(error)).partition(" (while")[0]
         if number != errno.EADDRINUSE:
             break
     if number in (errno.EADDRINUSE, errno.EACCES):

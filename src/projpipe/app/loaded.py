@@ -24,11 +24,12 @@ from projpipe.places import located
 from projpipe.projection.projector import Projector
 from projpipe.projection.projector_folder import load_projector
 from projpipe.students.elapsed import Elapsed
+from projpipe.students.limits import Limits
 from projpipe.students.onnx_file import write_onnx
-from projpipe.students.size_table import Limits, MeasuredSize, written
+from projpipe.students.size_table import MeasuredSize
 from projpipe.students.stopwatch import clock_and_processor_seconds, elapsed
 from projpipe.students.student import Student
-from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.spec import TransformerSpec, written
 
 MOST_EXAMPLES = 12
 FIRST_CLASSES = 3  # that the page opens with

@@ -14,8 +14,7 @@ from PIL import Image
 from projpipe.app.loaded import BY_LATENCY, Answer, LoadedProjector
 from projpipe.app.size_curve import size_curve
 from projpipe.students.elapsed import milliseconds
-from projpipe.students.size_table import written
-from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.spec import TransformerSpec, written
 
 SHOWN_CLASSES = 5  # of an answer
 PICTURE_PIXELS = 96  # across one that a model drew, at least

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from projpipe.commands.task_list import NamedTask
     from projpipe.projection.projector import Projector
     from projpipe.students.elapsed import Elapsed
-    from projpipe.students.size_table import Limits
+    from projpipe.students.limits import Limits
     from projpipe.students.student import Student
     from projpipe.transformer.spec import TransformerSpec
 
@@ -101,7 +101,7 @@ def generate(
     if len(given) != 1:
         raise click.UsageError("give one of --classes, --classes-file, --group and --tasks, or --support")
     from projpipe.commands.output import holds_models, output, show
-    from projpipe.students.size_table import Limits
+    from projpipe.students.limits import Limits
 
     limits = Limits.of(size, max_parameters, max_macs, max_latency, batch, threads)
     files = _Files(onnx, quantize is not None)
@@ -212,7 +212,7 @@ class _Made:
     difference: float | None
 
     def to_json(self) -> dict[str, object]:
-        from projpipe.students.size_table import written
+        from projpipe.transformer.spec import written
 
         measured = {"largest_int8_difference": self.difference}
         if self.latency is not None:

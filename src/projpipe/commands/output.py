@@ -18,7 +18,7 @@ from projpipe.errors import InputError, disk_problem, is_full, printable
 from projpipe.hub import FILES
 from projpipe.manifest import EXAMPLES, MANIFEST, kind_of
 from projpipe.students.elapsed import Elapsed, apart, milliseconds
-from projpipe.students.size_table import written
+from projpipe.transformer.spec import written
 
 if TYPE_CHECKING:
     from projpipe.students.size_table import SizeTable

@@ -139,7 +139,7 @@ def _judge(projector: Projector, packed: Projector, images: Path) -> list[Judged
     """Judge the teacher, models of all measured sizes as they are packed, and those made by default as trained."""
     from projpipe.commands.judge import judge, students_of, teacher_of
     from projpipe.projection.projector_card import TEACHER, sizes_of
-    from projpipe.students.size_table import written
+    from projpipe.transformer.spec import written
 
     models = {TEACHER: teacher_of(packed), AS_TRAINED: students_of(projector, projector.recommended)}
     models |= {written(size): students_of(packed, size) for size in sizes_of(packed)}
@@ -149,7 +149,7 @@ def _judge(projector: Projector, packed: Projector, images: Path) -> list[Judged
 def _measured(projector: Projector, judged: list[Judged]) -> dict[str, float]:
     """Accuracy of the models that are made by default, after and before packing, and of the teacher, if judged."""
     from projpipe.projection.projector_card import TEACHER, mean_over_groups
-    from projpipe.students.size_table import written
+    from projpipe.transformer.spec import written
 
     if not judged:
         return {}

@@ -13,15 +13,15 @@ from projpipe.config import SweepStudentsConfig
 from projpipe.errors import InputError
 from projpipe.experiments.study import direction, finished_trials, open_study
 from projpipe.metric import Metric
-from projpipe.students.size_table import Limits, MeasuredSize, within_counts, written
-from projpipe.transformer.spec import TransformerSpec
+from projpipe.students.limits import Limits, within_counts
+from projpipe.students.size_table import MeasuredSize
+from projpipe.transformer.spec import TransformerSpec, size_of, written
 
 if TYPE_CHECKING:
     import optuna
 
 logger = logging.getLogger(__name__)
 ATTEMPTS = 10  # to get a size out of a sampler that was not tried yet
-Sized = tuple[int, int, int, int]  # width, depth, heads, hidden units
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def run_sweep(
     folder.mkdir(parents=True, exist_ok=True)
     study = open_study(name, folder, [direction(metric), "minimize", "minimize"])
     _name_objectives(study, metric)
-    tried = {_sized(trial.user_attrs["measured"]): trial.user_attrs["measured"] for trial in finished_trials(study)}
+    known = [_measured(trial.user_attrs["measured"]) for trial in finished_trials(study)]
+    tried = {size_of(one): one for one in known}
     count = min(config.trials, len(sizes))
     if tried:
         logger.info("%d of %d sizes were measured before", min(len(tried), count), count)
@@ -74,9 +75,9 @@ def run_sweep(
         if config.max_latency_ms is not None:
             trial.set_constraint("max_latency_ms", over(measured, config.max_latency_ms))
         study.tell(trial, [measured.score, measured.latency_ms, measured.params])
-        tried[_sized(asdict(measured))] = asdict(measured)
+        tried[size_of(measured)] = measured
         progress(len(tried), count, measured)
-    found = [MeasuredSize(**{**row, "interval": tuple(row["interval"])}) for row in list(tried.values())[:count]]
+    found = list(tried.values())[:count]
     limit = config.max_latency_ms
     within = [one for one in found if limit is None or over(one, limit) <= 0]
     if not within:
@@ -149,7 +150,7 @@ def dominates(one: MeasuredSize, other: MeasuredSize, metric: Metric) -> bool:
 
 
 def ask_new(
-    study: optuna.Study, sizes: Sequence[TransformerSpec], tried: set[Sized], attempts: int = ATTEMPTS
+    study: optuna.Study, sizes: Sequence[TransformerSpec], tried: set[tuple[int, ...]], attempts: int = ATTEMPTS
 ) -> tuple[optuna.Trial, TransformerSpec]:
     """Ask the study for a size that was not tried: samplers like to repeat what was good.
 
@@ -159,11 +160,11 @@ def ask_new(
 
     for attempt in range(attempts + 1):
         if attempt == attempts:
-            left = next(size for size in sizes if _sized(vars(size)) not in tried)
+            left = next(size for size in sizes if size_of(size) not in tried)
             study.enqueue_trial(_as_suggested(left))
         trial = study.ask()
         size = suggest(trial, sizes)
-        if size is not None and _sized(vars(size)) not in tried:
+        if size is not None and size_of(size) not in tried:
             return trial, size
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
     raise AssertionError("a size that is enqueued is suggested")
@@ -177,7 +178,7 @@ def suggest(trial: optuna.Trial, sizes: Sequence[TransformerSpec]) -> Transforme
     num_heads = trial.suggest_categorical(f"num_heads at {embed_dim}", sorted({size.num_heads for size in as_wide}))
     mlp_dim = trial.suggest_categorical(f"mlp_dim at {embed_dim}", sorted({size.mlp_dim for size in as_wide}))
     asked = embed_dim, depth, num_heads, mlp_dim
-    return next((size for size in as_wide if _sized(vars(size)) == asked), None)
+    return next((size for size in as_wide if size_of(size) == asked), None)
 
 
 def _as_suggested(size: TransformerSpec) -> dict[str, Any]:
@@ -196,5 +197,6 @@ def make_sampler(name: str, seed: int, trials: int) -> optuna.samplers.BaseSampl
     return {"nsga2": NSGAIISampler, "random": RandomSampler}[name](seed=seed)
 
 
-def _sized(described: Any) -> Sized:
-    return tuple(described[name] for name in ("embed_dim", "depth", "num_heads", "mlp_dim"))
+def _measured(kept: dict[str, Any]) -> MeasuredSize:
+    """What a trial's attribute says."""
+    return MeasuredSize(**{**kept, "interval": tuple(kept["interval"])})

@@ -26,8 +26,9 @@ from projpipe.projection.size_choice import SizeChoice
 from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.projection.write import write_projector
 from projpipe.students.elapsed import Elapsed
+from projpipe.students.limits import Limits, fast_enough
 from projpipe.students.onnx_file import onnx_latency
-from projpipe.students.size_table import Limits, SizeTable, fast_enough
+from projpipe.students.size_table import SizeTable
 from projpipe.students.stopwatch import time_of
 from projpipe.students.student import Student
 from projpipe.transformer.class_weights import told

@@ -12,8 +12,7 @@ from projpipe.manifest import MANIFEST
 from projpipe.metric import ACCURACY, METRICS, Z, share_interval
 from projpipe.projection.projector import Projector
 from projpipe.students.model_card import ON_VALIDATION_TASKS, Score, escaped, front_matter
-from projpipe.students.size_table import written
-from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.spec import TransformerSpec, written
 
 TEACHER = "teacher"
 SHOT = "without data and without fine-tuning. [projpipe](https://arxiv.org/abs/2506.05641) reads it."

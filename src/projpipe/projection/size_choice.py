@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from projpipe.errors import InputError
-from projpipe.students.size_table import REMAKE, SIZES, Limits, SizeTable, read_size_table, within_counts, written
+from projpipe.students.limits import Limits, within_counts
+from projpipe.students.size_table import REMAKE, SIZES, SizeTable, read_size_table
 from projpipe.transformer.sizes import Sizes
-from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.spec import TransformerSpec, written
 
 
 @dataclass(frozen=True)

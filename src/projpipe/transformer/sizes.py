@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 
 from projpipe.errors import InputError
-from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.spec import SIZE, TransformerSpec
 
 WIDTH_STEP = 4  # from one width to the next
 RATIO_STEP = 0.5  # from one share of hidden units to the next
@@ -93,7 +93,7 @@ class Sizes:
         It is not the largest, where there is another: what belongs to sizes learns in every step.
         """
         every = self.every[:-1] or self.every
-        for name in ("embed_dim", "depth", "num_heads", "mlp_dim"):
+        for name in SIZE:
             values = sorted({getattr(size, name) for size in every})
             most = name in ("num_heads", "mlp_dim") and rng.random() < MOST
             value = values[-1] if most else values[rng.integers(len(values))]
@@ -115,7 +115,7 @@ def _beyond(size: TransformerSpec, largest: TransformerSpec) -> str:
 
 def _below(size: TransformerSpec, smallest: TransformerSpec) -> str:
     """In what a size is below the smallest; empty where it is not."""
-    for name in ("embed_dim", "depth", "num_heads", "mlp_dim"):
+    for name in SIZE:
         if (asked := getattr(size, name)) < (limit := getattr(smallest, name)):
             return f"{name} {asked} is below the {limit} of the smallest"
     return ""

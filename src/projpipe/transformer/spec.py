@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 STUDENT_NORM_EPS = 1e-6  # timm's own for plain Vision Transformers
+SIZE = ("embed_dim", "depth", "num_heads", "mlp_dim")  # what students differ in
 # The largest that is read from files: what there is stays well below, and nothing overflows.
 Size = Annotated[int, Bounds(1, 2**16)]
 Depth = Annotated[int, Bounds(1, 256)]
@@ -199,6 +200,16 @@ class TransformerSpec:
         attention = 2 * self.depth * tokens**2 * self.attn_dim
         head = tokens * self.symbols * width if self.symbols else num_classes * width
         return self.num_patches * width * self.in_chans * self.patch_size**2 + linear + attention + head
+
+
+def size_of(sized: object) -> tuple[int, ...]:
+    """The values of `SIZE` of anything that has them."""
+    return tuple(getattr(sized, name) for name in SIZE)
+
+
+def written(sized: object) -> str:
+    """A size as people write it: width x depth x heads x hidden units, `24x2x4x96`."""
+    return "x".join(map(str, size_of(sized)))
 
 
 def activation_of(module: object) -> Activation | None:

@@ -23,15 +23,14 @@ from projpipe.objectives import Objective
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.projection.projector import Projector
 from projpipe.reporting.size_figure import size_figure
-from projpipe.students.size_table import MeasuredSize, SizeTable, written
+from projpipe.students.size_table import MeasuredSize, SizeTable
 from projpipe.tasks.classes import class_of_image
 from projpipe.tensors import processor
 from projpipe.training.provenance import package_versions
 from projpipe.training.run_inputs import digest_of
-from projpipe.transformer.spec import TransformerSpec
+from projpipe.transformer.spec import SIZE, TransformerSpec, written
 
 logger = logging.getLogger(__name__)
-SIZED = ("embed_dim", "depth", "num_heads", "mlp_dim")
 EVERY = 20  # trials from one line of progress to the next
 
 
@@ -112,7 +111,7 @@ def tabulate(tries: list[Try]) -> pd.DataFrame:
         measured = vars(one.measured)
         low, high = measured["interval"]
         scores = {"validation_score": measured["score"], "low": low, "high": high}
-        cost = {name: measured[name] for name in (*SIZED, "params", "macs", "file_bytes", "latency_ms")}
+        cost = {name: measured[name] for name in (*SIZE, "params", "macs", "file_bytes", "latency_ms")}
         rows.append({"trial": number, **cost, **scores, "within_limits": one.within_limits, "pareto": one.pareto})
     return pd.DataFrame(rows)
 
@@ -150,7 +149,7 @@ def compare_sizes(
         for method, model in models.items():
             projected = method == PROJECTED.name
             measured = size if projected else judge.measure(model, size.of(largest))
-            found = {name: getattr(measured, name) for name in (*SIZED, "params", "latency_ms")}
+            found = {name: getattr(measured, name) for name in (*SIZE, "params", "latency_ms")}
             recommended = projected and position == table.recommended
             rows.append({"method": method, **found, "validation_score": measured.score, "recommended": recommended})
     return pd.DataFrame([*rows, judge.teacher_row(teacher)])
