@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import Result
+from PIL import Image
 
+from projpipe.images.noise import noise_images
 from projpipe.images.pictures import find_pictures, read_picture
 from projpipe.students.student import load_student
 
@@ -65,6 +67,18 @@ def test_evaluate_counts_them_among_its_own_and_among_others(careful: Path, pict
     assert "are of classes of the model; give some of anything else" in own.stderr
     table = projpipe("evaluate", careful, pictures, "--others", pictures / "Coat").stdout
     assert f"{100 * expected['others']:.1f} %" in table.splitlines()[-1]
+
+
+@pytest.mark.parametrize("classes", ["lion,tiger,wolf", "bicycle,bus,train", "bottle,bowl,cup"])
+def test_models_of_the_projector_that_ships_take_noise_for_none(
+    classes: str, tmp_path: Path, projpipe: Command
+) -> None:
+    assert projpipe("generate", "cifar100", "--classes", classes, "--out", tmp_path / "model").exit_code == 0
+    (tmp_path / "noise").mkdir()
+    for number, noise in enumerate(noise_images(50, (40, 40, 3), seed=7)):
+        Image.fromarray(noise).save(tmp_path / f"noise/{number}.png")
+    found = json.loads(projpipe("predict", tmp_path / "model", tmp_path / "noise", "--json").stdout)
+    assert sum(one["none_of_these"] for one in found) >= 35
 
 
 def test_a_model_without_a_threshold_cannot_tell(model: Path, pictures: Path, projpipe: Command) -> None:

@@ -105,6 +105,8 @@ def test_the_card_says_what_was_measured_of_every_size_by_group(
     assert scores["validation"]["value"] == 0.9  # of the recommended size, not the 0.978 of two sizes together
     assert {score["name"].partition(", ")[2] for score in scores.values()} == {"models of 12x1x2x12"}
     assert (said["license"], said["datasets"], said["library_name"]) == ("mit", ["shop"], "projpipe")
+    packed.student(classes).save(tmp_path / "model")
+    assert "license: mit" in (tmp_path / "model" / CARD).read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Students of one size, judged on validation tasks and weighed, as the sweep does it."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,22 +75,41 @@ def test_a_size_is_judged_and_weighed_as_the_model_that_is_saved_of_it(
     assert found.latency_ms > 0
 
 
-def test_a_threshold_keeps_what_is_the_tasks_own_and_says_how_much_of_the_rest(
+def test_a_size_says_what_its_models_take_for_none_of_their_classes(
     judge: SizeJudge, many: Projector, images: torch.Tensor
 ) -> None:
-    size = many.sizes.smallest
-    threshold, others_kept = judge.energy_threshold(model_of(many), size)
-    assert threshold is not None
-    own, of_others = [], []
+    spec = many.sizes.smallest
+    found = judge.with_others(model_of(many), judge.measure(model_of(many), spec))
+    assert found.energy_threshold is not None
+    assert found.other_row is not None
+    assert len(found.other_row) == spec.embed_dim
+    thresholds, of_others = [], []
     for classes in TASKS["class_ids"]:
-        student = many.student([many.classes[class_id] for class_id in classes], size=size)
-        logits = student.logits(images)
-        scores = logits.exp().mean(-1).log()
+        student = many.student([many.classes[class_id] for class_id in classes], size=spec)
+        logits, evidence = replace(student, other_row=found.other_row).answers(images)
+        assert torch.equal(logits, student.logits(images))
+        features = student.to_timm().forward_head(student.to_timm().forward_features(images), pre_logits=True)
+        expected = logits.exp().mean(-1).log() - features @ torch.tensor(found.other_row)
+        torch.testing.assert_close(evidence, expected, atol=1e-3, rtol=1e-3)
         of_task = torch.isin(judge.labels, torch.tensor(classes))
-        own += scores[of_task].tolist()
-        of_others.append(np.mean(scores[~of_task].numpy() >= threshold))
-    assert np.mean(np.array(own) >= threshold) == pytest.approx(0.95, abs=1 / len(own))
-    assert others_kept == pytest.approx(np.mean(of_others), abs=1e-3)
+        thresholds.append(evidence[of_task].quantile(0.05).item())
+        of_others.append(np.mean(evidence[~of_task].numpy() >= found.energy_threshold))
+    assert found.energy_threshold == pytest.approx(np.mean(thresholds), abs=1e-2)
+    assert found.others_kept == pytest.approx(np.mean(of_others), abs=0.05)
+    assert found.noise_kept is not None
+    assert 0 <= found.noise_kept <= 1
+
+
+def test_scores_fall_with_the_number_of_classes_as_tasks_show(judge: SizeJudge, many: Projector) -> None:
+    found = judge.measure(model_of(many), many.sizes.smallest)
+    by_task = {}
+    for position, classes in enumerate(TASKS["class_ids"]):
+        alone = replace(judge, tasks=TASKS.iloc[[position]])
+        score, _, per_doubling = alone.score(model_of(many), many.sizes.smallest)
+        assert per_doubling is None
+        by_task[len(classes)] = score
+    assert found.per_doubling == pytest.approx((by_task[3] - by_task[2]) / np.log2(3 / 2), abs=1e-4)
+    assert judge.task_classes == (2, pytest.approx(6**0.5, abs=1e-3), 3)
 
 
 def test_the_sweep_lists_sizes_of_the_projector_and_every_method_makes_them(

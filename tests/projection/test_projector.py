@@ -185,6 +185,20 @@ def test_a_model_has_the_energy_threshold_of_its_size_or_of_the_nearest(many: Pr
     assert many.student(CLASSES).energy_threshold is None
 
 
+def test_a_model_has_the_other_row_of_its_width(many: Projector) -> None:
+    sizes = [
+        replace(size, energy_threshold=float(number), other_row=tuple(map(float, range(size.embed_dim))))
+        for number, size in enumerate(many.size_table.sizes)
+    ]
+    told = replace(many, size_table=replace(many.size_table, sizes=tuple(sizes)))
+    smallest = many.sizes.smallest
+    found = told.student(CLASSES, size=smallest.resized(8, 1, 2, 10))
+    assert (found.energy_threshold, found.other_row) == (0, sizes[0].other_row)
+    wide = replace(told, size_table=replace(many.size_table, sizes=tuple(sizes[1:])))
+    found = wide.student(CLASSES, size=smallest)
+    assert (found.energy_threshold, found.other_row) == (None, ())
+
+
 def test_latency_is_measured_with_the_images_and_threads_that_are_asked_for(
     many: Projector, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,9 @@ TABLE = SizeTable(
 )
 
 
+SIZE_OF_TABLE = TABLE.to_json()["sizes"][0]
+
+
 def test_it_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert read_size_table(tmp_path, TABLE.weights_sha256) is None
     TABLE.save(tmp_path)
@@ -45,6 +48,7 @@ def test_it_is_read_back_as_it_was_written(tmp_path: Path) -> None:
         ({"threads": 0}, "threads: 0 is not in 1..1024"),
         ({"sizes": []}, "sizes: a length of 0"),
         ({"more": 1}, "more: is not known"),
+        ({"sizes": [{**SIZE_OF_TABLE, "other_row": [1.0]}]}, "8x1x2x8: other_row: 1 numbers are not its width"),
     ],
 )
 def test_one_that_contradicts_itself_or_belongs_to_other_weights_is_refused(
@@ -71,3 +75,15 @@ def test_the_best_size_is_first_and_fewer_bits_are_better() -> None:
     assert TABLE.best_first(LARGEST) == [MIDDLE, LARGEST, SMALL]
     bits = replace(TABLE, metric="bits_per_pixel")
     assert bits.best_first(LARGEST) == [SMALL, LARGEST, MIDDLE]
+
+
+def test_what_is_expected_goes_by_the_number_of_classes() -> None:
+    size = replace(TABLE.sizes[1], per_doubling=-0.1)
+    table = replace(TABLE, task_classes=(2, 4.0, 8), sizes=(TABLE.sizes[0], size))
+    score, interval = table.expected(size, 8)
+    assert (score, *interval) == pytest.approx((0.8, 0.79, 0.81))
+    assert table.expected(size, 4) == (size.score, size.interval)
+    assert table.expected(size, 1)[1][1] == 1.0  # no accuracy is higher
+    assert table.expected(TABLE.sizes[0], 8) == (0.7, TABLE.sizes[0].interval)
+    assert TABLE.expected(size, 8) == (size.score, size.interval)
+    assert SizeTable.from_json(json.loads(json.dumps(table.to_json()))) == table

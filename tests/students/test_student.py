@@ -69,7 +69,11 @@ def test_a_model_comes_back_as_it_was_and_computes_what_timm_computes(student: S
 
 def test_an_energy_threshold_comes_back_and_timm_takes_no_notice_of_it(student: Student, tmp_path: Path) -> None:
     student.save(tmp_path / "without")
+    row = [0.5] * student.spec.embed_dim
+    replace(student, energy_threshold=-1.25, other_row=row).save(tmp_path / "model")
+    assert load_student(tmp_path / "model").other_row == row
     replace(student, energy_threshold=-1.25).save(tmp_path / "model")
+    assert load_student(tmp_path / "model").other_row == ()
     assert load_student(tmp_path / "model").energy_threshold == -1.25
     assert json.loads((tmp_path / "model" / CONFIG).read_text(encoding="utf-8"))["energy_threshold"] == -1.25
     images = torch.randn(5, 3, 8, 12)
@@ -174,6 +178,8 @@ def reseal(folder: Path, **changes: object) -> None:
         ({"shade": 1}, "shade: is not known"),
         ({"energy_threshold": "low"}, 'energy_threshold: "low" is not a number'),
         ({"energy_threshold": 0.5}, "config.json is that of another model"),
+        ({"other_row": [0.5]}, "other_row: 1 numbers are not 24"),
+        ({"other_row": []}, "other_row: a length of 0"),
     ],
 )
 def test_a_forged_manifest_that_says_what_cannot_be_is_refused(

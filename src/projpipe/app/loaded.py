@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,7 +20,6 @@ from torch import Tensor
 from projpipe.errors import InputError
 from projpipe.images.pictures import read_picture
 from projpipe.manifest import EXAMPLES, ONNX
-from projpipe.objectives.classification import energy_score
 from projpipe.places import located
 from projpipe.projection.projector import Projector
 from projpipe.projection.projector_folder import load_projector
@@ -131,9 +131,9 @@ class LoadedProjector:
 
     def ask_student(self, student: Student, image: Tensor) -> Answer:
         """What a small model says of an encoded image."""
-        logits, latency = _timed(lambda: student.logits(image))
+        (logits, evidence), latency = _timed(lambda: student.answers(image))
         threshold = student.energy_threshold
-        unknown = threshold is not None and float(energy_score(logits)) < threshold
+        unknown = threshold is not None and float(evidence) < threshold
         return Answer(logits[0].softmax(-1), latency, unknown)
 
     def ask_teacher(self, classes: Sequence[str], image: Tensor) -> Answer:
@@ -185,8 +185,11 @@ class LoadedProjector:
         return self.projector.teacher(self.projector.classes)
 
 
+Result = TypeVar("Result")
+
+
 @torch.inference_mode()
-def _timed(run: Callable[[], Tensor]) -> tuple[Tensor, Elapsed]:
+def _timed(run: Callable[[], Result]) -> tuple[Result, Elapsed]:
     """What a call returns, and how long it takes, the first call left out."""
     result = run()
     taken: list[tuple[float, float]] = []

@@ -14,6 +14,7 @@ from PIL import Image
 from projpipe.app.loaded import BY_LATENCY, Answer, LoadedProjector
 from projpipe.app.size_curve import size_curve
 from projpipe.students.elapsed import milliseconds
+from projpipe.students.size_table import SizeTable
 from projpipe.transformer.spec import TransformerSpec, written
 
 SHOWN_CLASSES = 5  # of an answer
@@ -68,12 +69,12 @@ def facts(loaded: LoadedProjector, classes: Sequence[str], size: TransformerSpec
     measured = loaded.measured(size)
     if measured is None or table is None:
         return _tiles(tiles) + hint("Speed and accuracy of this projector's sizes were not measured.")
-    metric, (low, high) = table.measure, measured.interval
+    metric, (score, (low, high)) = table.measure, table.expected(measured, len(classes))
     threads = f"{table.threads} thread{'s' * (table.threads > 1)}"
     batch = "one picture" if table.batch == 1 else f"batches of {table.batch}"
     tiles.append(("speed", f"{milliseconds(measured.latency, '.2g')} ms", f"{batch}, {threads}"))
     interval = f"95 %: {metric.text(low)} to {metric.text(high)}"
-    tiles.append((f"expected {metric.title}", metric.value(measured.score), interval))
+    tiles.append((f"expected {metric.title}", metric.value(score), interval))
     by_latency = by == BY_LATENCY
     curve = size_curve(
         loaded.sizes(by),
@@ -84,8 +85,8 @@ def facts(loaded: LoadedProjector, classes: Sequence[str], size: TransformerSpec
         "latency in ms" if by_latency else f"parameters of models for {table.num_classes} classes",
     )
     expects = (
-        f"The mean over validation tasks of {table.num_classes} classes, measured on {table.machine}. "
-        "The ring is around the recommended size."
+        f"Measured on {table.machine}. The curve is the mean over validation tasks{_of_classes(table)}. The ring is "
+        "around the recommended size."
     )
     if metric.direction:
         expects += f" {metric.direction.capitalize()}."
@@ -94,6 +95,14 @@ def facts(loaded: LoadedProjector, classes: Sequence[str], size: TransformerSpec
         named = ", ".join(map(readable, new[:5])) + " and others" * (len(new) > 5)
         expects += f" No training task had {named}: expect less there."
     return _tiles(tiles) + curve + hint(expects)
+
+
+def _of_classes(table: SizeTable) -> str:
+    """Of how many classes the tasks are that scores were measured on, and what follows for other numbers."""
+    if table.task_classes is None:
+        return ""
+    fewest, mean, most = table.task_classes
+    return f" of {fewest} to {most} classes, {mean:.0f} in the middle; what is expected goes by their number"
 
 
 def _tiles(tiles: Sequence[tuple[str, str, str]]) -> str:

@@ -16,9 +16,9 @@ from torch import Tensor
 from projpipe.commands.output import progress
 from projpipe.errors import InputError
 from projpipe.images.pictures import find_pictures, read_picture
-from projpipe.objectives.classification import energy_score
 from projpipe.students.onnx_file import read_onnx
 from projpipe.students.student import Student, load_student
+from projpipe.transformer.forward import features
 
 BATCH_SIZE = 64
 Labelled = tuple[Path, int]  # a picture, and the position of its class
@@ -51,6 +51,11 @@ class OfOnnx(Student):
     def logits(self, images: Tensor) -> Tensor:
         """Encoded images `[N, ...]` to logits `[N, K]`, as the file computes them."""
         return self.run(images)
+
+    def answers(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """These logits, and what speaks for any of the classes, by the features of the weights that are no file's."""
+        weights = {name: tensor[None] for name, tensor in self.weights.items()}
+        return self._with_evidence(self.run(images), features(self.spec, weights, images[None])[0])
 
 
 def of_onnx(student: Student, path: Path) -> Student:
@@ -149,11 +154,11 @@ def right_answers(
 
 def _answers(folder: Path, student: Student, pictures: Sequence[np.ndarray]) -> list[Answer]:
     encoded = student.objective.encode(np.stack(pictures))
-    logits = student.logits(encoded.to(student.weights["pos"].device)).cpu()
+    logits, evidence = (found.cpu() for found in student.answers(encoded.to(student.weights["pos"].device)))
     if not logits.isfinite().all():
         raise no_number(folder)
     threshold = -math.inf if student.energy_threshold is None else student.energy_threshold
-    none = (energy_score(logits) < threshold).tolist()
+    none = (evidence < threshold).tolist()
     return [Answer(of_picture, said) for of_picture, said in zip(logits.softmax(-1), none, strict=True)]
 
 

@@ -16,7 +16,7 @@ from projpipe.commands.classify import BATCH_SIZE, find_device, labelled_picture
 from projpipe.commands.output import progress
 from projpipe.errors import DivergenceError, InputError
 from projpipe.images.augmentation import affine_matrices
-from projpipe.objectives.classification import OWN_KEPT, energy_score
+from projpipe.objectives.classification import OWN_KEPT
 from projpipe.objectives.distillation import distilled
 from projpipe.projection.projector_folder import load_projector
 from projpipe.students.stopwatch import fixed_threads, seconds
@@ -133,7 +133,7 @@ def fine_tune(data: LabelledImages, asked: FineTuning, teacher: Teacher | None) 
     made_by = {name: value for name, value in data.student.provenance.items() if name != "validation_score"}
     tuned = replace(data.student, weights=weights, provenance={**made_by, "fine_tuned": {**asdict(outcome), **how}})
     if tuned.energy_threshold is not None:  # that was of other weights
-        scores = torch.cat([energy_score(tuned.logits(data.batch(rows)[0])) for rows in held_out.split(BATCH_SIZE)])
+        scores = torch.cat([tuned.answers(data.batch(rows)[0])[1] for rows in held_out.split(BATCH_SIZE)])
         tuned = replace(tuned, energy_threshold=round(scores.quantile(1 - OWN_KEPT).item(), 4))
     return replace(tuned, weights={name: tensor.cpu() for name, tensor in weights.items()}), outcome
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,12 +84,14 @@ def pack(
         from projpipe.projection.projector_folder import load_projector
 
         loaded = load_projector(projector)
+        if license_name:
+            loaded = replace(loaded, provenance={**loaded.provenance, "license": license_name})
         run = None if run_file is None else _read_run(run_file, loaded, command)
         loaded.save(temporary, compact=True)
         judged = [] if images is None else _judge(loaded, load_projector(temporary), images)
         if card is None:
             of_examples = examples.get(CARD, b"").decode(errors="replace").strip()
-            card = projector_card(loaded, judged, run, license_name, of_examples)
+            card = projector_card(loaded, judged, run, of_examples)
         loaded.save(temporary, compact=True, card=card)
         for name, content in examples.items():
             (temporary / EXAMPLES / name).parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +124,6 @@ def _examples(folder: Path) -> dict[str, bytes]:
 
 
 def _read_run(path: Path, projector: Projector, command: str | None) -> Run:
-    from dataclasses import replace
 
     from projpipe.errors import InputError
     from projpipe.projection.projector_card import Run

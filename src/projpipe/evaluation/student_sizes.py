@@ -1,25 +1,34 @@
 """What a trained projector's students of one size are like: their scores on validation tasks, and their latency."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from projpipe.evaluation.other_row import OfTask, Seen, fit_other_row, kept, threshold_of
 from projpipe.evaluation.scores import masked_scores, task_scores
-from projpipe.evaluation.summary import mean_score
+from projpipe.evaluation.summary import DIGITS, mean_score
+from projpipe.images.noise import noise_images
 from projpipe.methods.task_model import TaskModel
 from projpipe.objectives import Classification, Objective
-from projpipe.objectives.classification import OWN_KEPT, energy_score
+from projpipe.objectives.classification import energy_score
 from projpipe.students.size_table import MeasuredSize
 from projpipe.students.stopwatch import time_of
 from projpipe.tasks.task import median_by_size
 from projpipe.transformer.spec import TransformerSpec
 
-MOST_IMAGES = 200  # of a task, and of other classes, that an energy threshold is measured on
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
+
+MOST_IMAGES = 200  # of a task, and of other classes, that what is none of its classes is learned from
+NOISE = 100  # images of noise that it is learned from, and other ones that it is judged on
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,7 @@ class SizeJudge:
 
     def measure(self, model: TaskModel, size: TransformerSpec) -> MeasuredSize:
         """A size of a model's students."""
-        score, interval = self.score(model, size)
+        score, interval, per_doubling = self.score(model, size)
         student = model.specialise(self.classes, size=size)
         images = self.objective.blank(self.batch)
         taken = time_of(partial(self.objective.logits, student, images), self.threads)
@@ -64,33 +73,59 @@ class SizeJudge:
             file_bytes=_file_bytes(student),
             latency_ms=taken["median_ms"],
             undisturbed_ms=taken["undisturbed_ms"],
+            per_doubling=per_doubling,
         )
 
-    def score(self, model: TaskModel, size: TransformerSpec) -> tuple[float, tuple[float, float]]:
-        """The mean over tasks, and its 95 % interval."""
+    def score(self, model: TaskModel, size: TransformerSpec) -> tuple[float, tuple[float, float], float | None]:
+        """The mean over tasks, its 95 % interval, and what it changes by where the number of classes doubles."""
         specialise = partial(model.specialise, size=size)
         scores = task_scores({0: specialise}, self.objective, self.read, self.labels, self.tasks)[0]
-        return mean_score(scores, self.objective.metric)
+        return *mean_score(scores, self.objective.metric), _per_doubling(scores)
+
+    @property
+    def task_classes(self) -> tuple[int, float, int]:
+        """How many classes the tasks have: the fewest, the geometric mean and the most."""
+        counts = self.tasks["class_ids"].map(len)
+        return int(counts.min()), round(float(np.exp(np.log(counts).mean())), 4), int(counts.max())
+
+    def with_others(self, model: TaskModel, size: MeasuredSize) -> MeasuredSize:
+        """A size with what its models take for none of their classes; unchanged for models that are no classifiers."""
+        if not isinstance(self.objective, Classification):
+            return size
+        spec = size.of(model.generator.spec)
+        every = [list(map(int, classes)) for classes in self.tasks["class_ids"]]
+        seen = [self._of_task(model.specialise(classes, size=spec), classes) for classes in every]
+        tasks, unseen = [task for task, _ in seen], [noise for _, noise in seen]
+        row = fit_other_row(tasks)
+        threshold = threshold_of(tasks, row)
+        return replace(
+            size,
+            energy_threshold=threshold,
+            other_row=tuple(row.tolist()),
+            others_kept=kept([task.others for task in tasks], row, threshold),
+            noise_kept=kept(unseen, row, threshold),
+        )
 
     @torch.inference_mode()
-    def energy_threshold(self, model: TaskModel, size: TransformerSpec) -> tuple[float | None, float | None]:
-        """The energy score that `OWN_KEPT` of a task's images reach, and the share of other classes' that do too.
+    def _of_task(self, student: VisionTransformer, classes: Sequence[int]) -> tuple[OfTask, Seen]:
+        """What a task's model shows of images that a row is learned from, and of noise that it is judged on."""
 
-        Both are means over the tasks. None for models that are no classifiers.
-        """
-        if not isinstance(self.objective, Classification):
-            return None, None
-        own: list[Tensor] = []
-        others: list[Tensor] = []
-        for classes in self.tasks["class_ids"]:
-            student = model.specialise(list(map(int, classes)), size=size)
-            of_task = torch.isin(self.labels, torch.tensor(classes))
-            for rows, scores in ((of_task.nonzero().flatten(), own), ((~of_task).nonzero().flatten(), others)):
-                some = rows[:: -(-len(rows) // MOST_IMAGES)]
-                scores.append(energy_score(self.objective.logits(student, self.read(some))))
-        threshold = round(torch.cat(own).quantile(1 - OWN_KEPT).item(), 4)
-        kept = [float((scores >= threshold).float().mean()) for scores in others if len(scores)]
-        return threshold, round(sum(kept) / len(kept), 4) if kept else None
+        def see(images: Tensor) -> Seen:
+            features = student.forward_head(student.forward_features(images), pre_logits=True)
+            return Seen(energy_score(student.head(features)), features)
+
+        own = torch.isin(self.labels, torch.tensor(list(classes)))
+        own_rows, other_rows = (of.nonzero().flatten() for of in (own, ~own))
+        some = [see(self.read(rows[:: max(1, -(-len(rows) // MOST_IMAGES))])) for rows in (own_rows, other_rows)]
+        noise, unseen = (see(images) for images in self._noise)
+        return OfTask(some[0], some[1], noise), unseen
+
+    @cached_property
+    def _noise(self) -> tuple[Tensor, Tensor]:
+        """Encoded images of noise, and others."""
+        channels, height, width = self.objective.blank(1).shape[1:]
+        learned, unseen = (noise_images(NOISE, (height, width, channels), seed) for seed in (0, 1))
+        return self.objective.encode(learned), self.objective.encode(unseen)
 
     def teacher_row(self, teacher: nn.Module) -> dict[str, object]:
         """The teacher, held to the classes of each task, as a row of `schemas.PARETO_FRONT`."""
@@ -137,3 +172,11 @@ def _file_bytes(model: nn.Module) -> int:
 
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     return len(save(tensors, metadata={"format": "pt"}))
+
+
+def _per_doubling(scores: pd.DataFrame) -> float | None:
+    """The slope of a straight line through tasks' scores against the binary logarithm of their number of classes."""
+    doublings = np.log2(scores["num_classes"].to_numpy())
+    if np.ptp(doublings) == 0:
+        return None
+    return round(float(np.polyfit(doublings, scores["score"].to_numpy(), 1)[0]), DIGITS)

@@ -136,6 +136,7 @@ class Projector:
         weights = self.operator(ids, torch.ones_like(ids, dtype=torch.bool))
         if self.of_sizes is not None:
             weights = self.of_sizes(weights, size)
+        threshold, row = (None, ()) if self.size_table is None else self.size_table.threshold_of(size, len(names))
         return Student(
             size,
             {name: tensor[0] for name, tensor in weights.items()},
@@ -146,7 +147,8 @@ class Projector:
                 "held_out_classes": [name for name in names if name in self.data.get("held_out_classes", [])],
                 **self.provenance_of(size),
             },
-            energy_threshold=None if self.size_table is None else self.size_table.threshold_of(size, len(names)),
+            energy_threshold=threshold,
+            other_row=row,
         )
 
     @property

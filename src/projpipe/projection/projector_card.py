@@ -11,7 +11,7 @@ from projpipe.errors import InputError, printable
 from projpipe.manifest import MANIFEST
 from projpipe.metric import ACCURACY, METRICS, Z, share_interval
 from projpipe.projection.projector import Projector
-from projpipe.students.model_card import ON_VALIDATION_TASKS, Score, escaped, front_matter
+from projpipe.students.model_card import ON_VALIDATION_TASKS, Score, escaped, front_matter, license_of
 from projpipe.transformer.spec import TransformerSpec, written
 
 TEACHER = "teacher"
@@ -79,7 +79,6 @@ def projector_card(
     projector: Projector,
     judged: Sequence[Judged] = (),
     run: Run | None = None,
-    license_name: str | None = None,
     of_examples: str = "",
 ) -> str:
     """The card of a projector.
@@ -87,16 +86,14 @@ def projector_card(
     Args:
         judged: what was measured on test images; none where nothing was.
         run: what trained it, if known.
-        license_name: of its weights; None where it is that of the teacher's, if known.
         of_examples: where the pictures that come with it are from, in Markdown; "" where nothing is said.
     """
-    license_name = license_name or projector.provenance.get("teacher", {}).get("license")
     dataset = projector.data.get("name")
     provenance = {**projector.provenance_of(projector.recommended), "dataset": dataset}
     counted, card = f"{len(projector.classes)} classes", projector.objective.card
-    facts = "\n".join(f"| {name} | {value} |" for name, value in _facts(projector, run, license_name))
+    facts = "\n".join(f"| {name} | {value} |" for name, value in _facts(projector, run))
     blocks = [
-        front_matter("projpipe", card, provenance, license_name, list(_scores(projector, judged))),
+        front_matter("projpipe", card, provenance, list(_scores(projector, judged))),
         f"# A projector for {counted} of {escaped(dataset or 'images')}",
         f"It makes a small Vision Transformer that {card.purpose.format('any of these classes')}, in one shot: {SHOT}",
         _use(projector),
@@ -134,7 +131,7 @@ $ projpipe predict model IMAGE
 `FOLDER` is this folder, or `hf-hub:owner/name` where the Hugging Face hub has it."""
 
 
-def _facts(projector: Projector, run: Run | None, license_name: str | None) -> Iterator[tuple[str, str]]:
+def _facts(projector: Projector, run: Run | None) -> Iterator[tuple[str, str]]:
     source, provenance = projector.operator.source.spec, projector.provenance
     teacher = provenance.get("teacher", {})
     largest = projector.operator.spec
@@ -165,7 +162,7 @@ def _facts(projector: Projector, run: Run | None, license_name: str | None) -> I
         yield "checksum of the data", escaped(str(provenance["dataset_sha256"]))
     if "versions" in provenance:
         yield "made with", escaped(", ".join(f"{name} {number}" for name, number in provenance["versions"].items()))
-    yield "licence", escaped(license_name or "not stated")
+    yield "licence", escaped(license_of(provenance) or "not stated")
 
 
 def _accuracy(projector: Projector, judged: Sequence[Judged]) -> Iterator[str]:
@@ -230,12 +227,13 @@ def _bad_at(projector: Projector, judged: Sequence[Judged]) -> Iterator[str]:
 def _of_others(projector: Projector) -> str:
     """What its models do with pictures of none of their classes."""
     table = projector.size_table
-    kept = None if table is None else table.sizes[table.recommended].others_kept
-    if kept is None:
+    size = None if table is None else table.sizes[table.recommended]
+    if size is None or size.others_kept is None:
         return "A model names one of its classes whatever it is shown, noise included."
+    noise = "" if size.noise_kept is None else f", and of noise {ACCURACY.value(size.noise_kept)},"
     return (
-        f"Of validation images of other classes, {ACCURACY.value(kept)} are above the energy threshold of models of "
-        f"{written(projector.recommended)}, and so are taken for one of theirs."
+        f"Of validation images of other classes, {ACCURACY.value(size.others_kept)}{noise} are above the energy "
+        f"threshold of models of {written(projector.recommended)}, and so are taken for one of theirs."
     )
 
 

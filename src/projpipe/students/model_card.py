@@ -67,6 +67,7 @@ class _Provenance:
     teacher: Mapping[str, object] = field(default_factory=dict)
     dataset: str | None = None
     held_out_classes: Sequence[str] = ()
+    license: str | None = None
     validation_score: float = 0.0
     tuned_source: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -90,7 +91,7 @@ def model_card(spec: TransformerSpec, classes: Sequence[str], objective: Objecti
 
     Args:
         provenance: `teacher` (architecture, arguments, params, metric, score, license), `dataset`, `held_out_classes`
-            (those of the model's), `validation_score`, `versions`; what is not known is left out.
+            (those of the model's), `license`, `validation_score`, `versions`; what is not known is left out.
     """
     card = objective.card
     counted = f"{len(classes)} class{'es' * (len(classes) > 1)}"
@@ -101,7 +102,7 @@ def model_card(spec: TransformerSpec, classes: Sequence[str], objective: Objecti
         f"{_besides(provenance)}."
     )
     blocks = [
-        front_matter("timm", card, provenance, provenance.get("teacher", {}).get("license"), _scores(provenance)),
+        front_matter("timm", card, provenance, _scores(provenance)),
         f"# {counted} of {escaped(provenance.get('dataset') or 'images')}",
         about,
         "\n".join(["| | |", "| --- | --- |", *facts]),
@@ -111,6 +112,11 @@ def model_card(spec: TransformerSpec, classes: Sequence[str], objective: Objecti
         card.use,
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def license_of(provenance: Provenance) -> str | None:
+    """The licence of weights: as it was stated, else that of the teacher's, if known."""
+    return provenance.get("license") or provenance.get("teacher", {}).get("license")
 
 
 def _besides(provenance: Provenance) -> str:
@@ -137,9 +143,7 @@ def _scores(provenance: Provenance) -> list[Score]:
     return []
 
 
-def front_matter(
-    library: str, card: CardText, provenance: Provenance, license_name: str | None, scores: Sequence[Score]
-) -> str:
+def front_matter(library: str, card: CardText, provenance: Provenance, scores: Sequence[Score]) -> str:
     """What the Hugging Face hub reads of a card: YAML between dashes."""
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -165,7 +169,7 @@ def front_matter(
         library_name=library,
         pipeline_tag=card.pipeline_tag,
         tags=[card.pipeline_tag, *dict.fromkeys([library, "timm", "projpipe"])],
-        license=license_name and printable(license_name),
+        license=printable(license_of(provenance) or "") or None,
         datasets=[named] if named else None,
         model_name=f"projpipe {named}".rstrip() if results else None,
         eval_results=results or None,
@@ -186,7 +190,8 @@ def _facts(
     if teacher:
         arguments = f" with {json.dumps(teacher['arguments'])}" if teacher.get("arguments") else ""
         yield "teacher", escaped(f"timm's {teacher['architecture']}{arguments}")
-        yield "licence of the teacher's weights", escaped(teacher.get("license") or "not known")
+    if provenance:
+        yield "licence", escaped(license_of(provenance) or "not known")
     metric = METRICS[teacher["metric"]] if "metric" in teacher else None
     if metric and "test" in teacher.get("score", {}):
         yield f"{metric.title} of the teacher on test images, {card.of_teacher}", metric.value(teacher["score"]["test"])

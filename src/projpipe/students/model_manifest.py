@@ -22,6 +22,7 @@ class DescribedModel:
     objective: object
     provenance: object
     energy_threshold: Annotated[float, Bounds(-1e6, 1e6)] | None = None
+    other_row: Annotated[Sequence[Annotated[float, Bounds(-1e6, 1e6)]], Bounds(1, 2**16)] = ()
 
 
 @dataclass(frozen=True)

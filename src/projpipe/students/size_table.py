@@ -7,7 +7,8 @@ projector is trained, and may be measured anew.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,7 @@ from projpipe.transformer.spec import Depth, Size, TransformerSpec, written
 SIZES = "sizes.json"
 REMAKE = "delete it; `kedro run --pipelines sweep_students` makes it anew"
 ROUNDING = 1e-6  # of a mean
+LATER = {"undisturbed_ms", "other_row", "noise_kept", "per_doubling", "task_classes"}  # fields that older tables lack
 Score = Annotated[float, Bounds(0, 1e6)]
 Number = Annotated[int, Bounds(0, 2**60)]
 
@@ -34,8 +36,10 @@ class MeasuredSize:
     `score` is the mean over validation tasks, with its 95 % `interval`; `params`, `macs` (multiply-accumulates of one
     image), `file_bytes` (of `model.safetensors`) and `latency_ms` are of models for the table's number of classes.
     `undisturbed_ms` is the latency without what other programs took, where that was measured, see `Elapsed`.
-    `energy_threshold` is what classifiers of this size take for none of their classes below, and `others_kept` the
-    share of images of other classes that they take for theirs all the same.
+    `energy_threshold` is what classifiers of this size take for none of their classes below, with their `other_row`,
+    see `Student.answers`; `others_kept` and `noise_kept` are the shares of images of other classes, and of noise, that
+    they take for theirs all the same. `per_doubling` is by how much the score changes where a task has twice as many
+    classes.
     """
 
     embed_dim: Size
@@ -51,6 +55,9 @@ class MeasuredSize:
     energy_threshold: Annotated[float, Bounds(-1e6, 1e6)] | None = None
     others_kept: Annotated[float, Bounds(0, 1)] | None = None
     undisturbed_ms: Annotated[float, Bounds(0, 1e9)] | None = None
+    other_row: Annotated[tuple[Annotated[float, Bounds(-1e6, 1e6)], ...], Bounds(1, 2**16)] | None = None
+    noise_kept: Annotated[float, Bounds(0, 1)] | None = None
+    per_doubling: Annotated[float, Bounds(-1e6, 1e6)] | None = None
 
     def of(self, spec: TransformerSpec) -> TransformerSpec:
         """This size of student, of those that `spec` is one of."""
@@ -85,6 +92,7 @@ class SizeTable:
         versions: of the packages that it was measured with.
         recommended: the position of the size that is made where none is asked for.
         sizes: what was measured.
+        task_classes: how many classes the validation tasks have: the fewest, the geometric mean and the most.
     """
 
     weights_sha256: str
@@ -96,6 +104,7 @@ class SizeTable:
     versions: Mapping[str, str]
     recommended: Annotated[int, Bounds(0, 2**16)]
     sizes: Annotated[tuple[MeasuredSize, ...], Bounds(1, 2**12)]
+    task_classes: tuple[Number, Annotated[float, Bounds(1, 2**60)], Number] | None = None
 
     @property
     def measure(self) -> Metric:
@@ -106,12 +115,29 @@ class SizeTable:
         """The score of a size; None where it was not measured."""
         return next((size.score for size in self.sizes if size.of(spec) == spec), None)
 
-    def threshold_of(self, spec: TransformerSpec, num_classes: int) -> float | None:
-        """The energy threshold of a size, or of that with the most similar number of parameters."""
+    def threshold_of(self, spec: TransformerSpec, num_classes: int) -> tuple[float | None, Sequence[float]]:
+        """The energy threshold and the other row of a size, or of that with the most similar number of parameters.
+
+        A row is for sizes of its width alone: where none was measured of that width, there is no threshold.
+        """
+        fitting = [size for size in self.sizes if size.other_row is None or size.embed_dim == spec.embed_dim]
+        if not fitting:
+            return None, ()
         params = spec.deployed_params(num_classes)
-        sizes = [size.of(spec) for size in self.sizes]
-        nearest = min(range(len(sizes)), key=lambda i: abs(sizes[i].deployed_params(num_classes) - params))
-        return self.sizes[nearest].energy_threshold
+        nearest = min(fitting, key=lambda size: abs(size.of(spec).deployed_params(num_classes) - params))
+        return nearest.energy_threshold, nearest.other_row or ()
+
+    def expected(self, size: MeasuredSize, num_classes: int) -> tuple[float, tuple[float, float]]:
+        """The score of a size, with its interval, on tasks of so many classes, as validation tasks have it.
+
+        A straight line through their scores against the logarithm of their number of classes; the interval is that of
+        the mean. As measured where the table says nothing of that.
+        """
+        if size.per_doubling is None or self.task_classes is None:
+            return size.score, size.interval
+        more = size.per_doubling * math.log2(num_classes / self.task_classes[1])
+        score, low, high = (min(max(value + more, 0.0), self.measure.highest) for value in (size.score, *size.interval))
+        return score, (low, high)
 
     def best_first(self, spec: TransformerSpec) -> list[TransformerSpec]:
         """All sizes by score, the smaller first where it is the same."""
@@ -137,16 +163,20 @@ class SizeTable:
             raise InputError(
                 f"sizes: {written(crossed)}: its score and interval contradict each other, or {table.metric}"
             )
+        for size in table.sizes:
+            if size.other_row is not None and len(size.other_row) != size.embed_dim:
+                raise InputError(f"sizes: {written(size)}: other_row: {len(size.other_row)} numbers are not its width")
         if table.recommended >= len(table.sizes):
             raise InputError(f"recommended: {table.recommended} is no position among {len(table.sizes)} sizes")
         return table
 
     def to_json(self) -> dict[str, object]:
-        """Its fields; `undisturbed_ms` where it was measured, so that older tables are written as they were."""
+        """Its fields; those of `LATER` where they were measured, so that older tables are written as they were."""
         described = to_json(self)
-        for size in described["sizes"]:
-            if size["undisturbed_ms"] is None:
-                del size["undisturbed_ms"]
+        for fields in (described, *described["sizes"]):
+            for name in LATER.intersection(fields):
+                if fields[name] is None:
+                    del fields[name]
         return described
 
 

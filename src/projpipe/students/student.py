@@ -24,6 +24,7 @@ from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
 from projpipe.manifest import CARD, CONFIG, FILES, FIXES, MANIFEST, WEIGHTS, manifest_bytes, read_manifest
 from projpipe.objectives import ImageModeling, Objective, objective_from_json
+from projpipe.objectives.classification import energy_score
 from projpipe.places import located
 from projpipe.record import from_json, read_json
 from projpipe.students.model_card import check_provenance, model_card
@@ -31,7 +32,7 @@ from projpipe.students.model_manifest import NO_DRAWING, DescribedModel
 from projpipe.tensors import check_finite, check_size, read_tensors, shapes_of
 from projpipe.transformer.canonical import Weights
 from projpipe.transformer.export import ARCHITECTURE, export_student, from_timm_state, timm_arguments, timm_state
-from projpipe.transformer.forward import forward_students
+from projpipe.transformer.forward import features, forward_students, linear
 from projpipe.transformer.sampling import sample
 from projpipe.transformer.spec import STUDENT_NORM_EPS, TransformerSpec
 
@@ -52,8 +53,9 @@ class Student:
         objective: what it does with images, and how it reads them; where the projector was trained on images with black
             and white swapped, it swaps them too.
         provenance: what made it: `teacher`, `dataset`, `held_out_classes` and more, as JSON values.
-        energy_threshold: an image whose energy score is below it is taken for one of another class; None where that was
-            not measured.
+        energy_threshold: an image for which less speaks, see `answers`, is taken for one of another class; None where
+            that was not measured.
+        other_row: what of the features speaks for another class, a number for each; none where nothing was learned.
     """
 
     spec: TransformerSpec
@@ -62,12 +64,27 @@ class Student:
     objective: Objective
     provenance: dict[str, Any]
     energy_threshold: float | None = None
+    other_row: Sequence[float] = ()
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
         """Encoded images `[N, ...]` to logits `[N, ...]`, as the timm model computes them."""
         weights = {name: tensor[None] for name, tensor in self.weights.items()}
         return forward_students(self.spec, weights, images[None])[0]
+
+    @torch.inference_mode()
+    def answers(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """A classifier's logits `[N, K]` of encoded images `[N, ...]`, and what speaks for any of its classes `[N]`.
+
+        The latter is the energy score of the logits less what `other_row` reads of the features.
+        """
+        weights = {name: tensor[None] for name, tensor in self.weights.items()}
+        read = features(self.spec, weights, images[None])
+        return self._with_evidence(linear(read, weights, "head")[0], read[0])
+
+    def _with_evidence(self, logits: Tensor, read: Tensor) -> tuple[Tensor, Tensor]:
+        energy = energy_score(logits)
+        return logits, energy - read @ read.new_tensor(self.other_row) if self.other_row else energy
 
     def sample(self, count: int, seed: int = 0, temperature: float = 1.0, top_k: int | None = None) -> np.ndarray:
         """Draw images of its classes: uint8 `[count, H, W, 1]`; for image models.
@@ -114,8 +131,9 @@ class Student:
                 (temporary / name).write_bytes(content)
 
     @property
-    def _threshold(self) -> dict[str, float]:
-        return {} if self.energy_threshold is None else {"energy_threshold": self.energy_threshold}
+    def _threshold(self) -> dict[str, object]:
+        row = {"other_row": list(self.other_row)} if self.other_row else {}
+        return {} if self.energy_threshold is None else {"energy_threshold": self.energy_threshold, **row}
 
     def _timm_config(self) -> dict[str, object]:
         """What timm itself writes for this model, a test holds the two to each other; and a threshold if it has one."""
@@ -184,8 +202,10 @@ def _assemble(described: dict[str, Any], folder: Path) -> Student:
     if len(set(manifest.classes)) != len(manifest.classes):
         raise InputError(f"classes: {len(set(manifest.classes))} names are not {len(manifest.classes)}")
     nothing = {name: torch.zeros(()).expand(shape) for name, shape in spec.weight_shapes(len(manifest.classes)).items()}
-    threshold = manifest.energy_threshold
-    student = Student(spec, nothing, described["classes"], objective, described["provenance"], threshold)
+    if manifest.other_row and len(manifest.other_row) != spec.embed_dim:
+        raise InputError(f"other_row: {len(manifest.other_row)} numbers are not {spec.embed_dim}")
+    threshold, row = manifest.energy_threshold, manifest.other_row
+    student = Student(spec, nothing, described["classes"], objective, described["provenance"], threshold, row)
     if _sorted_json(read_json(folder / CONFIG)) != _sorted_json(student._timm_config()):
         raise InputError(f"{CONFIG} is that of another model")
     check_size(folder / WEIGHTS, spec.deployed_params(len(manifest.classes)))

@@ -37,6 +37,13 @@ def forward_students(spec: TransformerSpec, weights: Weights, images: Tensor) ->
         Logits `[T, B, K]`; `[T, B, N, V]` of a decoder.
     """
     tasks, batch = images.shape[:2]
+    logits = linear(features(spec, weights, images), weights, "head")
+    return logits.view(tasks, batch, -1, spec.symbols) if spec.symbols else logits
+
+
+def features(spec: TransformerSpec, weights: Weights, images: Tensor) -> Tensor:
+    """What the head of `T` students reads of images as of `forward_students`: what `read_out` returns."""
+    tasks, batch = images.shape[:2]
     x = embed(spec, weights, images)
     for layer in range(spec.depth):
         block = block_weights(weights, layer)
@@ -46,10 +53,7 @@ def forward_students(spec: TransformerSpec, weights: Weights, images: Tensor) ->
         hidden = ACTIVATE[spec.activation](linear(normalise(spec, x), block, "fc1"))
         x = x + linear(hidden, block, "fc2")
 
-    read = read_out(spec, x, batch, weights["prefix"].shape[1])
-    if spec.symbols:
-        return linear(read, weights, "head").view(tasks, batch, -1, spec.symbols)
-    return linear(read, weights, "head")
+    return read_out(spec, x, batch, weights["prefix"].shape[1])
 
 
 def embed(spec: TransformerSpec, weights: Weights, images: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -119,23 +118,19 @@ def tabulate(tries: list[Try]) -> pd.DataFrame:
 def table_of(
     tries: list[Try], judge: SizeJudge, model: TaskModel, projector: Projector, config: SweepStudentsConfig
 ) -> SizeTable:
-    """The sizes that travel with the projector, with the energy threshold of each."""
-    metric, largest = judge.objective.metric, projector.operator.spec
-    sizes, recommended = listed(tries, config.listed, config.tolerance, metric)
-    thresholds = [judge.energy_threshold(model, size.of(largest)) for size in sizes]
+    """The sizes that travel with the projector, with what its models take for none of their classes."""
+    sizes, recommended = listed(tries, config.listed, config.tolerance, judge.objective.metric)
     return SizeTable(
         weights_sha256=projector.weights_sha256,
-        metric=metric.name,
+        metric=judge.objective.metric.name,
         num_classes=len(judge.classes),
         batch=config.batch,
         threads=config.threads,
         machine=processor(),
         versions=package_versions(),
         recommended=recommended,
-        sizes=tuple(
-            replace(size, energy_threshold=threshold, others_kept=kept)
-            for size, (threshold, kept) in zip(sizes, thresholds, strict=True)
-        ),
+        sizes=tuple(judge.with_others(model, size) for size in sizes),
+        task_classes=judge.task_classes,
     )
 
 
