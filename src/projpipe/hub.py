@@ -66,6 +66,8 @@ def check_name(repo: str) -> None:
     """
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+    if "/" not in repo:
+        raise InputError(f"{repo}: is no repository of the hub; write it as owner/name")
     with hub_errors(repo, "main"):
         validate_repo_id(repo)
 

@@ -265,6 +265,20 @@ def test_one_bad_picture_among_a_thousand_is_named_and_the_others_are_answered(
     assert re.match(r"Error: .*/0500\.png: is no image .*; leave it out or replace it$", errors[0])
 
 
+def test_a_name_of_nothing_among_many_is_named_and_the_others_are_answered(
+    model: Path, pictures: Path, projpipe: Command
+) -> None:
+    one = pictures / "Sneaker/1.png"
+    result = projpipe("predict", model, one, "missing.png", "--json")
+    assert result.exit_code == 2
+    assert [found["image"] for found in json.loads(result.stdout)] == [str(one)]
+    assert result.stderr.startswith("Error: 'missing.png': there is no such file or folder; give")
+    for given in ([one, "missing.png", "--strict"], ["missing.png", "gone.png"]):
+        result = projpipe("predict", model, *given)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "'missing.png': there is no such file or folder" in result.stderr
+
+
 def test_strict_stops_at_the_first_bad_picture(model: Path, pictures: Path, projpipe: Command) -> None:
     (pictures / "Sneaker/1.png").write_bytes(b"")
     for command in ("predict", "evaluate"):

@@ -1,6 +1,13 @@
 () => {
   // Screen readers say what changes.
   for (const one of document.querySelectorAll("#facts, #answers, #drawn")) one.setAttribute("aria-live", "polite");
+  // What scrolls takes the focus; a list of names is not to: Tab goes on to what comes next.
+  const unfocused = () => document.querySelectorAll("ul[role=listbox]").forEach((list) => (list.tabIndex = -1));
+  new MutationObserver(unfocused).observe(document.body, { childList: true, subtree: true });
+  // The key that leaves a list opens it again in Gradio; Escape closes it.
+  const escape = new KeyboardEvent("keydown", { key: "Escape", bubbles: true });
+  const close = ({ target }) => target.matches?.("input[role=combobox]") && target.dispatchEvent(escape);
+  document.addEventListener("focusout", close);
   // Small pictures are enlarged, and show their pixels.
   const enlarge = ({ target }) =>
     target.matches?.("#picture img") && (target.style.imageRendering = target.naturalWidth < 128 ? "pixelated" : "auto");

@@ -18,7 +18,8 @@ STYLE, SCRIPT = (Path(__file__).with_name(name) for name in ("style.css", "page.
 OLDEST = 3600  # seconds that an uploaded picture is kept
 MOST_DRAWN = 64
 SLIDER = {BY_SIZE: "From small to large", BY_LATENCY: "From fast to slow"}
-SMALL, TEACHER, WAITS = "The small model", "The teacher", "waits for a picture"
+SMALL, TEACHER = "The small model", "The teacher"
+WAITS, WAITS_FOR_CLASSES = "waits for a picture", "waits for classes"
 SYSTEM_FONTS = ["ui-sans-serif", "system-ui", "sans-serif"]  # nothing is fetched from elsewhere
 MONOSPACE = ["ui-monospace", "Consolas", "monospace"]
 THEME = gr.themes.Base(
@@ -46,12 +47,18 @@ class Page:
 
     def describe(self, classes: Sequence[str], by: str, position: float, onnx: bool) -> tuple[str, str]:
         """Facts of a model, and how it is taken along."""
-        try:
-            self.loaded.projector.class_ids(classes)
-        except InputError:
+        if not self._can_make(classes):
             return markup.refusal(self._too_few), ""
         size = self.loaded.size_at(position, by)
         return markup.facts(self.loaded, classes, size, by), markup.take_along(self.loaded, classes, size, onnx)
+
+    def _can_make(self, classes: Sequence[str]) -> bool:
+        """Whether there is a model of these classes."""
+        try:
+            self.loaded.projector.class_ids(classes)
+        except InputError:
+            return False
+        return True
 
     def resize(
         self, classes: Sequence[str], by: str, position: float, onnx: bool, path: str | None
@@ -73,6 +80,8 @@ class Page:
         """What the small model says of a picture, or why it cannot."""
         if path is None:
             return markup.empty_answer(SMALL, WAITS)
+        if not self._can_make(classes):
+            return markup.empty_answer(SMALL, WAITS_FOR_CLASSES)
         try:
             student = self.loaded.projector.student(classes, size=self.loaded.size_at(position, by))
             said = self.loaded.ask_student(student, self.loaded.read_picture(Path(path)))
@@ -84,6 +93,8 @@ class Page:
         """What the teacher says of a picture; nothing where the small model's place says what is wrong."""
         if path is None:
             return markup.empty_answer(TEACHER, WAITS)
+        if not self._can_make(classes):
+            return markup.empty_answer(TEACHER, WAITS_FOR_CLASSES)
         try:
             said = self.loaded.ask_teacher(classes, self.loaded.read_picture(Path(path)))
         except InputError:

@@ -11,7 +11,7 @@ from projpipe.commands.arguments import Folder
 from projpipe.errors import InputError
 
 
-@click.command()
+@click.command(short_help="Serve a page on which to pick classes and a size.")
 @click.argument("projector", type=Folder("projector", as_named=True), default="cifar100")
 @click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on; 0.0.0.0 lets others in.")
 @click.option(

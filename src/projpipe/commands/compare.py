@@ -18,8 +18,10 @@ from projpipe.students.elapsed import Elapsed, milliseconds
 if TYPE_CHECKING:
     from projpipe.students.student import Student
 
+NAMED = 5  # classes that are left out, by name
 
-@click.command()
+
+@click.command(short_help="Measure models side by side on the same pictures.")
 @click.argument("models", nargs=-1, required=True, type=Folder("model", draws=False), metavar="MODEL...")
 @click.argument("image_folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--batch", type=click.IntRange(1, 2**16), default=1, show_default=True, help="Images in a pass.")
@@ -63,7 +65,9 @@ def compare(
     say_if_busy(one.latency for one in found)
     click.echo(printable(f"{images} pictures of what all models know: {', '.join(shared)}."), err=True)
     if others := sorted({name for names in of_each for name in names} - {*shared}):
-        click.echo(printable(f"Left out, as not all models know them: {', '.join(others)}."), err=True)
+        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        named = f"{', '.join(others[:NAMED])}{more}"
+        click.echo(printable(f"Left out, as not all models know them: {named}."), err=True)
     end_with(unreadable)
 
 

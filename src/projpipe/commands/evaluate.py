@@ -13,7 +13,7 @@ from projpipe.manifest import INT8, ONNX
 OF_ONNX = {"onnx": ONNX, "int8": INT8}
 
 
-@click.command()
+@click.command(short_help="Measure a model's accuracy on labelled pictures.")
 @click.argument("model", type=Folder("model", draws=False))
 @click.argument("image_folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(

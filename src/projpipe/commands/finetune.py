@@ -13,7 +13,7 @@ from projpipe.metric import ACCURACY, share_interval
 STEPS = 300
 
 
-@click.command()
+@click.command(short_help="Fine-tune a model on pictures of your own.")
 @click.argument("model", type=Folder("model", draws=False))
 @click.argument("image_folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--out", type=NamedPath(), required=True, help="Folder of the new model.")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SHOWN_NAMES = 12
 
 
-@click.command()
+@click.command(short_help="Say what a projector or a model can do.")
 @click.argument("folder", type=Folder())
 @as_json
 def inspect(folder: Path, as_json: bool) -> None:

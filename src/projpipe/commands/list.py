@@ -7,7 +7,7 @@ import click
 from projpipe.commands.arguments import as_json
 
 
-@click.command("list")
+@click.command("list", short_help="Name the projectors and models that are found.")
 @as_json
 def list_found(as_json: bool) -> None:
     """Name the projectors that come with projpipe, and those in ~/.cache/projpipe and in the Hugging Face hub's cache.

@@ -9,7 +9,7 @@ import click
 from projpipe.commands.arguments import Folder, as_json
 
 
-@click.command()
+@click.command(short_help="Measure the latency of a projector's sizes here.")
 @click.argument("projector", type=Folder("projector", as_named=True))
 @click.option("--batch", type=click.IntRange(1, 2**16), help="Images in a pass.  [default: as before]")
 @click.option("--threads", type=click.IntRange(1, 2**10), help="Threads that compute it.  [default: as before]")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 AS_TRAINED = "as trained"
 
 
-@click.command()
+@click.command(short_help="Write a projector as a small folder with a card.")
 @click.argument("projector", type=Folder("projector"))
 @click.option("--out", type=NamedPath(), required=True, help="Folder to write.")
 @click.option(

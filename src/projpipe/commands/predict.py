@@ -21,7 +21,7 @@ STREAMED = ("csv", "jsonl")
 Found = dict[str, Any]  # of a picture: its path, and classes with their probabilities, as JSON has them
 
 
-@click.command()
+@click.command(short_help="Say which classes a model sees in pictures.")
 @click.argument("model", type=Folder("model", draws=False))
 @click.argument("images", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many classes to name.")
@@ -62,13 +62,12 @@ def predict(
     find photos -type f | projpipe predict model - --format jsonl
     """
     form = "json" if as_json else form
-    paths = [path for name in images for path in _paths(name)]
+    paths, unreadable = _every_path(images, strict)
     from projpipe.commands.classify import classify, end_with, load_classifier
     from projpipe.commands.output import show
 
     student = load_classifier(model, device)
     top = min(top, len(student.classes))
-    unreadable: list[str] = []
     quiet = form in STREAMED and sys.stdout.isatty()  # lines and a bar would run into each other there
     if no_unknown:
         student = replace(student, energy_threshold=None)
@@ -93,6 +92,22 @@ def predict(
         unknown = any(one["none_of_these"] for one in listed)
         show(listed, form == "json", [_row(one, unknown) for one in listed])
     end_with(unreadable)
+
+
+def _every_path(names: Sequence[str], strict: bool) -> tuple[list[Path], list[str]]:
+    """The pictures of all names, and why some have none, which is raised where none has any or all have to."""
+    paths: list[Path] = []
+    wrong: list[str] = []
+    for name in names:
+        try:
+            paths += _paths(name)
+        except InputError as error:
+            if strict:
+                raise
+            wrong.append(str(error))
+    if not paths:
+        raise InputError(wrong[0])
+    return paths, wrong
 
 
 def _paths(name: str) -> Sequence[Path]:

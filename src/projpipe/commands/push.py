@@ -9,7 +9,7 @@ import click
 from projpipe.commands.arguments import Folder, as_json
 
 
-@click.command()
+@click.command(short_help="Put a model or a projector onto the Hugging Face hub.")
 @click.argument("folder", metavar="MODEL_OR_PROJECTOR", type=Folder())
 @click.argument("repository", metavar="OWNER/NAME")
 @click.option("--private", is_flag=True, help="Make the repository a private one, where it is not there yet.")

@@ -19,7 +19,7 @@ SMALLEST = 64  # pixels across of a picture on a sheet
 GAP = 2  # pixels between pictures on a sheet, before they are enlarged
 
 
-@click.command()
+@click.command(short_help="Draw pictures from a small image model.")
 @click.argument("model", type=Folder("model", draws=True))
 @click.option("--out", type=NamedPath(), required=True, help="A sheet (*.png), or a folder of pictures.")
 @click.option("--count", type=click.IntRange(min=1, max=10_000), default=16, show_default=True, help="How many.")

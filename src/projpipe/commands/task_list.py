@@ -56,7 +56,11 @@ def read_names(path: Path) -> list[str]:
         InputError: the file is no text in UTF-8.
     """
     try:
-        lines = regular_file(path).read_text(encoding="utf-8-sig").splitlines()
+        file = regular_file(path)
+    except OSError as error:
+        raise InputError(f"--classes-file: {error}; give a file, no pipe") from error
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--classes-file: {path} is no text in UTF-8 ({error}); save it as one") from error
     return [line.strip() for line in lines if line.strip()]

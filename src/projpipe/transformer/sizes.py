@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-
-import numpy as np
+from math import ceil
+from typing import TYPE_CHECKING
 
 from projpipe.errors import InputError
 from projpipe.transformer.spec import SIZE, TransformerSpec
+
+if TYPE_CHECKING:
+    import numpy as np
 
 WIDTH_STEP = 4  # from one width to the next
 RATIO_STEP = 0.5  # from one share of hidden units to the next
@@ -72,7 +75,8 @@ class Sizes:
         low, high = self.smallest, self.largest
         ends = (low.embed_dim, high.embed_dim)
         widths = {*ends, *range(-(-ends[0] // WIDTH_STEP) * WIDTH_STEP, ends[1] + 1, WIDTH_STEP)}
-        ratios = {low.mlp_ratio, *np.arange(low.mlp_ratio, high.mlp_ratio, ratio_step).tolist(), high.mlp_ratio}
+        steps = range(ceil((high.mlp_ratio - low.mlp_ratio) / ratio_step))
+        ratios = {*(low.mlp_ratio + step * ratio_step for step in steps), low.mlp_ratio, high.mlp_ratio}
         depths, heads = range(low.depth, high.depth + 1), range(low.num_heads, high.num_heads + 1)
         found = {
             high.resized(width, depth, count, int(width * ratio))
@@ -83,6 +87,8 @@ class Sizes:
 
     def sandwich(self, seed: Sequence[int]) -> tuple[TransformerSpec, ...]:
         """The sizes of a training step: the largest, and two that a seed decides, the first at times the smallest."""
+        import numpy as np  # which nothing else here needs, and no refusal is to wait for
+
         rng = np.random.default_rng(seed)
         first = self.smallest if rng.random() < SMALLEST else self._draw(rng)
         return self.largest, first, self._draw(rng)
