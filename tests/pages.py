@@ -38,7 +38,7 @@ NOT_RUN = {
             "pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu",
             "pip install .",
             "pip install --editable '.[train,onnx]'",
-            "uv pip install jupyterlab",
+            "pip install jupyterlab",
         ),
         INSTALLS,
     ),
