@@ -230,13 +230,6 @@ def test_a_file_of_names_that_is_no_text_is_refused(folder: Path, projpipe: Comm
     assert "names.txt is no text in UTF-8" in result.stderr
 
 
-def test_a_pipe_of_names_is_not_waited_for(folder: Path, projpipe: Command) -> None:
-    os.mkfifo(folder.parent / "names")
-    result = projpipe("generate", folder, "--classes-file", folder.parent / "names", "--out", folder.parent / "one")
-    assert result.exit_code == 2
-    assert "names is no regular file; give a file, no pipe" in result.stderr
-
-
 @pytest.mark.parametrize("out", ["projector/manifest.json/one", "a" * 300, " "])
 def test_a_path_that_cannot_be_written_is_refused(out: str, folder: Path, projpipe: Command) -> None:
     result = projpipe(
