@@ -1,12 +1,14 @@
-"""timmx, an exporter of timm models that others wrote, takes a model's folder as it is; whatever of it is installed."""
+"""timmx, an exporter of timm models that others wrote, takes a model's folder as it is.
+
+`torch-export` needs torch alone, and runs wherever tests do; the others where an environment of their own has them, see
+docs/command_line.md.
+"""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-timmx = pytest.importorskip("timmx", reason="an environment of its own has it: docs/command_line.md")
 
 
 @pytest.mark.parametrize(
