@@ -85,8 +85,8 @@ def facts(loaded: LoadedProjector, classes: Sequence[str], size: TransformerSpec
         "latency in ms" if by_latency else f"parameters of models for {table.num_classes} classes",
     )
     expects = (
-        f"Measured on {table.machine}. The curve is the mean over validation tasks{_of_classes(table)}. The ring is "
-        "around the recommended size."
+        f"Measured on {table.machine}. The curve is the mean over validation tasks{_of_classes(table, len(classes))}. "
+        "The ring is around the recommended size."
     )
     if metric.direction:
         expects += f" {metric.direction.capitalize()}."
@@ -97,12 +97,12 @@ def facts(loaded: LoadedProjector, classes: Sequence[str], size: TransformerSpec
     return _tiles(tiles) + curve + hint(expects)
 
 
-def _of_classes(table: SizeTable) -> str:
-    """Of how many classes the tasks are that scores were measured on, and what follows for other numbers."""
+def _of_classes(table: SizeTable, count: int) -> str:
+    """Of how many classes the tasks are that scores were measured on, where what is expected is for `count`."""
     if table.task_classes is None:
         return ""
-    fewest, mean, most = table.task_classes
-    return f" of {fewest} to {most} classes, {mean:.0f} in the middle; what is expected goes by their number"
+    fewest, _, most = table.task_classes
+    return f" of {fewest} to {most} classes, the expected {table.measure.title} for {count}"
 
 
 def _tiles(tiles: Sequence[tuple[str, str, str]]) -> str:
