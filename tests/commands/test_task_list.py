@@ -166,7 +166,7 @@ def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(InputError, match="is no regular file"):
         read_tasks(tmp_path / name, ["b", "c"], 2)
-    with pytest.raises(InputError, match="--classes-file: .* is no regular file; give a file, no pipe"):
+    with pytest.raises(InputError, match="--classes-file: .* is no regular file; give one, no pipe"):
         read_names(tmp_path / name)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from projpipe.app.loaded import BY_LATENCY, Answer, LoadedProjector
 from projpipe.app.size_curve import size_curve
 from projpipe.students.elapsed import milliseconds
-from projpipe.students.size_table import SizeTable
+from projpipe.students.size_table import MeasuredSize, SizeTable
 from projpipe.transformer.spec import TransformerSpec, written
 
 SHOWN_CLASSES = 5  # of an answer
@@ -85,8 +85,8 @@ def facts(loaded: LoadedProjector, classes: Sequence[str], size: TransformerSpec
         "latency in ms" if by_latency else f"parameters of models for {table.num_classes} classes",
     )
     expects = (
-        f"Measured on {table.machine}. The curve is the mean over validation tasks{_of_classes(table, len(classes))}. "
-        "The ring is around the recommended size."
+        f"Measured on {table.machine}. The curve is the mean over validation tasks"
+        f"{_of_classes(table, measured, len(classes))}. The ring is around the recommended size."
     )
     if metric.direction:
         expects += f" {metric.direction.capitalize()}."
@@ -97,12 +97,13 @@ def facts(loaded: LoadedProjector, classes: Sequence[str], size: TransformerSpec
     return _tiles(tiles) + curve + hint(expects)
 
 
-def _of_classes(table: SizeTable, count: int) -> str:
+def _of_classes(table: SizeTable, size: MeasuredSize, count: int) -> str:
     """Of how many classes the tasks are that scores were measured on, where what is expected is for `count`."""
     if table.task_classes is None:
         return ""
     fewest, _, most = table.task_classes
-    return f" of {fewest} to {most} classes, the expected {table.measure.title} for {count}"
+    expected = "" if size.per_doubling is None else f", the expected {table.measure.title} for {count}"
+    return f" of {fewest} to {most} classes{expected}"
 
 
 def _tiles(tiles: Sequence[tuple[str, str, str]]) -> str:

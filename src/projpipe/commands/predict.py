@@ -55,7 +55,7 @@ def predict(
     exit code is 2 then.
 
     What is of no class of MODEL's is said to be `none of these`, as far as MODEL can tell; classes are named all the
-    same. About one in twenty pictures of its classes is taken for none of these too.
+    same. One in ten to twenty pictures of its classes is taken for none of these too.
 
     \b
     projpipe predict model photos --top 1 --format csv > answers.csv

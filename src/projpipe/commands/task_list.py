@@ -58,7 +58,7 @@ def read_names(path: Path) -> list[str]:
     try:
         file = regular_file(path)
     except OSError as error:
-        raise InputError(f"--classes-file: {error}; give a file, no pipe") from error
+        raise InputError(f"--classes-file: {path} is no regular file; give one, no pipe") from error
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

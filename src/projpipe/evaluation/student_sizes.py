@@ -101,7 +101,7 @@ class SizeJudge:
         return replace(
             size,
             energy_threshold=threshold,
-            other_row=tuple(row.tolist()),
+            other_row=tuple(round(value, DIGITS) for value in row.tolist()),
             others_kept=kept([task.others for task in tasks], row, threshold),
             noise_kept=kept(unseen, row, threshold),
         )

@@ -116,7 +116,7 @@ class SizeTable:
         return next((size.score for size in self.sizes if size.of(spec) == spec), None)
 
     def threshold_of(self, spec: TransformerSpec, num_classes: int) -> tuple[float | None, Sequence[float]]:
-        """The energy threshold and the other row of a size, or of that with the most similar number of parameters.
+        """The energy threshold and the other row of a size, or of the nearest: of its depth, if any, and by parameters.
 
         A row is for sizes of its width alone: where none was measured of that width, there is no threshold.
         """
@@ -124,7 +124,11 @@ class SizeTable:
         if not fitting:
             return None, ()
         params = spec.deployed_params(num_classes)
-        nearest = min(fitting, key=lambda size: abs(size.of(spec).deployed_params(num_classes) - params))
+
+        def distance(size: MeasuredSize) -> tuple[bool, int]:
+            return size.depth != spec.depth, abs(size.of(spec).deployed_params(num_classes) - params)
+
+        nearest = min(fitting, key=distance)
         return nearest.energy_threshold, nearest.other_row or ()
 
     def expected(self, size: MeasuredSize, num_classes: int) -> tuple[float, tuple[float, float]]:
