@@ -18,7 +18,6 @@ from projpipe.errors import InputError
 from projpipe.images.pictures import find_pictures, read_picture
 from projpipe.students.onnx_file import read_onnx
 from projpipe.students.student import Student, load_student
-from projpipe.transformer.forward import features
 
 BATCH_SIZE = 64
 Labelled = tuple[Path, int]  # a picture, and the position of its class
@@ -52,10 +51,9 @@ class OfOnnx(Student):
         """Encoded images `[N, ...]` to logits `[N, K]`, as the file computes them."""
         return self.run(images)
 
-    def answers(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """These logits, and what speaks for any of the classes, by the features of the weights that are no file's."""
-        weights = {name: tensor[None] for name, tensor in self.weights.items()}
-        return self._with_evidence(self.run(images), features(self.spec, weights, images[None])[0])
+    def _logits_of(self, images: Tensor, read: Tensor) -> Tensor:
+        """Those of the file, which gives no features: these are of the folder's weights."""
+        return self.run(images)
 
 
 def of_onnx(student: Student, path: Path) -> Student:

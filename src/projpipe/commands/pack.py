@@ -124,7 +124,6 @@ def _examples(folder: Path) -> dict[str, bytes]:
 
 
 def _read_run(path: Path, projector: Projector, command: str | None) -> Run:
-
     from projpipe.errors import InputError
     from projpipe.projection.projector_card import Run
     from projpipe.record import from_json

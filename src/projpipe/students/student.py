@@ -69,8 +69,7 @@ class Student:
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
         """Encoded images `[N, ...]` to logits `[N, ...]`, as the timm model computes them."""
-        weights = {name: tensor[None] for name, tensor in self.weights.items()}
-        return forward_students(self.spec, weights, images[None])[0]
+        return forward_students(self.spec, self._of_one_task, images[None])[0]
 
     @torch.inference_mode()
     def answers(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,13 +77,19 @@ class Student:
 
         The latter is the energy score of the logits less what `other_row` reads of the features.
         """
-        weights = {name: tensor[None] for name, tensor in self.weights.items()}
-        read = features(self.spec, weights, images[None])
-        return self._with_evidence(linear(read, weights, "head")[0], read[0])
-
-    def _with_evidence(self, logits: Tensor, read: Tensor) -> tuple[Tensor, Tensor]:
+        read = features(self.spec, self._of_one_task, images[None])
+        logits = self._logits_of(images, read)
         energy = energy_score(logits)
-        return logits, energy - read @ read.new_tensor(self.other_row) if self.other_row else energy
+        return logits, energy - read[0] @ read.new_tensor(self.other_row) if self.other_row else energy
+
+    def _logits_of(self, images: Tensor, read: Tensor) -> Tensor:
+        """Logits `[N, K]` of images whose features `[1, N, d]` are there."""
+        return linear(read, self._of_one_task, "head")[0]
+
+    @property
+    def _of_one_task(self) -> Weights:
+        """The weights with an axis of tasks."""
+        return {name: tensor[None] for name, tensor in self.weights.items()}
 
     def sample(self, count: int, seed: int = 0, temperature: float = 1.0, top_k: int | None = None) -> np.ndarray:
         """Draw images of its classes: uint8 `[count, H, W, 1]`; for image models.
