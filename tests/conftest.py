@@ -265,3 +265,14 @@ def run_inputs(source: Source, teacher: VisionTransformer, objective: Classifica
         images=images,
         images_sha256="digits",
     )
+
+
+# --- the order of tests
+
+MINUTES = ("end_to_end", "training", "commands/test_timmx.py", "test_dvc.py", "test_docs.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the files that take minutes, so that no worker waits for another at the end."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: not any(item.path.is_relative_to(here / name) for name in MINUTES))

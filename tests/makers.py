@@ -45,6 +45,9 @@ from projpipe.training.state import Checkpoint
 from projpipe.transformer.sizes import Sizes
 from projpipe.transformer.spec import TransformerSpec
 
+CONF = Path(__file__).parents[1] / "conf"
+ENVIRONMENTS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "base")
+
 CLASSIFIER = TransformerSpec(
     image_size=(8, 12),
     patch_size=4,

@@ -8,13 +8,11 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
 from kedro.validation.exceptions import DataValidationError
 
+from makers import CONF, ENVIRONMENTS
 from projpipe.config_loader import EnvironmentConfigLoader
 from projpipe.pipeline_registry import ORDER
 from projpipe.readable_session import MODELS
 from projpipe.settings import CONFIG_LOADER_ARGS
-
-CONF = Path(__file__).parents[1] / "conf"
-ENVIRONMENTS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "base")
 
 
 @pytest.fixture

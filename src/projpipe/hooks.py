@@ -17,7 +17,7 @@ from kedro.validation.exceptions import DataValidationError
 
 from projpipe.atomic import tidy_up
 from projpipe.checksums import changed_file, listing, write_checksums
-from projpipe.config import ExtractTeacherConfig, RayConfig, SplitTasksConfig, TrainProjectorConfig
+from projpipe.config import ExtractTeacherConfig, RayConfig, SampledTasks, SplitTasksConfig, TrainProjectorConfig
 from projpipe.datasets import DamagedFileError
 from projpipe.errors import InputError, causes
 from projpipe.lock import locked
@@ -255,8 +255,7 @@ def _check_tasks(catalog: CatalogProtocol) -> None:
 
     objective = OBJECTIVES[catalog.load("params:extract_teacher").objective.name]
     for position, draw in enumerate(catalog.load("params:split_tasks").tasks):
-        fewest = draw.classes_per_task[0] if draw.strategy != "explicit" else objective.fewest_classes
-        if fewest < objective.fewest_classes:
+        if isinstance(draw, SampledTasks) and (fewest := draw.classes_per_task[0]) < objective.fewest_classes:
             raise InputError(
                 f"split_tasks.tasks[{position}].classes_per_task: {fewest} is below the {objective.fewest_classes} "
                 f"classes that {objective.name} needs; raise it"

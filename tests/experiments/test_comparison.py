@@ -50,15 +50,19 @@ def test_a_student_smaller_than_pruning_can_make_the_teacher_is_refused_before_w
 
 
 def test_a_specialist_starts_from_the_shared_row_that_does_best_in_validation(
-    run_inputs: RunInputs, tmp_path: Path, settings: Any
+    run_inputs: RunInputs, tmp_path: Path, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
+    again = {"method": "projected", "name": "again", "learning_rate": 0.02}
     rows = [
         {"method": "projected", "learning_rate": 0.02},
         {"method": "static", "learning_rate": 0.02},
         {"method": "static", "name": "untrained", "learning_rate": 1e-9},
     ]
-    trials = plan(compared(*rows, {"method": "specialist", "learning_rate": 1e-12}, seeds=[0]), settings())
-    projected, static, untrained, specialist = run_comparison(trials, run_inputs, JUDGED, SAMPLED, tmp_path)
+    trials = plan(compared(*rows, {"method": "specialist", "learning_rate": 1e-12}, again, seeds=[0]), settings())
+    projected, static, untrained, specialist, same = run_comparison(trials, run_inputs, JUDGED, SAMPLED, tmp_path)
+    assert "0 of 3 trials are finished" in caplog.messages  # what two rows share is one
+    assert same.scores == projected.scores
     assert static.history[-1].validation_score > untrained.history[-1].validation_score
     assert specialist.scores["method"] == static.scores["method"][: len(SAMPLED)]
     assert best_shared_row("small", trials[:3], [projected, static, untrained], ACCURACY) == "static"

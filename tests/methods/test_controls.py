@@ -46,6 +46,11 @@ def test_the_mean_is_that_of_the_train_tasks_and_random_ones_look_like_them() ->
     torch.testing.assert_close(many.mean(0), mean, atol=0.05, rtol=0)
 
 
+def test_with_one_train_task_random_ones_are_that_task() -> None:
+    (told,) = control_embeddings("random", embed, TASKS[:1], SORTS[:1], TRAIN[:1], seed=0)
+    torch.testing.assert_close(told, embed(TRAIN[0]))
+
+
 def test_the_mean_and_the_deviation_count_train_tasks_by_their_weights() -> None:
     weights, counted = [1.0, 3.0, 1.0, 2.0], [TRAIN[0], *[TRAIN[1]] * 3, TRAIN[2], *[TRAIN[3]] * 2]
     (told,) = control_embeddings("mean", embed, TASKS[:1], SORTS[:1], TRAIN, 0, weights)

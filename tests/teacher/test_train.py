@@ -169,6 +169,7 @@ def test_accuracy_is_the_share_of_images_of_the_split_put_in_the_right_class(
                 right.append(int(logits.argmax()) == class_id)
     found = training.measure(model.train(), data, split)
     assert found == pytest.approx(sum(right) / len(right))
+    assert training.measure_splits(model, data)[split] == found
     assert not model.training
 
 

@@ -51,8 +51,9 @@ def run_comparison(
     metric, ray = inputs.objective.metric, inputs.config.ray
 
     def outcomes_of(wanted: list[Trial]) -> list[Outcome]:
-        missing = {trial.file(): trial for trial in wanted if not trial.is_finished(folder)}
-        logger.info("%d of %d trials are finished", len(wanted) - len(missing), len(wanted))
+        asked = {trial.file(): trial for trial in wanted}  # rows of one training at other sizes share it
+        missing = {file: trial for file, trial in asked.items() if not trial.is_finished(folder)}
+        logger.info("%d of %d trials are finished", len(asked) - len(missing), len(asked))
         if missing:
             _train_on_ray(folder, list(missing.values()), judged, sampled, metric, ray)
         return [trial.outcome(folder) for trial in wanted]

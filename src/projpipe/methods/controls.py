@@ -60,7 +60,7 @@ def control_embeddings(
     mean = (shares * known).sum(0)
     if control == "mean":
         return [mean] * len(tasks)
-    deviation = ((shares * (known - mean).square()).sum(0) / (1 - shares.square().sum())).sqrt()
+    deviation = ((shares * (known - mean).square()).sum(0) / (1 - shares.square().sum()).clamp(min=1e-12)).sqrt()
     noise = torch.randn(len(tasks), known.shape[1], generator=torch.Generator().manual_seed(seed))
     return list(mean + deviation * noise.to(known.device))
 

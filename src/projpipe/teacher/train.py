@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from projpipe.atomic import write_atomically
 from projpipe.config import ExtractTeacherConfig
 from projpipe.errors import InputError
 from projpipe.images.augmentation import recolour, sample_affine
+from projpipe.images.dataset_card import SPLITS
 from projpipe.record import from_json, to_json
 from projpipe.teacher.data import TeacherData
 from projpipe.teacher.logits import run_on
@@ -81,12 +83,30 @@ def train_teacher(model: VisionTransformer, data: TeacherData, config: ExtractTe
     return history
 
 
-def measure(model: nn.Module, data: TeacherData, split: str) -> float:
-    """Mean score of the model on a split's images, in float32; leaves it in eval mode."""
+def measure_splits(model: nn.Module, data: TeacherData) -> dict[str, float]:
+    """Mean score of the model on every split's images, see `measure`; shows how far it is."""
+    done, total = 0, sum(len(data.image_ids(split)) for split in SPLITS)
+    with progress_bar("measure teacher", total) as show:
+
+        def seen(count: int) -> None:
+            nonlocal done
+            done += count
+            show(done, f"{done:,} of {total:,} images")
+
+        return {split: measure(model, data, split, seen) for split in SPLITS}
+
+
+def measure(model: nn.Module, data: TeacherData, split: str, seen: Callable[[int], None] = lambda count: None) -> float:
+    """Mean score of the model on a split's images, in float32; leaves it in eval mode.
+
+    `seen` is told the number of images of each batch.
+    """
     objective = data.objective
 
     def scores(batch: Tensor, labels: Tensor) -> Tensor:
-        return objective.scores(objective.teacher_logits(model, batch, labels), batch, labels)
+        found = objective.scores(objective.teacher_logits(model, batch, labels), batch, labels)
+        seen(len(labels))
+        return found
 
     return float(run_on(scores, model, data, data.image_ids(split)).mean())
 

@@ -27,16 +27,28 @@ from projpipe.training.batches import LabelledImages, TrainingData
 from projpipe.transformer.spec import TransformerSpec
 
 TENSORS, SETTINGS, IMAGES = "inputs.safetensors", "inputs.json", "images"
+# The code that decides what training makes.
+TRAINING_PACKAGES = (
+    "experiments",
+    "images",
+    "methods",
+    "objectives",
+    "projection",
+    "tasks",
+    "teacher",
+    "training",
+    "transformer",
+)
+TRAINED_BY = ("metric.py", "tensors.py")
 
 
 @dataclass(frozen=True)
 class RunInputs:
     """The data and the source that a training run learns from, and the parameters to do it with.
 
-    `tensors` holds the source (`weights.*`, `statistics.*`), the teacher's logits (`logits.*`) and `labels` [N], the
-    class of every image. `images` are uint8 `[N, H, W, C]`, packed or streamed. `validation_tasks` are of known
-    classes; by `new_class_validation_tasks` learning rates are chosen, and nothing in a run. `train_weights` say how
-    often each train task is drawn; all equally often if empty.
+    `logits` are the teacher's, `labels` [N] the class of every image, and `images` uint8 `[N, H, W, C]`, packed or
+    streamed. `validation_tasks` are of known classes; by `new_class_validation_tasks` learning rates are chosen, and
+    nothing in a run. `train_weights` say how often each train task is drawn; all equally often if empty.
     """
 
     config: TrainProjectorConfig
@@ -52,6 +64,7 @@ class RunInputs:
     train_weights: Sequence[float] = ()
 
     def _tensors(self) -> dict[str, Tensor]:
+        """The source (`weights.*`, `statistics.*`), the teacher's logits (`logits.*`), and `labels`."""
         logits = self.logits.to_tensors()
         parts = {"weights": self.source.weights, "statistics": self.source.statistics, "logits": logits}
         named = {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
@@ -101,9 +114,9 @@ def deciding(config: TrainProjectorConfig, learning_rate: float) -> dict[str, ob
     return {**kept, "learning_rate": learning_rate}
 
 
-def digest_of(content: bytes) -> str:
-    """A name for what this content and the code that trains make of it."""
-    return hashlib.sha256(content + source_code_digest().encode()).hexdigest()[:16]
+def digest_of(content: bytes, *judges: str) -> str:
+    """A name for what this content and the code that trains make of it; for `judges` see `source_code_digest`."""
+    return hashlib.sha256(content + source_code_digest(*judges).encode()).hexdigest()[:16]
 
 
 def load_staged(folder: Path) -> tuple[TrainingData, Source]:
@@ -142,24 +155,18 @@ def load_staged(folder: Path) -> tuple[TrainingData, Source]:
 
 
 @cache
-def source_code_digest() -> str:
+def source_code_digest(*judges: str) -> str:
     """A digest of the code that trains, so that a changed method never goes on from an old checkpoint.
 
     It is taken once a process, so that an edit does not rename what is being made.
+
+    Args:
+        judges: subpackages that decide besides, where what is kept is measured and not trained.
     """
     package = Path(projpipe.__file__).parent
-    floors = (
-        "experiments",
-        "images",
-        "methods",
-        "objectives",
-        "projection",
-        "tasks",
-        "teacher",
-        "training",
-        "transformer",
-    )
+    paths = [package / name for name in TRAINED_BY]
+    paths += [path for name in (*TRAINING_PACKAGES, *judges) for path in (package / name).rglob("*.py")]
     digest = hashlib.sha256(torch.__version__.encode())
-    for path in sorted(path for floor in floors for path in (package / floor).rglob("*.py")):
+    for path in sorted(paths):
         digest.update(path.read_bytes())
     return digest.hexdigest()

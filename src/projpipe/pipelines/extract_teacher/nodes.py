@@ -8,7 +8,7 @@ from kedro.utils import find_kedro_project
 from torch import Tensor, nn
 
 from projpipe.config import ExtractTeacherConfig
-from projpipe.images.dataset_card import SPLITS, DatasetCard
+from projpipe.images.dataset_card import DatasetCard
 from projpipe.images.streamed import Images
 from projpipe.objectives import Objective, make_objective
 from projpipe.objectives.teacher_card import TeacherCard
@@ -40,7 +40,7 @@ def train_teacher(
     data = TeacherData(images, index, dataset_card, objective, _device(), config.loading_workers)
     model = create_teacher(config, objective, dataset_card, find_kedro_project(Path.cwd()) or Path.cwd())
     training.train_teacher(model, data, config, run_store)
-    score = {split: training.measure(model, data, split) for split in SPLITS}
+    score = training.measure_splits(model, data)
     return model.cpu(), describe_teacher(model, data, config, score)
 
 

@@ -88,7 +88,8 @@ def _study_name(
     tasks = [list(map(int, classes)) for classes in judge.tasks["class_ids"]]
     decided_by = config.model_dump(mode="json", exclude={"trials", "listed", "tolerance", "max_parameters", "max_macs"})
     among = [written(size) for size in sizes]
-    return f"sweep-{digest_of(f'{projector.weights_sha256} {tasks} {decided_by} {among}'.encode())}"
+    content = f"{projector.weights_sha256} {tasks} {decided_by} {among}"
+    return f"sweep-{digest_of(content.encode(), 'evaluation', 'students')}"
 
 
 def _log(metric: Metric) -> Callable[[int, int, MeasuredSize], None]:
