@@ -18,6 +18,7 @@ import torch
 
 from projpipe import load_projector
 from projpipe.errors import InputError
+from projpipe.machine import processor
 from projpipe.objectives import Classification
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
@@ -27,7 +28,6 @@ from projpipe.projection.source import Source
 from projpipe.students.limits import Limits
 from projpipe.students.stopwatch import time_of
 from projpipe.teacher.activations import activation_statistics
-from projpipe.tensors import processor
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.sizes import Sizes
 from projpipe.transformer.spec import TransformerSpec, written

@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 
 from projpipe import places
 from projpipe.errors import InputError
-from projpipe.manifest import CARD, FILES, MANIFEST, TENSORS, read_manifest
+from projpipe.manifest import CARD, MANIFEST, REQUIRED, TENSORS, read_manifest
 from projpipe.places import everything, located
 from projpipe.record import file_sha256
 from projpipe.students.size_table import read_size_table
@@ -109,7 +109,7 @@ def test_what_comes_with_projpipe_is_small_and_has_a_card_that_is_true() -> None
     folder, *_ = places.search_path().values()
     for shipped in folder.glob("*/"):
         assert sum(path.stat().st_size for path in shipped.iterdir()) <= 10e6
-        card, manifest = (shipped / CARD).read_text(), read_manifest(shipped, "projector", FILES["projector"], "")
+        card, manifest = (shipped / CARD).read_text(), read_manifest(shipped, "projector", REQUIRED["projector"], "")
         assert "## Accuracy" in card
         of_examples = shipped / "examples" / CARD
         assert (not of_examples.parent.exists()) or card.endswith(f"## Examples\n\n{of_examples.read_text()}")

@@ -8,13 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from projpipe.errors import InputError
-from projpipe.manifest import CARD, INT8, MANIFEST, ONNX, kind_of
+from projpipe.manifest import KNOWN, MANIFEST, kind_of
 
 HUB = "hf-hub:"  # before `owner/name` or `owner/name@revision`, as timm writes it
-FILES = {  # of each kind of folder, besides its manifest
-    "projector": (CARD, "projector.safetensors", "sizes.json"),
-    "model": (CARD, "config.json", "model.safetensors", INT8, ONNX),
-}
 LOG_IN = "log in with `hf auth login`"
 
 
@@ -33,9 +29,9 @@ def fetch(place: str) -> Path:
         if (cached := _cached(repo, revision or None)) is not None:
             return cached
         folder = Path(hf_hub_download(repo, MANIFEST, revision=revision or None)).parent
-        if (kind := kind_of(folder)) not in FILES:
+        if (kind := kind_of(folder)) not in KNOWN:
             raise InputError(f"{place}: holds no projector and no model of projpipe; name another repository")
-        return Path(snapshot_download(repo, revision=folder.name, allow_patterns=[MANIFEST, *FILES[kind]]))
+        return Path(snapshot_download(repo, revision=folder.name, allow_patterns=[MANIFEST, *KNOWN[kind]]))
 
 
 def _cached(repo: str, revision: str | None) -> Path | None:

@@ -21,7 +21,9 @@ EXAMPLES = "examples"  # a folder of a projector's, of pictures named after thei
 FORMAT = 1
 CONFIG, WEIGHTS, TENSORS = "config.json", "model.safetensors", "projector.safetensors"
 ONNX, INT8 = "model.onnx", "model.int8.onnx"  # of a model, if they were asked for
-FILES = {"model": (CONFIG, WEIGHTS), "projector": (TENSORS,)}  # by kind of folder, those without which it is none
+SIZES = "sizes.json"  # of a projector that makes many sizes, once they were measured
+REQUIRED = {"model": (CONFIG, WEIGHTS), "projector": (TENSORS,)}  # by kind of folder, those without which it is none
+KNOWN = {"model": (CARD, CONFIG, WEIGHTS, INT8, ONNX), "projector": (CARD, TENSORS, SIZES)}  # and all it may have
 FIXES = {  # by kind of folder, what to do with one that cannot be read
     "model": "make it again with `projpipe generate`, or fetch it again",
     "projector": "train it again with `kedro run --pipelines train_projector`, or fetch it again",

@@ -10,7 +10,6 @@ from typing import TypeVar
 Candidate = TypeVar("Candidate")
 
 NO_DIFFERENCE, TOO_FEW = UNCLEAR = ("no difference shown", "too few tasks to tell")
-VERDICTS = ("better", "worse", *UNCLEAR)
 Z = 1.959964  # of a normal distribution, 95 % of which is nearer to its mean
 
 
@@ -84,7 +83,7 @@ class Metric:
         return (max if self.higher_is_better else min)(candidates, key=value)
 
     def verdict(self, interval: Sequence[float], seeds: int) -> str:
-        """What a 95 % interval [low, high] of a difference says: one of `VERDICTS`.
+        """What a 95 % interval [low, high] of a difference says: 'better', 'worse' or one of `UNCLEAR`.
 
         'no difference shown' only where the interval holds zero and leaves out all that `matters`, on both sides: what
         a test of equivalence asks (D. J. Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987). A

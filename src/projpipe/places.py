@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from projpipe.errors import InputError, did_you_mean
-from projpipe.hub import FILES, HUB, fetch
-from projpipe.manifest import MANIFEST, TENSORS, kind_of
+from projpipe.hub import HUB, fetch
+from projpipe.manifest import KNOWN, MANIFEST, TENSORS, kind_of
 from projpipe.record import from_json, read_json
 
 
@@ -121,14 +121,14 @@ class _Data:
 
 def _found(name: str, place: str, folder: Path) -> Found | None:
     kind = kind_of(folder)
-    if kind not in FILES:
+    if kind not in KNOWN:
         return None
     try:
         manifest = read_json(folder / MANIFEST)
         data = from_json(_Data, _data_of(kind, manifest))
     except (InputError, OSError, ValueError):
         return None
-    size = sum((folder / file).stat().st_size for file in (MANIFEST, *FILES[kind]) if (folder / file).is_file())
+    size = sum((folder / file).stat().st_size for file in (MANIFEST, *KNOWN[kind]) if (folder / file).is_file())
     return Found(name, place, kind, data.name, len(data.classes), size, str(folder))
 
 

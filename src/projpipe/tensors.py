@@ -1,15 +1,13 @@
-"""Sets of named tensors in one file, told apart by what their names start with, and what computes them."""
+"""Sets of named tensors in one file, told apart by what their names start with."""
 
 from __future__ import annotations
 
-import platform
-import re
 from collections.abc import Collection, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from projpipe.errors import InputError
 from projpipe.record import regular_file
@@ -85,6 +83,16 @@ def check_shapes(there: Shapes, expected: Shapes) -> None:
             raise InputError(f"{name} is {list(there[name])} there and {list(shape)} in the model")
 
 
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load a state dict, which must fit.
+
+    Raises:
+        InputError: says what does not fit, for the caller to say where the weights are from.
+    """
+    check_shapes(shapes_of(weights), shapes_of(model.state_dict()))
+    model.load_state_dict(weights)
+
+
 def check_finite(tensors: Mapping[str, Tensor]) -> None:
     """Refuse tensors in which a number is infinite or none.
 
@@ -110,11 +118,3 @@ def _length_of_header(path: Path) -> int:
 def _some(names: Collection[str]) -> str:
     shown = ", ".join(name[:60] for name in sorted(names)[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
-
-
-def processor() -> str:
-    """The processor, and the instruction set that torch uses of it: another one gives other last digits of sums."""
-    described = Path("/proc/cpuinfo")
-    named = re.search(r"^model name\s*: (.+)$", described.read_text(), re.MULTILINE) if described.exists() else None
-    name = named[1] if named else platform.processor() or platform.machine()
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"

@@ -11,10 +11,10 @@ from click.testing import Result
 
 from makers import elastic
 from projpipe import load_projector
+from projpipe.machine import processor
+from projpipe.manifest import SIZES
 from projpipe.projection.projector import Projector
 from projpipe.students.elapsed import Elapsed
-from projpipe.students.size_table import SIZES
-from projpipe.tensors import processor
 
 Command = Callable[..., Result]
 BUSY = "Other programs ran meanwhile: latency is a range, from what leaves them out to what the clock said."

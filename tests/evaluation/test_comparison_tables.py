@@ -33,9 +33,8 @@ TASKS = pd.DataFrame(
     }
 )
 SAMPLED = 2
-COSTS = {
-    name: {"teacher": Cost(params=1000, macs=8000), "student": Cost(params=100, macs=400)} for name in ("1x", "5x")
-}
+SMALL = Cost(params=100, macs=400)
+COSTS = {"teacher": Cost(params=1000, macs=8000), "1x": SMALL, "5x": SMALL}
 
 
 def trial(table: str, name: str, method: str, seed: int, steps: int) -> Trial:

@@ -11,11 +11,10 @@ import torch
 from makers import elastic
 from projpipe import load_projector
 from projpipe.errors import InputError
-from projpipe.manifest import MANIFEST
+from projpipe.manifest import MANIFEST, SIZES
 from projpipe.projection.projector import Projector
 from projpipe.students.elapsed import Elapsed
 from projpipe.students.limits import Limits
-from projpipe.students.size_table import SIZES
 
 CLASSES = ["two", "nine", "four"]
 

@@ -13,13 +13,12 @@ from safetensors import safe_open
 from makers import CLASSIFIER, CONDITIONINGS, elastic, make_projector
 from projpipe import load_projector
 from projpipe.errors import InputError
-from projpipe.manifest import CARD, MANIFEST, manifest_bytes
+from projpipe.manifest import CARD, MANIFEST, SIZES, manifest_bytes
 from projpipe.projection.factors import Conditioning
 from projpipe.projection.projector import Projector
 from projpipe.projection.shapes import projector_shapes
 from projpipe.projection.source import Source
 from projpipe.projection.write import KIND, TENSORS
-from projpipe.students.size_table import SIZES
 from projpipe.transformer.sizes import Sizes
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -8,8 +8,9 @@ import pytest
 
 from makers import CLASSIFIER, measured_size
 from projpipe.errors import InputError
+from projpipe.manifest import SIZES
 from projpipe.students.elapsed import Elapsed
-from projpipe.students.size_table import SIZES, SizeTable, read_size_table
+from projpipe.students.size_table import SizeTable, read_size_table
 
 LARGEST = CLASSIFIER.resized(16, 2, 4, 32)
 MIDDLE, SMALL = LARGEST.resized(12, 2, 4, 12), LARGEST.resized(8, 1, 2, 8)

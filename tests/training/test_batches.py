@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from projpipe.training.batches import TrainingData, draw_batch, pad_tasks
+from projpipe.training.batches import TrainingData, draw_batch
 from projpipe.training.run_inputs import RunInputs, load_staged
+from projpipe.transformer.class_weights import pad_tasks
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_a_resumed_run_ends_bit_for_bit_like_one_that_was_never_stopped(
     method: str, run_inputs: RunInputs, tmp_path: Path
 ) -> None:
     whole = train_in_process(run_inputs, tmp_path, method)
-    reached = [(checkpoint.state.seed, checkpoint.state.step) for checkpoint in whole]
+    reached = [(checkpoint.state.position, checkpoint.state.step) for checkpoint in whole]
     assert reached == [(0, 4), (0, 8), (1, 0), (1, 4), (1, 8), (2, 0)]
     resumed = train_in_process(run_inputs, tmp_path, method, through_a_file(whole[3], tmp_path / "checkpoint"))
     assert len(resumed) == 2

@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -142,10 +141,6 @@ class LoadedProjector:
         of_task = logits[0, self.projector.class_ids(classes)]
         overall = self.projector.classes[int(logits[0].argmax())]
         return Answer(of_task.softmax(-1), latency, overall=overall)
-
-    def draw(self, student: Student, count: int, seed: int) -> np.ndarray:
-        """Pictures uint8 `[count, H, W, 1]` that a small model draws."""
-        return student.sample(count, seed)
 
     def python(self, classes: Sequence[str], size: TransformerSpec) -> str:
         """The lines of Python that make the model."""

@@ -238,8 +238,8 @@ class _Made:
 def _key(projector: Path, tasks: Path, limits: Limits, files: _Files) -> str:
     """Names what a command makes by all that decides it; a file that cannot be read is refused where it is used."""
     from projpipe import __version__
+    from projpipe.manifest import SIZES
     from projpipe.record import file_sha256
-    from projpipe.students.size_table import SIZES
 
     digest = hashlib.sha256(f"{__version__} {limits} {files}".encode())
     for path in (projector / MANIFEST, projector / SIZES, tasks):

@@ -11,7 +11,7 @@ import click
 
 from projpipe.commands.arguments import Folder, as_json
 from projpipe.errors import InputError
-from projpipe.manifest import FILES, FIXES, MANIFEST, read_manifest
+from projpipe.manifest import FIXES, MANIFEST, REQUIRED, read_manifest
 from projpipe.metric import METRICS
 from projpipe.places import kind_at
 from projpipe.projection.projector_manifest import DescribedProjector, weights_sha256
@@ -39,7 +39,7 @@ def inspect(folder: Path, as_json: bool) -> None:
     from projpipe.commands.output import show, show_sizes
 
     kind = kind_at(folder)
-    described, table = read_manifest(folder, kind, FILES[kind], FIXES[kind]), None
+    described, table = read_manifest(folder, kind, REQUIRED[kind], FIXES[kind]), None
     sizes: tuple[TransformerSpec, Sizes | None] | None = None
     try:
         if kind == "projector":

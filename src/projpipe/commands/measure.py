@@ -36,9 +36,9 @@ def measure(projector: Path, batch: int | None, threads: int | None, of: str, as
     """
     from projpipe.commands.output import progress, say_if_busy, show, show_sizes
     from projpipe.errors import InputError
+    from projpipe.manifest import SIZES
     from projpipe.places import located
     from projpipe.projection.projector_manifest import read_projector_manifest
-    from projpipe.students.size_table import SIZES
 
     folder = located(projector)
     if of == "onnx":
@@ -49,8 +49,8 @@ def measure(projector: Path, batch: int | None, threads: int | None, of: str, as
     from functools import partial
     from importlib.metadata import version
 
+    from projpipe.machine import processor
     from projpipe.projection.projector_folder import load_projector
-    from projpipe.tensors import processor
 
     loaded = load_projector(folder)
     table = loaded.size_table

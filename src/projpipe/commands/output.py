@@ -15,8 +15,7 @@ import click
 
 from projpipe.atomic import write_atomically, write_resumably
 from projpipe.errors import InputError, disk_problem, is_full, printable
-from projpipe.hub import FILES
-from projpipe.manifest import EXAMPLES, MANIFEST, kind_of
+from projpipe.manifest import EXAMPLES, KNOWN, MANIFEST, kind_of
 from projpipe.students.elapsed import Elapsed, apart, milliseconds
 from projpipe.transformer.spec import written
 
@@ -72,12 +71,12 @@ def holds_models(folder: Path) -> bool:
 
 def holds_projector(folder: Path) -> bool:
     """Whether a folder is that of a projector and holds nothing else but for examples."""
-    return kind_of(folder) == "projector" and _names(folder) <= {MANIFEST, EXAMPLES, *FILES["projector"]}
+    return kind_of(folder) == "projector" and _names(folder) <= {MANIFEST, EXAMPLES, *KNOWN["projector"]}
 
 
 def _is_model(folder: Path) -> bool:
     """Whether a folder is that of a model and holds nothing else."""
-    return kind_of(folder) == "model" and _names(folder) <= {MANIFEST, *FILES["model"]}
+    return kind_of(folder) == "model" and _names(folder) <= {MANIFEST, *KNOWN["model"]}
 
 
 def _names(folder: Path) -> set[str]:

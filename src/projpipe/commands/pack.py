@@ -61,7 +61,7 @@ def pack(
     """
     from projpipe.commands.output import holds_projector, output, show
     from projpipe.errors import InputError
-    from projpipe.hub import FILES
+    from projpipe.manifest import KNOWN
     from projpipe.projection.projector_manifest import read_projector_manifest
 
     if command is not None and run_file is None:
@@ -97,7 +97,7 @@ def pack(
             (temporary / EXAMPLES / name).parent.mkdir(parents=True, exist_ok=True)
             (temporary / EXAMPLES / name).write_bytes(content)
         before, after = (
-            sum((one / name).stat().st_size for name in (MANIFEST, *FILES["projector"]) if (one / name).is_file())
+            sum((one / name).stat().st_size for name in (MANIFEST, *KNOWN["projector"]) if (one / name).is_file())
             for one in (projector, temporary)
         )
     measured = _measured(loaded, judged)

@@ -23,12 +23,14 @@ from projpipe.config.extract_teacher import (
     TeacherTraining,
 )
 from projpipe.config.split_tasks import (
+    HELD_OUT_KINDS,
     DigitsSource,
     ExplicitTask,
     FashionMnistSource,
     HeldOutClasses,
     ImageFolderSource,
     ImageSource,
+    Kind,
     OmniglotSource,
     SampledTasks,
     SplitFolders,
@@ -52,6 +54,7 @@ from projpipe.config.train_projector import (
 
 __all__ = [
     "DEFAULT_COMPARISON",
+    "HELD_OUT_KINDS",
     "Augmentation",
     "ClassificationConfig",
     "CompareMethodsConfig",
@@ -69,6 +72,7 @@ __all__ = [
     "ImageFolderSource",
     "ImageModelingConfig",
     "ImageSource",
+    "Kind",
     "LatencyConfig",
     "MethodSchedule",
     "OmniglotSource",

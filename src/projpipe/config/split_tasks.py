@@ -7,6 +7,9 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_v
 
 from projpipe.config.base import Config, Seed
 
+Kind = Literal["train", "validation", "new_combination", "new_class", "validation_new_class"]
+HELD_OUT_KINDS: tuple[Kind, ...] = ("new_combination", "new_class")  # what models are judged on
+
 
 class DigitsSource(Config):
     """scikit-learn's `load_digits`: 1,797 grey images of 8x8 pixels, 10 classes, shipped inside the package."""
@@ -146,7 +149,7 @@ class ExplicitTask(Config):
     """A task given by the names of its classes; the name of a group stands for all of its classes."""
 
     strategy: Literal["explicit"]
-    kind: Literal["train", "validation", "new_combination", "new_class", "validation_new_class"]
+    kind: Kind
     name: str
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     weight: Weight = 1.0
@@ -212,7 +215,7 @@ class SplitTasksConfig(Config):
     def held_out_tasks(self, sampled_from: Literal["all", "coherent"] = "all") -> int:
         """How many tasks are asked for to judge on, of any sort or of classes that belong together."""
         return sum(
-            draw.kind in ("new_combination", "new_class")
+            draw.kind in HELD_OUT_KINDS
             if isinstance(draw, ExplicitTask)
             else draw.counts.new_combination + draw.counts.new_class
             for draw in self.tasks

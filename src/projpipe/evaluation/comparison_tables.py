@@ -11,7 +11,7 @@ import pandas as pd
 from projpipe.evaluation.break_even import BreakEven, break_even
 from projpipe.evaluation.comparison_summary import ComparedTable, SourceScore, TrainedRow
 from projpipe.evaluation.cost import Cost
-from projpipe.evaluation.metrics import TEACHER_SEED, reduction
+from projpipe.evaluation.metrics import TEACHER_SEED, reduction, student_size
 from projpipe.evaluation.summary import Headroom, Summariser
 from projpipe.experiments.comparison import best_shared_row
 from projpipe.experiments.outcome import Outcome, task_mean
@@ -69,7 +69,7 @@ def comparison_summary(
     trials: Sequence[Trial],
     outcomes: Sequence[Outcome],
     results: pd.DataFrame,
-    costs: Mapping[str, Mapping[str, Cost]],
+    costs: Mapping[str, Cost],
     metric: Metric,
     bootstrap_samples: int,
     seed: int,
@@ -77,25 +77,16 @@ def comparison_summary(
     """Every table with its student, accuracies, differences, what training cost, and the break-even.
 
     Args:
-        costs: {table: {"teacher", "student"}}.
+        costs: of the teacher, and of the students of every table.
     """
     tables: dict[str, ComparedTable] = {}
     for table, of_table in results.groupby("table", sort=False):
         own = [(trial, outcome) for trial, outcome in zip(trials, outcomes, strict=True) if trial.table == table]
         first = own[0][0]
         summariser = Summariser(of_table, metric, bootstrap_samples, seed)
-        size = first.size or first.config.student
-        student, teacher = costs[str(table)]["student"], costs[str(table)]["teacher"]
         tables[str(table)] = {
-            "student": {
-                "embed_dim": size.embed_dim,
-                "depth": size.depth,
-                "num_heads": size.num_heads,
-                "mlp_ratio": size.mlp_ratio,
-                "params": student.params,
-                "macs": student.macs,
-            },
-            "reduction": reduction(student, teacher),
+            "student": student_size(first.size or first.config.student, costs[str(table)]),
+            "reduction": reduction(costs[str(table)], costs["teacher"]),
             "steps": first.config.optimisation.steps,
             "seeds": sorted({trial.seed for trial, _ in own}),
             "reference": first.row,

@@ -5,10 +5,9 @@ from typing import Literal
 
 import pandas as pd
 
+from projpipe.config import HELD_OUT_KINDS
 from projpipe.errors import InputError
 from projpipe.tasks.task import are_coherent, class_ids_of, median_by_size
-
-JUDGED_KINDS = ("new_combination", "new_class")
 
 
 def median_task(tasks: pd.DataFrame) -> Sequence[int]:
@@ -26,7 +25,7 @@ def median_task(tasks: pd.DataFrame) -> Sequence[int]:
 
 def held_out_tasks(tasks: pd.DataFrame) -> pd.DataFrame:
     """The tasks that are judged on, kind by kind."""
-    return pd.concat([tasks[tasks["kind"] == kind] for kind in JUDGED_KINDS])
+    return pd.concat([tasks[tasks["kind"] == kind] for kind in HELD_OUT_KINDS])
 
 
 def sampled_pool(tasks: pd.DataFrame, sampled_from: Literal["all", "coherent"]) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """Wall-clock time of inference, of drawing an image, and of making one model."""
 
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypedDict
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from projpipe.config import LatencyConfig
+from projpipe.machine import system
 from projpipe.objectives import Objective
 from projpipe.students.elapsed import Elapsed
 from projpipe.students.stopwatch import WARM_UP, clock_and_processor_seconds, elapsed, fixed_threads
@@ -86,7 +86,7 @@ def measure_timings(
     models = {"teacher": teacher, **{method: specialise(classes) for method, specialise in specialisers.items()}}
     by_batch = {str(size): forward_latencies(models, objective, size, config) for size in config.batch_sizes}
     return Timings(
-        machine=machine(),
+        machine=system(),
         threads=config.threads,
         repeats=config.repeats,
         num_classes=len(classes),
@@ -106,7 +106,7 @@ def compare_timings(
     by_batch = {str(size): forward_latencies(models, objective, size, config) for size in config.batch_sizes}
     sampling = sampling_latencies(models, objective, config)
     return ComparisonTimings(
-        machine=machine(),
+        machine=system(),
         threads=config.threads,
         latency={
             table: {size: _against_teacher(table, measured) for size, measured in by_batch.items()}
@@ -114,11 +114,6 @@ def compare_timings(
         },
         sampling={table: _against_teacher(table, sampling) for table in students if sampling},
     )
-
-
-def machine() -> str:
-    """Operating system and processor of this machine."""
-    return f"{platform.system()} {platform.machine()}"
 
 
 def forward_latencies(

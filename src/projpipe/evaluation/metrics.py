@@ -64,14 +64,7 @@ def build_metrics(
         "metric": objective.metric.name,
         "higher_is_better": objective.metric.higher_is_better,
         "teacher": teacher.to_json(),
-        "student": {
-            "params": projected.params,
-            "macs": projected.macs,
-            "embed_dim": student.embed_dim,
-            "depth": student.depth,
-            "num_heads": student.num_heads,
-            "mlp_ratio": student.mlp_ratio,
-        },
+        "student": student_size(student, projected),
         "reduction": reduction(projected, teacher),
         **Summariser(results, objective.metric, bootstrap_samples, seed).summary(REFERENCE),
     }
@@ -84,6 +77,18 @@ def headline(metrics: Metrics) -> dict[str, float]:
         method: by_kind[first]["mean"] for method, by_kind in metrics["results"].items() if method not in CONTROLS
     }
     return {**scores, "fewer_params": metrics["reduction"]["params"]}
+
+
+def student_size(student: StudentConfig, cost: Cost) -> StudentSize:
+    """What a student costs beside the parameters that make it so."""
+    return {
+        "params": cost.params,
+        "macs": cost.macs,
+        "embed_dim": student.embed_dim,
+        "depth": student.depth,
+        "num_heads": student.num_heads,
+        "mlp_ratio": student.mlp_ratio,
+    }
 
 
 def reduction(student: Cost, teacher: Cost) -> Reduction:

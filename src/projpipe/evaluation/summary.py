@@ -17,6 +17,7 @@ from projpipe.tasks.task import are_coherent
 SORTS = {"new_combination": ("coherent", "random"), "new_class": ("coherent_new_class", "random_new_class")}
 REPORTED_KINDS = ("new_combination", "new_class", "train")
 DIGITS = 6
+SAMPLES = 1000  # of the bootstrap, for the score of one model
 PART = ["task_id", "class_id", "share"]  # of a task: one of its classes, and its share of the task's images
 
 
@@ -157,10 +158,10 @@ class Summariser:
         return resampled_means(scores.to_numpy(), _parts(scores), self.samples, np.random.default_rng(self.seed))
 
 
-def mean_score(scores: pd.DataFrame, metric: Metric, samples: int = 1000) -> tuple[float, tuple[float, float]]:
+def mean_score(scores: pd.DataFrame, metric: Metric) -> tuple[float, tuple[float, float]]:
     """The mean over tasks of one model's scores, a table as of `scores.task_scores`, and its 95 % interval."""
     by_class = _by_class(scores.assign(method="", seed=0)).pivot(index="seed", columns=PART, values="score")
-    mean, low, high = mean_with_interval(by_class.to_numpy(), _parts(by_class), samples, np.random.default_rng(0))
+    mean, low, high = mean_with_interval(by_class.to_numpy(), _parts(by_class), SAMPLES, np.random.default_rng(0))
     return round(mean, DIGITS), (round(max(low, 0.0), DIGITS), round(min(high, metric.highest), DIGITS))
 
 

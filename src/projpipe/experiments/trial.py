@@ -161,8 +161,8 @@ def run_trial(
         with write_atomically(folder / trial.model_file()) as temporary:
             save_file(trained, temporary)
     model.load_state_dict(trained)
-    scores["method"] = judge(model.eval())
-    model.precompute()
+    model.eval().precompute()
+    scores["method"] = judge(model)
     for size in trial.sizes:
         scores[row_of_size(size)] = judge(model, size=source.spec.student(**size.model_dump()))
     if trial.controls:

@@ -67,15 +67,15 @@ class StreamedImages:
             IndexError: there is no such row.
             InputError: a file is gone or cannot be decoded; names it.
         """
-        wanted = np.arange(len(self))[rows]
-        if wanted.ndim == 0:
-            return self._decode(int(wanted))
-        images = np.empty((len(wanted), *self.shape[1:]), np.uint8)
+        if isinstance(rows, int | np.integer):
+            return self._decode(self._names[rows])
+        names = self._names[rows]
+        images = np.empty((len(names), *self.shape[1:]), np.uint8)
 
         def decode_into(index: int) -> None:
-            images[index] = self._decode(int(wanted[index]))
+            images[index] = self._decode(names[index])
 
-        in_threads(decode_into, range(len(wanted)), _threads())
+        in_threads(decode_into, range(len(names)), _threads())
         return images
 
     def take(self, rows: np.ndarray, axis: int = 0) -> StreamedImages:
@@ -130,8 +130,7 @@ class StreamedImages:
     def _digest(self, name: bytes) -> bytes:
         return hashlib.sha256(self._content(name)).digest()
 
-    def _decode(self, row: int) -> np.ndarray:
-        name = self._names[row]
+    def _decode(self, name: bytes) -> np.ndarray:
         content = self._content(name)
         try:
             return decode(content, (self.image_size, self.image_size), self.grey)

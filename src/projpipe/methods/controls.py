@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from projpipe.methods.method import Style, Task
+from projpipe.methods.method import ClassIds, Style
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ CONTROLS = {
 
 def control_embeddings(
     control: str,
-    embed: Callable[[Task], Tensor],
-    tasks: Sequence[Task],
+    embed: Callable[[ClassIds], Tensor],
+    tasks: Sequence[ClassIds],
     sorts: Sequence[str],
-    train_tasks: Sequence[Task],
+    train_tasks: Sequence[ClassIds],
     seed: int,
     train_weights: Sequence[float] = (),
 ) -> list[Tensor]:
@@ -65,14 +65,16 @@ def control_embeddings(
     return list(mean + deviation * noise.to(known.device))
 
 
-def _others(tasks: Sequence[Task], sorts: Sequence[str], train_tasks: Sequence[Task], seed: int) -> list[Task]:
+def _others(
+    tasks: Sequence[ClassIds], sorts: Sequence[str], train_tasks: Sequence[ClassIds], seed: int
+) -> list[ClassIds]:
     """For every task another one of its sort: of its size, and without a class of its, as far as there is one.
 
     Where it is the only one of its sort, a train task.
     """
     rng = np.random.default_rng(seed)
 
-    def other(position: int) -> Task:
+    def other(position: int) -> ClassIds:
         own = set(tasks[position])
         alike = [task for task, sort in zip(tasks, sorts, strict=True) if sort == sorts[position] and set(task) != own]
         found = alike or [task for task in train_tasks if set(task) != own]
@@ -82,7 +84,7 @@ def _others(tasks: Sequence[Task], sorts: Sequence[str], train_tasks: Sequence[T
     return [other(position) for position in range(len(tasks))]
 
 
-def _unfairness(own: set[int], other: Task) -> float:
+def _unfairness(own: set[int], other: ClassIds) -> float:
     """How far another task is from being a fair one to be told: 0 if it has as many classes, and none of the same."""
     shared = len(own.intersection(other)) / min(len(own), len(other))
     return shared + abs(math.log(len(other) / len(own)))

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from projpipe.methods.task_model import TaskModel
 from projpipe.objectives.batch import Batch
+from projpipe.transformer.class_weights import pad_tasks
 
 
 def flops_per_step(model: TaskModel, batch: Batch) -> int:
@@ -22,7 +23,7 @@ def flops_per_step(model: TaskModel, batch: Batch) -> int:
 
 def flops_to_make(model: TaskModel, task: Sequence[int], device: torch.device) -> int:
     """Operations of making the weights of one model, for which no data is needed."""
-    ids = torch.tensor([list(task)], device=device)
+    ids, mask = (tensor.to(device) for tensor in pad_tasks([task]))
     with FlopCounterMode(display=False) as counter:
-        model.generator(ids, torch.ones_like(ids, dtype=torch.bool))
+        model.generator(ids, mask)
     return counter.get_total_flops()

@@ -15,7 +15,7 @@ from projpipe.transformer.canonical import Weights
 from projpipe.transformer.sizes import Sizes
 from projpipe.transformer.spec import TransformerSpec
 
-Task = Sequence[int]  # class ids
+ClassIds = Sequence[int]  # of a task
 
 
 class WeightGenerator(Protocol):
@@ -51,8 +51,8 @@ class Ingredients:
     source: Source
     config: TrainProjectorConfig
     seed: int
-    tasks: Sequence[Task] = ()
-    examples: Callable[[Task, int], tuple[Tensor, Tensor]] | None = None
+    tasks: Sequence[ClassIds] = ()
+    examples: Callable[[ClassIds, int], tuple[Tensor, Tensor]] | None = None
     place: str = "train_projector.student"
     shared: WeightGenerator | None = None
 
@@ -126,4 +126,6 @@ class Method:
     shared: bool = False
     starts_from_shared: bool = False
     untrained_row: tuple[str, Style] | None = None
-    refuse: Callable[[TransformerSpec, TransformerSpec, Sequence[Task]], object] = lambda source, student, tasks: None
+    refuse: Callable[[TransformerSpec, TransformerSpec, Sequence[ClassIds]], object] = lambda source, student, tasks: (
+        None
+    )

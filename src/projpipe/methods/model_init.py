@@ -9,6 +9,7 @@ from projpipe.projection.initialisation import evenly_spaced
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
 from projpipe.transformer.canonical import Weights, module_key
+from projpipe.transformer.class_weights import pad_tasks
 from projpipe.transformer.spec import TransformerSpec
 
 
@@ -67,8 +68,7 @@ def principal_init(source: Source, spec: TransformerSpec, ranked: bool = False) 
     With `ranked` heads and units have the order of importance, see `transformer.elastic`.
     """
     projection = ProjectionOperator(source, spec, Conditioning.none(), seed=0, ranked=ranked)
-    every_class = torch.arange(source.num_classes)[None]
-    made = projection(every_class, torch.ones_like(every_class, dtype=torch.bool))
+    made = projection(*pad_tasks([range(source.num_classes)]))
     weights = {name: tensor[0] for name, tensor in made.items()}
     if spec.symbols:  # of a decoder, the mean of all class embeddings is in the bias of every token
         embed_write = projection.factors[module_key("embed_write")](None)[0, 0]

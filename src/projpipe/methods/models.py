@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from projpipe.config import TrainProjectorConfig
 from projpipe.errors import InputError
@@ -11,7 +11,7 @@ from projpipe.methods.registry import METHODS
 from projpipe.methods.task_model import TaskModel
 from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.projection.source import Source
-from projpipe.tensors import starting_with
+from projpipe.tensors import load_weights, starting_with
 
 
 def build(method: str, given: Ingredients) -> TaskModel:
@@ -36,19 +36,12 @@ def restore(
     """
     state = starting_with(f"{seed}.", models)
     model = build(method, Ingredients(source, config, seed))
-    problem = "no tensors" if not state else _misfit(model, state)
-    if problem:
+    try:
+        load_weights(model, state)
+    except InputError as error:
         raise InputError(
-            f"{method}_models, seed {seed}: {problem}; it was trained with other parameters. "
+            f"{method}_models, seed {seed}: {error}; it was trained with other parameters. "
             "Run `kedro run --pipelines train_projector`"
-        )
-    model.load_state_dict(state)
+        ) from error
     model.precompute()
     return model.eval()
-
-
-def _misfit(model: nn.Module, state: dict[str, Tensor]) -> str | None:
-    expected = {name: value.shape for name, value in model.state_dict().items()}
-    found = {name: value.shape for name, value in state.items()}
-    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-    return f"tensor {wrong[0]} does not fit the student" if wrong else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from projpipe.methods.method import Ingredients, Method, Style, Task
+from projpipe.methods.method import ClassIds, Ingredients, Method, Style
 from projpipe.methods.per_task_models import PerTaskModels, stacked
 from projpipe.methods.pruning import prune_for_task, pruned_spec
 from projpipe.tasks.task import median_by_size
@@ -13,7 +13,7 @@ from projpipe.transformer.spec import TransformerSpec
 EXAMPLES = 64  # images of every class, to rank units by
 
 
-def pruned_shape(source: TransformerSpec, student: TransformerSpec, tasks: Sequence[Task]) -> TransformerSpec:
+def pruned_shape(source: TransformerSpec, student: TransformerSpec, tasks: Sequence[ClassIds]) -> TransformerSpec:
     """To what the teacher is pruned: as many parameters as a student has for the median task.
 
     Raises:

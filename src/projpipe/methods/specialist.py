@@ -4,6 +4,7 @@ import torch
 
 from projpipe.methods.method import Ingredients, Method, Style
 from projpipe.methods.per_task_models import PerTaskModels, stacked
+from projpipe.transformer.class_weights import pad_tasks
 
 
 @torch.no_grad()
@@ -12,8 +13,7 @@ def build(given: Ingredients) -> PerTaskModels:
     assert given.shared is not None
     inits = []
     for task in given.tasks:
-        classes = torch.tensor([list(task)])
-        made = given.shared(classes, torch.ones_like(classes, dtype=torch.bool))
+        made = given.shared(*pad_tasks([task]))
         inits.append({name: tensor[0] for name, tensor in made.items()})
     return PerTaskModels(given.shared.spec, given.tasks, stacked(inits))
 

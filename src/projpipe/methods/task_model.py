@@ -13,7 +13,7 @@ from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.parameter_groups import ParameterGroup
 from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.transformer.canonical import Weights
-from projpipe.transformer.class_weights import told
+from projpipe.transformer.class_weights import pad_tasks, told
 from projpipe.transformer.export import export_student
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.sizes import Sizes
@@ -98,8 +98,8 @@ class TaskModel(nn.Module):
     @torch.no_grad()
     def embed(self, classes: Sequence[int]) -> Tensor:
         """The projector's embedding `[D]` of a task."""
-        ids = torch.tensor([list(classes)], device=next(self.parameters()).device)
-        return self.projector.embed(ids, torch.ones_like(ids, dtype=torch.bool))[0]
+        device = next(self.parameters()).device
+        return self.projector.embed(*(tensor.to(device) for tensor in pad_tasks([classes])))[0]
 
     @property
     def tunes_source(self) -> bool:
@@ -126,8 +126,7 @@ class TaskModel(nn.Module):
         `embedding` `[D]` replaces the projector's embedding of the task; `size` is the largest if None.
         """
         device = next(self.parameters()).device
-        ids = torch.tensor([list(classes)], device=device)
-        mask = torch.ones_like(ids, dtype=torch.bool)
+        ids, mask = (tensor.to(device) for tensor in pad_tasks([classes]))
         if embedding is None:
             weights = self.generator(ids, mask)
         else:

@@ -26,7 +26,7 @@ from projpipe.objectives.distillation import distilled
 from projpipe.objectives.tokens import Tokens
 from projpipe.record import Bounds, from_json, to_json
 from projpipe.transformer.canonical import canonical_weights
-from projpipe.transformer.class_weights import told
+from projpipe.transformer.class_weights import pad_tasks, told
 from projpipe.transformer.decoder import decoder_images, run_decoder
 from projpipe.transformer.sampling import sample
 from projpipe.transformer.spec import TransformerSpec
@@ -222,17 +222,14 @@ class ImageModeling:
         """Images uint8 `[N, H, W, C]` as models see them: brought to the size and the symbols that are modelled."""
         return self.decode(self.encode(pictures))
 
-    def examples(
-        self, model: VisionTransformer, pictures: np.ndarray, targets: Tensor, classes: Sequence[int], seed: int
-    ) -> np.ndarray:
-        """As many images as there are `pictures`, drawn from a task's model or from a teacher told its classes."""
+    def examples(self, model: VisionTransformer, count: int, classes: Sequence[int], seed: int) -> np.ndarray:
+        """So many images, drawn from a task's model or from a teacher told its classes."""
         spec, weights = TransformerSpec.of(model), canonical_weights(model)
         if "condition.weight" not in weights:
-            return self.decode(sample(spec, weights, len(pictures), seed))
+            return self.decode(sample(spec, weights, count, seed))
         drawn = []
-        for position, rows in enumerate(torch.arange(len(pictures)).tensor_split(len(classes))):
-            one = torch.tensor([[classes[position]]])
-            of_class = told(spec, weights, one, torch.ones_like(one, dtype=torch.bool))
+        for position, rows in enumerate(torch.arange(count).tensor_split(len(classes))):
+            of_class = told(spec, weights, *pad_tasks([[classes[position]]]))
             alone = {name: tensor[0] for name, tensor in of_class.items()}
             drawn.append(sample(spec, alone, len(rows), seed + position))
         return self.decode(torch.cat(drawn))

@@ -20,12 +20,12 @@ from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.project import LINEAR_MAPS
 from projpipe.projection.source import Source
 from projpipe.transformer.canonical import Weights
+from projpipe.transformer.class_weights import pad_tasks
 from projpipe.transformer.forward import ACTIVATE, attend, block_weights, embed, linear, normalise, read_out
 from projpipe.transformer.spec import TransformerSpec
 
 RIDGE = 0.01  # of a map's mean squared input: how strongly it is held to its projected weights
 MOST_TOKENS = 4096  # that maps are fitted on, evenly spaced
-STATIC = Conditioning(templates=0, rank=0, gates=False, units=False, task_embed_dim=1)
 
 
 @dataclass
@@ -55,9 +55,9 @@ def calibrated_weights(source: Source, student: TransformerSpec, classes: Sequen
     """
     found = _record(source.spec, {name: tensor[None] for name, tensor in source.weights.items()}, images)
     rows = found.rows
-    operator = ProjectionOperator(replace(source, statistics=_statistics(source.spec, found)), student, STATIC, seed=0)
-    ids = torch.tensor([list(classes)])
-    made = operator(ids, torch.ones_like(ids, dtype=torch.bool))
+    measured = replace(source, statistics=_statistics(source.spec, found))
+    operator = ProjectionOperator(measured, student, Conditioning.none(), seed=0)
+    made = operator(*pad_tasks([classes]))
     factors = {name: factor(None)[0] for name, factor in operator.factors.items()}
     batch, x = len(images), embed(student, made, images[None])
 

@@ -170,7 +170,7 @@ class ProjectionOperator(nn.Module):
         if self.products is not None and self.products.mixtures:
             factors = {name: modules[name](coefficients[name]) for name in ("embed_write", "head_read")}
             weights = project_tokens(source, factors["embed_write"][:, 0])
-            weights |= mix(self.products.mixtures, modules, coefficients)
+            weights |= mix(self.products.mixtures, coefficients)
         else:
             inner = inner_products(source, static_units(modules)) if self.products is None else self.products.inner
             factors = {name: factor(coefficients[name]) for name, factor in modules.items()}

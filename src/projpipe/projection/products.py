@@ -75,7 +75,7 @@ def multiply_ahead(source: Weights, factors: Mapping[str, Factor]) -> Products:
     return Products(kept, mixtures)
 
 
-def mix(mixtures: Weights, factors: Mapping[str, Factor], coefficients: Mapping[str, Tensor | None]) -> Weights:
+def mix(mixtures: Weights, coefficients: Mapping[str, Tensor | None]) -> Weights:
     """Student weights from the products of templates and the tasks' coefficients `[T, *]` of every factor."""
     weights = {}
     for name, stream in LINEAR_MAPS.items():

@@ -31,7 +31,7 @@ from projpipe.students.onnx_file import onnx_latency
 from projpipe.students.size_table import SizeTable
 from projpipe.students.stopwatch import time_of
 from projpipe.students.student import Student
-from projpipe.transformer.class_weights import told
+from projpipe.transformer.class_weights import pad_tasks, told
 from projpipe.transformer.forward import forward_students
 from projpipe.transformer.sizes import Sizes
 from projpipe.transformer.spec import TransformerSpec
@@ -132,8 +132,7 @@ class Projector:
         class_ids = self.class_ids(self._asked(classes, support_images))
         size = self._choice.checked(size or self.recommended)
         names = [self.classes[class_id] for class_id in class_ids]  # as the projector writes them
-        ids = torch.tensor([class_ids])
-        weights = self.operator(ids, torch.ones_like(ids, dtype=torch.bool))
+        weights = self.operator(*pad_tasks([class_ids]))
         if self.of_sizes is not None:
             weights = self.of_sizes(weights, size)
         threshold, row = (None, ()) if self.size_table is None else self.size_table.threshold_of(size, len(names))
@@ -251,8 +250,8 @@ class Projector:
 
     def teacher(self, classes: Sequence[str], device: torch.device | str = "cpu") -> Callable[[Tensor], Tensor]:
         """A classifier's source, masked to some classes: encoded images `[N, ...]` on a device to logits `[N, K]`."""
-        spec, ids = self.operator.source.spec, torch.tensor([self.class_ids(classes)])
-        weights = told(spec, self.operator.source_weights(), ids, torch.ones_like(ids, dtype=torch.bool))
+        spec, task = self.operator.source.spec, self.class_ids(classes)
+        weights = told(spec, self.operator.source_weights(), *pad_tasks([task]))
         there = {name: tensor.to(device) for name, tensor in weights.items()}
 
         @torch.no_grad()

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from projpipe.errors import InputError
-from projpipe.manifest import FILES, FIXES, MANIFEST, TENSORS, read_manifest
+from projpipe.manifest import FIXES, MANIFEST, REQUIRED, SIZES, TENSORS, read_manifest
 from projpipe.objectives import Classification, ImageModeling, Objective, objective_from_json
 from projpipe.places import located
 from projpipe.projection.factors import Conditioning
@@ -26,10 +26,9 @@ from projpipe.projection.source import Source
 from projpipe.projection.write import COMPACT_NAME, KIND
 from projpipe.record import from_json
 from projpipe.students.model_card import check_provenance
-from projpipe.students.size_table import REMAKE, SIZES, SizeTable
-from projpipe.tensors import read_tensors, starting_with
+from projpipe.students.size_table import REMAKE, SizeTable
+from projpipe.tensors import load_weights, read_tensors, starting_with
 from projpipe.transformer.spec import TransformerSpec
-from projpipe.transformer.timm_folder import load_weights
 
 
 def load_projector(folder: Path | str) -> Projector:
@@ -45,7 +44,7 @@ def load_projector(folder: Path | str) -> Projector:
             other one; or the hub does not give it.
     """
     folder = located(folder)
-    manifest = read_manifest(folder, KIND, FILES[KIND], FIXES[KIND])
+    manifest = read_manifest(folder, KIND, REQUIRED[KIND], FIXES[KIND])
     try:
         projector = _assemble(manifest, folder / TENSORS)
     except (OSError, RuntimeError, SafetensorError, ValueError) as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from unicodedata import normalize
 
 from projpipe.errors import InputError, did_you_mean
-from projpipe.manifest import FILES, FIXES, MANIFEST, TENSORS, read_manifest
+from projpipe.manifest import FIXES, MANIFEST, REQUIRED, TENSORS, read_manifest
 from projpipe.record import Bounds, from_json, read_json
 from projpipe.transformer.spec import Size, TransformerSpec
 
@@ -83,7 +83,7 @@ def read_projector_manifest(folder: Path) -> DescribedProjector:
     Raises:
         InputError: the folder is no projector, or was changed or damaged.
     """
-    described = read_manifest(folder, "projector", FILES["projector"], FIXES["projector"])
+    described = read_manifest(folder, "projector", REQUIRED["projector"], FIXES["projector"])
     try:
         return from_json(DescribedProjector, described, exact=True)
     except InputError as error:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from projpipe.errors import InputError
+from projpipe.manifest import SIZES
 from projpipe.students.limits import Limits, within_counts
-from projpipe.students.size_table import REMAKE, SIZES, SizeTable, read_size_table
+from projpipe.students.size_table import REMAKE, SizeTable, read_size_table
 from projpipe.transformer.sizes import Sizes
 from projpipe.transformer.spec import TransformerSpec, written
 

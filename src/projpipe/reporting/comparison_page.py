@@ -4,7 +4,6 @@ Names of rows and tables are free text and are escaped; a row that a user named 
 under the name of its method.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from projpipe.evaluation.break_even import BreakEven
@@ -17,6 +16,7 @@ from projpipe.reporting.caveats import FEW_SEEDS
 from projpipe.reporting.formats import count, percent, times_faster
 from projpipe.reporting.rows import NOTE, compared_with_reference, judged_on_sample, row_name
 from projpipe.reporting.style import KIND_NAMES, tasks
+from projpipe.students.model_card import escaped
 from projpipe.training.provenance import Provenance
 
 NONE = "\N{EN DASH}"
@@ -25,9 +25,9 @@ NONE = "\N{EN DASH}"
 def comparison_markdown(summary: Comparison, timings: ComparisonTimings) -> str:
     """The document: for every table scores, paired differences, what training took, break-even and latency."""
     metric = METRICS[summary["metric"]]
-    blocks = [f"# Methods compared on {_text(summary['dataset'])}", _reading(metric, summary["teacher"])]
+    blocks = [f"# Methods compared on {escaped(summary['dataset'])}", _reading(metric, summary["teacher"])]
     for name, table in summary["tables"].items():
-        blocks += [f"## {_text(name)}", *_table_blocks(table, metric, summary), _latency(timings, name)]
+        blocks += [f"## {escaped(name)}", *_table_blocks(table, metric, summary), _latency(timings, name)]
     return "\n\n".join([*blocks, *_provenance(summary["provenance"])]) + "\n"
 
 
@@ -48,7 +48,7 @@ def _reading(metric: Metric, teacher: Size) -> str:
 
 def _table_blocks(table: ComparedTable, metric: Metric, summary: Comparison) -> Iterator[str]:
     """Everything about one table but its heading and its latency."""
-    yield _setting(table, summary["teacher"])
+    yield _setting(table)
     yield _scores(table, metric)
     yield _differences(table, metric)
     of_source = " What becomes of a tuned source is measured on the validation images." * _tunes_source(table)
@@ -74,7 +74,7 @@ def _tunes_source(table: ComparedTable) -> bool:
     return any(trained["source_score"] is not None for trained in table["methods"].values())
 
 
-def _setting(table: ComparedTable, teacher: Size) -> str:
+def _setting(table: ComparedTable) -> str:
     student, reduction, seeds = table["student"], table["reduction"], table["seeds"]
     return (
         f"Student: embed_dim {student['embed_dim']}, depth {student['depth']}, num_heads {student['num_heads']}, "
@@ -133,7 +133,7 @@ def _differences(table: ComparedTable, metric: Metric) -> str:
     if len(table["seeds"]) > 1:
         columns.append((f"{KIND_NAMES[kinds[0]]}, each seed", kinds[0], by_seed))
     return _grid(
-        [f"{_text(row_name(table['reference'], table))} minus", *(heading for heading, _, _ in columns)],
+        [f"{escaped(row_name(table['reference'], table))} minus", *(heading for heading, _, _ in columns)],
         (
             [_row(name, table), *(write(cells[kind]) if kind in cells else NONE for _, kind, write in columns)]
             for name, cells in compared
@@ -182,7 +182,7 @@ def _headroom(found: Headroom, table: ComparedTable, metric: Metric) -> str:
             caught = f"{100 * share['mean']:.0f} % of it caught [{ends}]"
         parts.append(f"{KIND_NAMES[kind]}: {metric.difference(points['mean'])} [{low}, {high}], {caught}")
     rows = (found["specialist"], found["shared"], table["reference"])
-    specialist, shared, reference = (_text(row_name(row, table)) for row in rows)
+    specialist, shared, reference = (escaped(row_name(row, table)) for row in rows)
     return (
         f"**Headroom.** By how much {specialist} is above {shared}, the best shared model on validation tasks, and "
         f"what share of it {reference} catches, on the sampled tasks: {'; '.join(parts)}."
@@ -219,7 +219,9 @@ def _latency(timings: ComparisonTimings, table: str) -> str:
     measured = [f"batch {size}: {_times(of_size, decimals=2)}" for size, of_size in timings["latency"][table].items()]
     if timings["sampling"]:
         measured.append(f"sampling one image: {_times(timings['sampling'][table], decimals=1)}")
-    return f"Latency on {_text(timings['machine'])} with {threads} thread{'s' * (threads > 1)}: {'; '.join(measured)}."
+    return (
+        f"Latency on {escaped(timings['machine'])} with {threads} thread{'s' * (threads > 1)}: {'; '.join(measured)}."
+    )
 
 
 def _times(found: SpeedUp, decimals: int) -> str:
@@ -236,22 +238,17 @@ def _provenance(provenance: Provenance) -> list[str]:
     return [
         "## How this was made",
         f"```bash\n{provenance['command']}\n```",
-        f"Commit `{provenance['commit']}`; {_text(versions)}; on {_text(provenance['processor'])}.",
+        f"Commit `{provenance['commit']}`; {escaped(versions)}; on {escaped(provenance['processor'])}.",
     ]
 
 
 def _row(name: str, table: ComparedTable) -> str:
-    return _text(row_name(name, table)) + NOTE * judged_on_sample(name, table)
+    return escaped(row_name(name, table)) + NOTE * judged_on_sample(name, table)
 
 
 def _operations(number: float) -> str:
     text = count(number)
     return f"{text}FLOP" if text[-1].isalpha() else f"{text} FLOP"
-
-
-def _text(name: str) -> str:
-    """Free text as it is, on one line: Markdown's marks and HTML in it are escaped, and the `|` of tables."""
-    return re.sub(r"([\\`*_\[\]<>&|~$])", r"\\\1", " ".join(name.split()))
 
 
 def _grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

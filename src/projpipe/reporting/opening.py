@@ -8,7 +8,7 @@ from statistics import median
 
 from markupsafe import Markup
 
-from projpipe.evaluation.judged_tasks import JUDGED_KINDS
+from projpipe.config import HELD_OUT_KINDS
 from projpipe.evaluation.latency import Timings
 from projpipe.evaluation.metrics import REFERENCE, Metrics
 from projpipe.metric import METRICS, TOO_FEW, UNCLEAR
@@ -121,14 +121,14 @@ def _cannot(metrics: Metrics) -> Iterator[str]:
         yield f"Tasks are few: {_listed(counts)}."
     widths = [
         f"{metric.text(_half_width(metrics, kind))} {metric.step} on {KIND_NAMES[kind]}"
-        for kind in JUDGED_KINDS
+        for kind in HELD_OUT_KINDS
         if kind in metrics["differences"]["projected-teacher"]
     ]
     yield f"To show, a difference would have to be larger than about {_listed(widths)}."
 
 
 def _few_judged(metrics: Metrics) -> list[str]:
-    return [kind for kind in few_tasks(metrics) if kind in JUDGED_KINDS]
+    return [kind for kind in few_tasks(metrics) if kind in HELD_OUT_KINDS]
 
 
 def _half_width(metrics: Metrics, kind: str) -> float:

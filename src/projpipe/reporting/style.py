@@ -4,6 +4,7 @@ Every method keeps one colour (the Okabe-Ito palette, told apart with any kind o
 that the figures also read in black and white. What a method is called, and its colour, stand with the method.
 """
 
+import html
 import textwrap
 from collections.abc import Sequence
 
@@ -79,7 +80,7 @@ def broken(text: str, width: int) -> str:
 
 def escaped(text: str) -> str:
     """Names come from folders: plotly reads some HTML in its texts, so that its marks are written out."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return html.escape(text, quote=False)
 
 
 def finish(figure: go.Figure, title: str) -> go.Figure:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from projpipe.config import HELD_OUT_KINDS
 from projpipe.errors import printable
 from projpipe.evaluation.comparison_summary import ComparedTable, Comparison
 from projpipe.evaluation.cost import Cost
@@ -20,8 +21,6 @@ from projpipe.reporting.opening import closing_line
 from projpipe.reporting.rows import NOTE, compared_with_reference, judged_on_sample, row_name
 from projpipe.reporting.style import title_of
 from projpipe.students.elapsed import milliseconds
-
-SHOWN_KINDS = ("new_combination", "new_class")
 
 
 def print_closing_table(
@@ -39,7 +38,7 @@ def print_closing_table(
 def closing_table(metrics: Metrics, costs: Mapping[str, Cost], timings: Timings) -> Table:
     """Scores with 95 % intervals, parameters, compute and latency of every method, as a table for the terminal."""
     metric = METRICS[metrics["metric"]]
-    kinds = [kind for kind in SHOWN_KINDS if kind in metrics["results"]["teacher"]]
+    kinds = [kind for kind in HELD_OUT_KINDS if kind in metrics["results"]["teacher"]]
     timed = {method: latencies_of(timings, method) for method in costs}
     # Text, as a name may hold rich's markup. Cells of several lines keep the table within 80 columns.
     title = Text(f"{metrics['dataset']}: {metric.heading} [95 % interval], latency in ms (times faster)")
@@ -72,7 +71,7 @@ def comparison_table(title: str, compared: ComparedTable, metric: Metric) -> Tab
     """Score of every row with its 95 % interval, and by how much the reference is above it, for the terminal."""
     results, reference = compared["results"], compared["reference"]
     differences = dict(compared_with_reference(compared))
-    kinds = [kind for kind in SHOWN_KINDS if any(kind in cells for cells in results.values())]
+    kinds = [kind for kind in HELD_OUT_KINDS if any(kind in cells for cells in results.values())]
     seeds = f"{len(compared['seeds'])} seed{'s' * (len(compared['seeds']) > 1)}"
     first, step = row_name(reference, compared), metric.step
     if metric.higher_is_better:

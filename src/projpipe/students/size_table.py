@@ -15,13 +15,13 @@ from typing import Annotated
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
+from projpipe.manifest import SIZES
 from projpipe.metric import METRICS, Metric
 from projpipe.record import Bounds, from_json, read_json, to_json
 from projpipe.students.elapsed import Elapsed
 from projpipe.students.limits import Batch, Threads
 from projpipe.transformer.spec import Depth, Size, TransformerSpec, written
 
-SIZES = "sizes.json"
 REMAKE = "delete it; `kedro run --pipelines sweep_students` makes it anew"
 ROUNDING = 1e-6  # of a mean
 LATER = {"undisturbed_ms", "other_row", "noise_kept", "per_doubling", "task_classes"}  # fields that older tables lack

@@ -40,13 +40,13 @@ def clock_and_processor_seconds(run: Callable[[], object]) -> tuple[float, float
     return seconds(run), time.thread_time() - before
 
 
-def time_of(run: Callable[[], object], threads: int = 1, repeats: int = REPEATS) -> Elapsed:
+def time_of(run: Callable[[], object], threads: int = 1) -> Elapsed:
     """How long a call takes, after some that do not count; of more repeats where it is short."""
     with fixed_threads(threads), torch.inference_mode():
         for _ in range(WARM_UP):
             run()
         end, taken = time.perf_counter() + LEAST_SECONDS, [clock_and_processor_seconds(run)]
-        while len(taken) < repeats or time.perf_counter() < end:
+        while len(taken) < REPEATS or time.perf_counter() < end:
             taken.append(clock_and_processor_seconds(run))
         return elapsed(taken, threads)
 

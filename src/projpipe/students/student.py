@@ -22,7 +22,7 @@ from torch import Tensor
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
-from projpipe.manifest import CARD, CONFIG, FILES, FIXES, MANIFEST, WEIGHTS, manifest_bytes, read_manifest
+from projpipe.manifest import CARD, CONFIG, FIXES, MANIFEST, REQUIRED, WEIGHTS, manifest_bytes, read_manifest
 from projpipe.objectives import ImageModeling, Objective, objective_from_json
 from projpipe.objectives.classification import energy_score
 from projpipe.places import located
@@ -174,7 +174,7 @@ class Student:
 def is_whole(folder: Path) -> bool:
     """Whether a folder is there, is that of a model, and nothing of it was lost or changed."""
     try:
-        return bool(read_manifest(folder, KIND, FILES[KIND], ""))
+        return bool(read_manifest(folder, KIND, REQUIRED[KIND], ""))
     except InputError:
         return False
 
@@ -187,7 +187,7 @@ def load_student(folder: Path | str) -> Student:
             fit the others; or the hub does not give it.
     """
     folder = located(folder)
-    manifest = read_manifest(folder, KIND, FILES[KIND], FIXES[KIND])
+    manifest = read_manifest(folder, KIND, REQUIRED[KIND], FIXES[KIND])
     try:
         return _assemble(manifest, folder)
     except (OSError, RuntimeError, SafetensorError, ValueError) as error:

@@ -7,17 +7,17 @@ from itertools import combinations, zip_longest
 
 import numpy as np
 
-from projpipe.config import ExplicitTask, SampledTasks, TaskDraw, WholeGroups
+from projpipe.config import HELD_OUT_KINDS, ExplicitTask, Kind, SampledTasks, TaskDraw, WholeGroups
 from projpipe.errors import InputError
 from projpipe.tasks.classes import Classes
-from projpipe.tasks.task import KINDS, Kind, Task, classes_in
+from projpipe.tasks.task import KINDS, Task, classes_in
 
 # Tasks to judge on are drawn before those to train on, so that asking for more train tasks leaves them as they are.
 KNOWN_KINDS: tuple[Kind, ...] = ("new_combination", "validation", "train")
 NEW_KINDS: dict[Kind, str] = {"new_class": "held_out_classes", "validation_new_class": "validation_classes"}
 # Strategies, those first that have the fewest sets to choose from.
 DRAWN_FIRST = ("explicit", "whole_groups", "group", "random")
-PURPOSES = {"train": ("train",), "validate": ("validation",), "judge": ("new_combination", "new_class")}
+PURPOSES = {"train": ("train",), "validate": ("validation",), "judge": HELD_OUT_KINDS}
 
 
 @dataclass

@@ -9,9 +9,9 @@ from typing import Literal, get_args
 
 import pandas as pd
 
+from projpipe.config import Kind
 from projpipe.tasks.classes import Classes
 
-Kind = Literal["train", "validation", "new_combination", "new_class", "validation_new_class"]
 Strategy = Literal["random", "group", "explicit"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)

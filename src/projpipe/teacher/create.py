@@ -13,11 +13,12 @@ from projpipe.errors import InputError, did_you_mean
 from projpipe.images.dataset_card import DatasetCard
 from projpipe.objectives import OBJECTIVES, Classification, Objective, planned_arguments
 from projpipe.projection.projector_folder import load_projector
+from projpipe.tensors import load_weights
 from projpipe.transformer.architecture import check_architecture, check_supported, published
-from projpipe.transformer.class_weights import told
+from projpipe.transformer.class_weights import pad_tasks, told
 from projpipe.transformer.export import export_student
 from projpipe.transformer.spec import TransformerSpec
-from projpipe.transformer.timm_folder import create_vit, load_weights, read_safetensors
+from projpipe.transformer.timm_folder import create_vit, read_safetensors
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
@@ -102,8 +103,7 @@ def _of_projector(place: str, planned: TransformerSpec, objective: Objective, ca
             f"extract_teacher.normalisation: the teacher of {place} reads images with other mean and deviation; set it "
             f"to {{mean: {expected[0]}, std: {expected[1]}}}"
         )
-    classes = torch.tensor([projector.class_ids(card.classes)])
-    weights = told(spec, projector.operator.source_weights(), classes, torch.ones_like(classes, dtype=torch.bool))
+    weights = told(spec, projector.operator.source_weights(), *pad_tasks([projector.class_ids(card.classes)]))
     return export_student(
         spec, {name: tensor[0] for name, tensor in weights.items()}, objective.input_settings(card.classes)
     )

@@ -14,6 +14,7 @@ from projpipe.config import OptimisationConfig
 from projpipe.images.streamed import Images
 from projpipe.objectives import Objective
 from projpipe.objectives.batch import Batch
+from projpipe.transformer.class_weights import pad_tasks
 
 CLASS_ROW_DROPOUT = 0.5  # how likely what was learned for a class alone is left out of a step
 
@@ -82,15 +83,6 @@ class TrainingData:
     def objective(self) -> Objective:
         """What models learn."""
         return self.train.objective
-
-
-def pad_tasks(tasks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Class ids of tasks of different sizes as one array `[T, K]`, and its mask `[T, K]`."""
-    sizes = torch.tensor([len(task) for task in tasks])
-    mask = torch.arange(int(sizes.max())) < sizes[:, None]
-    classes = torch.zeros(mask.shape, dtype=torch.long)
-    classes[mask] = torch.tensor([class_id for task in tasks for class_id in task])
-    return classes, mask
 
 
 def draw_batch(

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from projpipe.tensors import processor
+from projpipe.machine import processor
 from projpipe.training.run_inputs import source_code_digest
 
 PACKAGES = ("projpipe", "torch", "timm", "numpy", "ray")

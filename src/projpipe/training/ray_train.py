@@ -197,7 +197,7 @@ def _train(method: str, folder: Path, config: TrainProjectorConfig) -> None:
             if rank == 0:
                 write_checkpoint(Path(temporary), folder.name, to_json(state), reached.tensors)
             checkpoint = ray.train.Checkpoint.from_directory(temporary) if rank == 0 else None
-            ray.train.report({"seed": state.seed, "step": state.step}, checkpoint=checkpoint)
+            ray.train.report({"position": state.position, "step": state.step}, checkpoint=checkpoint)
 
     latest = ray.train.get_checkpoint()
     resume = None

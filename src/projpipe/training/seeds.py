@@ -60,11 +60,11 @@ def train_seeds(
     schedule, rank_0 = config.optimisation, worker.rank == 0
     known = torch.tensor(sorted(classes_in(data.train_tasks)))
     for position, seed in enumerate(config.seeds):
-        if position < reached.seed:
+        if position < reached.position:
             continue
         model = make(seed).to(worker.device)
         trainer = StudentTrainer(model, worker.wrap, data.objective, schedule, learning_rate)
-        if position == reached.seed and reached.step:
+        if position == reached.position and reached.step:
             trainer.load_state_tensors(reached.step, reached.best_score, resume.tensors)
             trainer.source_score = next((row.source_score for row in history if row.seed == seed), None)
 

@@ -15,13 +15,13 @@ class TrainingState:
     """What a checkpoint holds besides tensors.
 
     Args:
-        seed: position of the seed that is trained, among those of the run.
+        position: of the seed that is trained, among those of the run.
         step: how many of its steps are done.
         best_score: of its best model so far; None of none.
         history: of all seeds.
     """
 
-    seed: int = 0
+    position: int = 0
     step: int = 0
     best_score: float | None = None
     history: tuple[HistoryRow, ...] = ()

@@ -18,9 +18,10 @@ from projpipe.methods.task_model import TaskModel
 from projpipe.objectives import Objective
 from projpipe.objectives.batch import Batch
 from projpipe.tensors import prefixed, starting_with
-from projpipe.training.batches import LabelledImages, pad_tasks
+from projpipe.training.batches import LabelledImages
 from projpipe.training.precision import computing_in
 from projpipe.training.trainer import Schedule, Trainer
+from projpipe.transformer.class_weights import pad_tasks
 from projpipe.transformer.spec import TransformerSpec
 
 FORWARD_IMAGES = 256  # most images in one validation forward pass

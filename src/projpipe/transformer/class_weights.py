@@ -6,12 +6,24 @@ classes has the mean of theirs instead, and is not told anything more.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
 from projpipe.transformer.canonical import Weights
 from projpipe.transformer.spec import TransformerSpec
 
 MASKED = -1e9  # the logit of a class that only fills up a row
+
+
+def pad_tasks(tasks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Class ids of tasks of different sizes as one array `[T, K]`, and its mask `[T, K]`."""
+    sizes = torch.tensor([len(task) for task in tasks])
+    mask = torch.arange(int(sizes.max())) < sizes[:, None]
+    classes = torch.zeros(mask.shape, dtype=torch.long)
+    classes[mask] = torch.tensor([class_id for task in tasks for class_id in task])
+    return classes, mask
 
 
 class ClassifierRows:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from projpipe.atomic import write_atomically
 from projpipe.errors import InputError
 from projpipe.manifest import CONFIG, WEIGHTS
 from projpipe.record import Bounds, from_json, read_json, regular_file
-from projpipe.tensors import Shapes, check_shapes, read_tensors, shapes_of
+from projpipe.tensors import Shapes, load_weights, read_tensors, shapes_of
 from projpipe.transformer.architecture import check_architecture
 from projpipe.transformer.spec import Depth, Size
 
@@ -210,13 +210,3 @@ def _weights_file(path: Path, read: Callable[[Path], dict[str, Tensor]]) -> dict
         raise InputError(f"{path} is missing; give or write it again") from error
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path} is truncated or no safetensors file ({error}); give or write it again") from error
-
-
-def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Load a state dict, which must fit.
-
-    Raises:
-        InputError: says what does not fit, for the caller to say where the weights are from.
-    """
-    check_shapes(shapes_of(weights), shapes_of(model.state_dict()))
-    model.load_state_dict(weights)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 import plotly.graph_objects as go
-from kedro.utils import find_kedro_project
 from torch import nn
 
 from projpipe.config import CompareMethodsConfig, EvaluateConfig
@@ -26,6 +25,7 @@ from projpipe.methods.models import build
 from projpipe.metric import METRICS
 from projpipe.objectives import Objective
 from projpipe.objectives.teacher_logits import TeacherLogits
+from projpipe.pipelines import project_folder
 from projpipe.reporting import comparison_figures
 from projpipe.reporting.comparison_page import comparison_markdown
 from projpipe.tasks.classes import class_of_image
@@ -97,7 +97,6 @@ def summarise(
 ) -> Comparison:
     """Every table with its student, accuracies, paired differences, training costs and break-even."""
     costs = {name: deployed_cost(model, objective) for name, model in models.items()}
-    by_table = {name: {"teacher": costs["teacher"], "student": cost} for name, cost in costs.items()}
     return {
         "dataset": dataset_card.name,
         "objective": objective.name,
@@ -106,9 +105,9 @@ def summarise(
         "sampled_tasks": compare_methods.chosen.sampled_tasks,
         "sampled_from": compare_methods.chosen.sampled_from,
         "tables": comparison_summary(
-            trials, outcomes.each, results, by_table, objective.metric, evaluate.bootstrap_samples, evaluate.seed
+            trials, outcomes.each, results, costs, objective.metric, evaluate.bootstrap_samples, evaluate.seed
         ),
-        "provenance": made_here(find_kedro_project(Path.cwd()) or Path.cwd(), dataset_card.sha256),
+        "provenance": made_here(project_folder(), dataset_card.sha256),
     }
 
 

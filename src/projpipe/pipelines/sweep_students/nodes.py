@@ -14,6 +14,7 @@ from projpipe.evaluation.student_sizes import SizeJudge, limited
 from projpipe.evaluation.trained_methods import Methods
 from projpipe.experiments.sweep import Try, listed, run_sweep, within_limits
 from projpipe.images.streamed import Images
+from projpipe.machine import processor
 from projpipe.methods.projected import PROJECTED
 from projpipe.methods.registry import main_methods
 from projpipe.methods.task_model import TaskModel
@@ -24,7 +25,6 @@ from projpipe.projection.projector import Projector
 from projpipe.reporting.size_figure import size_figure
 from projpipe.students.size_table import MeasuredSize, SizeTable
 from projpipe.tasks.classes import class_of_image
-from projpipe.tensors import processor
 from projpipe.training.provenance import package_versions
 from projpipe.training.run_inputs import digest_of
 from projpipe.transformer.spec import SIZE, TransformerSpec, written
