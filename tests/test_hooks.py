@@ -60,6 +60,10 @@ def test_part_of_a_pipeline_asks_for_the_whole_of_it_where_something_was_kept_in
             r"train_projector\.smallest: num_heads 4 is above the 2 of the largest; make it smaller",
         ),
         (
+            {"sweep_students": {"max_parameters": 10}},
+            r"sweep_students\.max_parameters: no size has 10 or fewer; the least is [\d,]+, of \d+x1x2x\d+; raise it",
+        ),
+        (
             {"extract_teacher": {"arguments": {"depth": 1, "embed_dim": 12, "mlp_ratio": 2.0}}},
             "make the student smaller",
         ),

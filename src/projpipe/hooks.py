@@ -168,7 +168,7 @@ class InputHooks:
         _check_checksums(pipeline, catalog, run_params["env"])
         self._check_images(run_params, pipeline, catalog)
         if {"teacher", "run_inputs"} <= made:
-            _check_sizes(catalog)
+            _check_sizes(catalog, "size_table" in made)
             if "tasks" in made:
                 _check_tasks(catalog)
             _check_machine(catalog.load("params:train_projector").ray)
@@ -239,14 +239,25 @@ def _check_checksums(pipeline: Pipeline, catalog: CatalogProtocol, env: str | No
             raise InputError(f"{path}: was changed since {maker} wrote it; make it again with `{command}`")
 
 
-def _check_sizes(catalog: CatalogProtocol) -> None:
-    """Refuse students that are not smaller than the teacher, which would otherwise be trained first."""
+def _check_sizes(catalog: CatalogProtocol, with_sweep: bool) -> None:
+    """Refuse students that are not smaller than the teacher, which would otherwise be trained first.
+
+    `with_sweep` refuses limits of the sweep, too, that none of them is within.
+    """
     from projpipe.methods.method import sizes_of
+    from projpipe.objectives import OBJECTIVES
     from projpipe.teacher.create import planned_spec
 
-    teacher = planned_spec(catalog.load("params:extract_teacher"))
-    config = catalog.load("params:train_projector")
-    sizes_of(config, teacher.student(**config.student.model_dump(), place="train_projector.student"), teacher)
+    extract_teacher, config = catalog.load("params:extract_teacher"), catalog.load("params:train_projector")
+    teacher = planned_spec(extract_teacher)
+    student = teacher.student(**config.student.model_dump(), place="train_projector.student")
+    sizes = sizes_of(config, student, teacher)
+    if with_sweep:
+        from projpipe.experiments.sweep import within_limits
+
+        every = [student] if sizes is None else sizes.every
+        fewest = OBJECTIVES[extract_teacher.objective.name].fewest_classes
+        within_limits(every, fewest, catalog.load("params:sweep_students"))
 
 
 def _check_tasks(catalog: CatalogProtocol) -> None:

@@ -29,11 +29,11 @@ def files_below(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("asked", "said", "shape"),
     [
-        ([], "3 classes, 12 x 1, 1,311 parameters", (12, 1, 2, 12)),
-        (["--size", "12x2"], "3 classes, 12 x 2, 2,595 parameters", (12, 2, 2, 18)),
-        (["--size", "8x2x2x10"], "3 classes, 8 x 2, 1,215 parameters, made in ", (8, 2, 2, 10)),
-        (["--max-parameters", "1k"], "3 classes, 8 x 1, 683 parameters, made in ", (8, 1, 2, 8)),
-        (["--max-macs", "1M", "--max-parameters", "2.5k"], "3 classes, 12 x 1, 1,311 parameters", (12, 1, 2, 12)),
+        ([], "3 classes, 12x1x2x12, 1,311 parameters", (12, 1, 2, 12)),
+        (["--size", "12x2"], "3 classes, 12x2x2x18, 2,595 parameters", (12, 2, 2, 18)),
+        (["--size", "8x2x2x10"], "3 classes, 8x2x2x10, 1,215 parameters, made in ", (8, 2, 2, 10)),
+        (["--max-parameters", "1k"], "3 classes, 8x1x2x8, 683 parameters, made in ", (8, 1, 2, 8)),
+        (["--max-macs", "1M", "--max-parameters", "2.5k"], "3 classes, 12x1x2x12, 1,311 parameters", (12, 1, 2, 12)),
         (
             ["--max-latency", "5s", "--batch", "4", "--threads", "1"],
             " ms a forward pass (1 thread, batches of 4)\n",
@@ -57,7 +57,10 @@ def test_a_projector_of_many_sizes_makes_the_one_that_is_asked_for_or_recommende
     ("asked", "message"),
     [
         (["--size", "24"], "size: '24' is no size; write width x depth as 24x2"),
-        (["--size", "24x2"], "size: embed_dim 24 is above the 12 of the largest; there are sizes from 1 blocks x 8"),
+        (
+            ["--size", "24x2"],
+            "size: embed_dim 24 is above the 12 of the largest; the nearest of those from 8x1x2x8 to ",
+        ),
         (["--size", "12x1", "--max-macs", "1M"], "size: is one size, and limits choose among them"),
         (["--max-parameters", "10"], "max-parameters: no size has 10 or fewer; the least is 674, of 8x1x2x8"),
         (["--max-macs", "1"], "max-macs: no size has 1 or fewer; the least is 2,848, of 8x1x2x8"),
@@ -79,10 +82,10 @@ def test_a_size_or_a_limit_that_cannot_be_met_is_refused_in_one_line(
 
 def test_a_projector_of_one_size_makes_that_one_and_says_how_to_get_others(folder: Path, projpipe: Command) -> None:
     asked = ["generate", folder, "--classes", "Sneaker,Bag", "--out", folder.parent / "one"]
-    assert ": 2 classes, 12 x 2, 2,5" in projpipe(*asked, "--size", "12x2").output
+    assert ": 2 classes, 12x2x2x18, 2,5" in projpipe(*asked, "--size", "12x2").output
     refused = projpipe(*asked, "--force", "--size", "8x1")
     assert refused.exit_code == 2
-    assert "size: this projector makes one size, 2 blocks x 12, 2 heads, 18 hidden units; train one" in refused.stderr
+    assert "size: this projector makes one size, 12x2x2x18; train one" in refused.stderr
     refused = projpipe(*asked, "--force", "--max-parameters", "2000")
     assert "max-parameters: no size has 2,000 or fewer; the least is 2,5" in refused.stderr
 
@@ -95,7 +98,7 @@ def test_all_tasks_of_a_table_get_one_size_the_one_for_the_most_classes(many: Pa
     result = projpipe("generate", many, "--tasks", table, "--max-parameters", limit, "--out", out)
     assert result.exit_code == 0, result.output
     params = largest.resized(8, 1, 2, 8).deployed_params(4)
-    assert result.output.endswith(f": 2 models, 8 x 1, at most {params:,} parameters each\n")
+    assert result.output.endswith(f": 2 models, 8x1x2x8, at most {params:,} parameters each\n")
     assert {load_student(out / name).spec.embed_dim for name in "24"} == {8}
     refused = projpipe("generate", many, "--tasks", table, "--max-parameters", 10, "--out", many.parent / "none")
     assert (refused.exit_code, refused.stderr.count("the least is 692")) == (2, 1)
@@ -127,12 +130,12 @@ def test_tasks_that_go_on_keep_their_size_whatever_is_measured_then(
     monkeypatch.setattr(Projector, "latency", latency)
     result = projpipe(*asked)
     assert result.exit_code == 0, result.output
-    assert "2 models, 12 x 1, " in result.output
+    assert "2 models, 12x1x2x12, " in result.output
     assert "; 700 to 2e+03 ms a forward pass" in result.output
     assert {load_student(out / name).spec.embed_dim for name in "01"} == {12}
 
     other = [*asked[:-1], "2s"]
-    assert projpipe(*other, "--force").output.count("2 models, 8 x 1, ") == 1
+    assert projpipe(*other, "--force").output.count("2 models, 8x1x2x8, ") == 1
     said = json.loads(projpipe(*asked, "--force", "--json").output)
     assert (said["latency_ms"], said["undisturbed_ms"]) == (1.0, 1.0)
 

@@ -38,7 +38,7 @@ def test_a_projector_of_many_sizes_lists_them_and_marks_the_recommended_one(many
     lines = projpipe("inspect", many).output.splitlines()
     at = lines.index("")
     shown = dict(line.split("  ", 1) for line in lines[:at])
-    assert shown["smallest students"].strip().startswith("1 blocks x 8, 2 heads, 8 hidden units, 674 parameters for 2")
+    assert shown["smallest students"].strip().startswith("1 block x 8, 2 heads, 8 hidden units, 674 parameters for 2")
     assert shown["largest students"].strip().startswith("2 blocks x 12, 2 heads, 18 hidden units, 2,")
     assert shown["mean accuracy of smallest and largest on validation tasks"].strip() == "97.8 %"
     assert lines[at + 1 : at + 4] == [

@@ -76,9 +76,8 @@ def judged_as(monkeypatch: pytest.MonkeyPatch) -> list[Judging]:
     """Every call by which a trial judges its model, which is judged all the same."""
     calls: list[Judging] = []
 
-    def watched(forward: Any, data: LabelledImages, task: list[int], device: torch.device) -> torch.Tensor:
-        model, told = (forward.func, forward.keywords["embedding"]) if isinstance(forward, partial) else (forward, None)
-        calls.append(Judging(model, task, told, int(data.image_ids[0])))
+    def watched(forward: partial[Any], data: LabelledImages, task: list[int], device: torch.device) -> list[Any]:
+        calls.append(Judging(forward.func, task, forward.keywords["embedding"], int(data.image_ids[0])))
         return image_scores(forward, data, task, device)
 
     monkeypatch.setattr(trial_module, "image_scores", watched)

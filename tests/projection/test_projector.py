@@ -13,8 +13,10 @@ from projpipe import load_projector
 from projpipe.errors import InputError
 from projpipe.manifest import MANIFEST, SIZES
 from projpipe.projection.projector import Projector
+from projpipe.projection.size_choice import SizeChoice
 from projpipe.students.elapsed import Elapsed
-from projpipe.students.limits import Limits
+from projpipe.students.limits import Limits, fast_enough
+from projpipe.transformer.spec import TransformerSpec, written
 
 CLASSES = ["two", "nine", "four"]
 
@@ -56,8 +58,8 @@ def test_a_folder_without_a_table_or_of_one_size_is_read_too(
         ({"weights_sha256": "1" * 64}, "is of another projector, or of this one before it was trained anew"),
         ({"metric": "bits_per_pixel"}, "metric: bits_per_pixel is not accuracy"),
         ({"num_classes": 11}, "num_classes: 11 are more than this projector's 10"),
-        ({"depth": 3}, "sizes: 3 blocks x 8, 2 heads, 8 hidden units is none of this projector's"),
-        ({"num_heads": 3}, "sizes: 1 blocks x 8, 3 heads, 8 hidden units is none of this projector's"),
+        ({"depth": 3}, "sizes: 8x3x2x8 is none of this projector's"),
+        ({"num_heads": 3}, "sizes: 8x1x3x8 is none of this projector's"),
     ],
 )
 def test_a_table_of_another_projector_is_refused(
@@ -134,16 +136,39 @@ def test_without_a_table_the_largest_within_limits_is_made(projector: Projector)
     assert many.size_within(Limits(max_latency_ms=1e6), CLASSES)[0] == projector.operator.spec
 
 
+def test_the_smallest_size_is_tried_last_where_the_table_lacks_it_and_latency_is_limited(many: Projector) -> None:
+    measured = many.size_table.sizes
+    assert written(measured[0]) == written(many.sizes.smallest)
+    lacking = replace(many.size_table, sizes=measured[1:], recommended=0)
+    choice = SizeChoice(many.operator.spec, many.sizes, lacking)
+    tried: list[str] = []
+
+    def latency(size: TransformerSpec) -> Elapsed:
+        tried.append(written(size))
+        took = 1.0 if size == many.sizes.smallest else 2.0
+        return Elapsed(median_ms=took, undisturbed_ms=took)
+
+    limits = Limits(max_latency_ms=1.5)
+    size, _ = fast_enough(choice.within(limits, 3), limits, latency)
+    assert size == many.sizes.smallest
+    assert tried == [*tried[:-2], written(size), written(size)]
+    assert written(size) not in tried[:-2]
+
+
+ALL = "those from 8x1x2x8 to 12x2x2x18"
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"size": "16x2"}, "size: embed_dim 16 is above the 12 of the largest; there are sizes from 1 blocks x 8, "),
-        ({"size": "12x3"}, "size: depth 3 is above the 2 of the largest; there are sizes from 1 blocks x 8, 2 heads"),
-        ({"size": "4x1"}, "size: embed_dim 4 is below the 8 of the smallest; there are sizes from"),
-        ({"size": "12x1x2x7"}, "size: mlp_dim 7 is below the 8 of the smallest"),
-        ({"size": "9x1"}, "size: width 9 is not divisible by 2 heads; the nearest width is 8"),
+        ({"size": "16x2"}, f"size: embed_dim 16 is above the 12 of the largest; the nearest of {ALL} is 12x2x2x18"),
+        ({"size": "12x3"}, f"size: depth 3 is above the 2 of the largest; the nearest of {ALL} is 12x2x2x18"),
+        ({"size": "4x1"}, f"size: embed_dim 4 is below the 8 of the smallest; the nearest of {ALL} is 8x1x2x8"),
+        ({"size": "12x1x2x7"}, f"size: mlp_dim 7 is below the 8 of the smallest; the nearest of {ALL} is 12x1x2x12"),
+        ({"size": "12x2x5"}, f"size: width 12 is not divisible by 5 heads; the nearest of {ALL} is 12x2x2x18"),
+        ({"size": "9x1"}, f"size: width 9 is not divisible by 2 heads; the nearest of {ALL} is 8x1x2x"),
         ({"max_parameters": 5}, "max-parameters: no size has 5 or fewer; the least is 683, of 8x1x2x8"),
-        ({"max_latency": "1us"}, "max-latency: no size takes 0.001 ms or less here"),
+        ({"max_latency": "1us"}, "max-latency: none of 3 sizes takes 0.001 ms or less here"),
     ],
 )
 def test_a_size_that_there_is_not_is_refused_with_what_there_is(
@@ -158,7 +183,7 @@ def test_a_student_of_a_size_that_there_is_not_is_refused(many: Projector, proje
     largest = projector.operator.spec
     with pytest.raises(InputError, match="size: embed_dim 16 is above the 12 of the largest"):
         many.student(CLASSES, size=largest.resized(16, 2, 2, 18))
-    with pytest.raises(InputError, match="makes one size, 2 blocks x 12, .*; train one of many .*`train_projector.sm"):
+    with pytest.raises(InputError, match="makes one size, 12x2x\\S+; train one of many .*`train_projector.sm"):
         projector.student(CLASSES, size=many.sizes.smallest)
     assert projector.student(CLASSES, size=largest).spec == largest
 

@@ -1,5 +1,6 @@
 """Batches hold what their tasks say."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ def data(run_inputs: RunInputs, tmp_path: Path) -> TrainingData:
 
 
 def test_every_image_shows_the_class_of_its_label(data: TrainingData) -> None:
-    batch = draw_batch(data.train, data.train_tasks, 3, 10, seed=(0, 5))
+    batch = draw_batch(data, 3, 10, seed=(0, 5))
     classes = batch.classes.gather(1, batch.labels)
     everything = data.train.read(torch.arange(300))
     for task in range(3):
@@ -26,7 +27,7 @@ def test_every_image_shows_the_class_of_its_label(data: TrainingData) -> None:
 
 
 def test_teacher_logits_are_those_of_the_image_for_the_classes_of_the_task(data: TrainingData, teacher) -> None:
-    batch = draw_batch(data.train, data.train_tasks, 3, 10, seed=(0, 5))
+    batch = draw_batch(data, 3, 10, seed=(0, 5))
     with torch.no_grad():
         live = teacher(batch.images.flatten(0, 1)).view(3, 10, -1)
     expected = live.gather(2, batch.classes[:, None].expand(-1, 10, -1))
@@ -34,8 +35,8 @@ def test_teacher_logits_are_those_of_the_image_for_the_classes_of_the_task(data:
 
 
 def test_workers_share_one_batch_between_them(data: TrainingData) -> None:
-    whole = draw_batch(data.train, data.train_tasks, 2, 6, seed=(1, 0))
-    parts = [draw_batch(data.train, data.train_tasks, 2, 6, seed=(1, 0), share=slice(i, None, 2)) for i in (0, 1)]
+    whole = draw_batch(data, 2, 6, seed=(1, 0))
+    parts = [draw_batch(data, 2, 6, seed=(1, 0), share=slice(i, None, 2)) for i in (0, 1)]
     assert torch.equal(whole.images, torch.cat([part.images for part in parts]))
     assert torch.equal(whole.labels, torch.cat([part.labels for part in parts]))
     for task, part in enumerate(parts):
@@ -43,14 +44,14 @@ def test_workers_share_one_batch_between_them(data: TrainingData) -> None:
 
 
 def test_class_row_dropout_leaves_out_half_of_the_rows(data: TrainingData) -> None:
-    drawn = [draw_batch(data.train, data.train_tasks, 2, 6, seed=(1, step)) for step in range(100)]
+    drawn = [draw_batch(data, 2, 6, seed=(1, step)) for step in range(100)]
     share = torch.cat([batch.keep_rows[batch.mask] for batch in drawn]).double().mean()
     assert abs(share - 0.5) < 0.1
 
 
 def test_weights_say_how_often_a_task_is_drawn(data: TrainingData) -> None:
     def drawn(*weights: float) -> torch.Tensor:
-        batches = [draw_batch(data.train, data.train_tasks, 2, 6, (1, step), weights=weights) for step in range(300)]
+        batches = [draw_batch(replace(data, train_weights=weights), 2, 6, (1, step)) for step in range(300)]
         firsts = torch.cat([batch.classes[:, 0] for batch in batches])
         return torch.stack([firsts == task[0] for task in data.train_tasks]).double().mean(1)
 
@@ -60,7 +61,7 @@ def test_weights_say_how_often_a_task_is_drawn(data: TrainingData) -> None:
 
 def test_the_seed_fixes_the_batch(data: TrainingData) -> None:
     def images(*seed: int) -> torch.Tensor:
-        return draw_batch(data.train, data.train_tasks, 2, 6, seed=seed).images
+        return draw_batch(data, 2, 6, seed=seed).images
 
     assert torch.equal(images(0, 1), images(0, 1))
     assert not torch.equal(images(0, 1), images(0, 2))
@@ -73,7 +74,7 @@ def test_tasks_of_different_sizes_are_filled_up_and_masked() -> None:
 
 
 def test_images_for_the_source_are_of_classes_that_are_trained_on(data: TrainingData) -> None:
-    drawn = [draw_batch(data.train, data.train_tasks, 2, 6, seed=(1, step), source_images=9) for step in range(40)]
+    drawn = [draw_batch(data, 2, 6, seed=(1, step), source_images=9) for step in range(40)]
     labels = torch.cat([batch.source_labels for batch in drawn])
     assert set(labels.tolist()) == {class_id for task in data.train_tasks for class_id in task}
     assert set(labels.tolist()) < set(data.train.labels.tolist())

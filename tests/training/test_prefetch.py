@@ -1,5 +1,6 @@
 """What is prefetched is what would have been read here."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,11 @@ def test_the_batches_of_a_worker_from_any_step_on_are_its_share_of_those_of_the_
     workers: int, rank: int, data: TrainingData, settings: Any
 ) -> None:
     schedule, share = settings().optimisation, slice(rank, None, 2)
-    weights = [1.0, 5.0, 2.0]
-    batches = StepBatches(data.train, data.train_tasks, schedule, 7, share, 5, weights)
+    data = replace(data, train_weights=[1.0, 5.0, 2.0])
+    batches = StepBatches(data, schedule, 7, share, 5)
     steps = range(3, 8)  # as if the run had been stopped after three
     for step, batch in zip(steps, prefetch(batches, steps, workers), strict=True):
-        expected = draw_batch(data.train, data.train_tasks, 2, 8, (7, step), share, source_images=5, weights=weights)
+        expected = draw_batch(data, 2, 8, (7, step), share, source_images=5)
         assert_same(batch, expected)
 
 

@@ -73,7 +73,7 @@ def after_steps(inputs: RunInputs, folder: Path, config: Any, method: str, devic
     source_images = 6 if model.tunes_source else 0
     losses = []
     for step in range(3):
-        batch = draw_batch(data.train, data.train_tasks, 5, 8, (0, step), source_images=source_images)
+        batch = draw_batch(data, 5, 8, (0, step), source_images=source_images)
         losses.append(trainer.train_step(batch.to(device)))
     return losses, {name: parameter.detach().cpu() for name, parameter in model.named_parameters()}
 
@@ -84,7 +84,7 @@ def test_smaller_students_learn_from_the_largest_and_it_alone_from_the_teacher(
     smallest = {"embed_dim": 8, "depth": 1, "num_heads": 2, "mlp_ratio": 2.0}
     config = settings(smallest=smallest, optimisation={"gradient_clip": 1e9, "distillation_weight": 1.0})
     data, source = load_staged(tmp_path / run_inputs.stage(tmp_path, "projected", {}))
-    one = draw_batch(data.train, data.train_tasks, 5, 8, (0, 0))
+    one = draw_batch(data, 5, 8, (0, 0))
     learned = []
     for taught in (one, replace(one, teacher_logits=-one.teacher_logits)):
         model = build("projected", Ingredients(source, config, seed=0))

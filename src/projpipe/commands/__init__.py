@@ -1,4 +1,4 @@
-"""The command `projpipe`: small models out of a trained projector, without any of what trains one.
+"""The command `projpipe`: small models out of a trained projector, without Kedro, Ray, Optuna and DVC.
 
 Not named `cli`, where Kedro looks for commands of its own.
 """

@@ -24,6 +24,7 @@ from projpipe.projection.projector_manifest import (
     weights_sha256,
 )
 from projpipe.students.elapsed import milliseconds
+from projpipe.transformer.spec import written
 
 if TYPE_CHECKING:
     from projpipe.commands.task_list import NamedTask
@@ -212,8 +213,6 @@ class _Made:
     difference: float | None
 
     def to_json(self) -> dict[str, object]:
-        from projpipe.transformer.spec import written
-
         measured = {"largest_int8_difference": self.difference}
         if self.latency is not None:
             measured |= {"latency_ms": self.latency["median_ms"], "undisturbed_ms": self.latency["undisturbed_ms"]}
@@ -258,7 +257,7 @@ def _generate_one(
     milliseconds = 1000 * (time.perf_counter() - started)
     difference = _write(folder, student, out, files)
     parameters = size.deployed_params(len(names))
-    counted = f"{len(names)} class{'es' * (len(names) > 1)}, {size.embed_dim} x {size.depth}"
+    counted = f"{len(names)} class{'es' * (len(names) > 1)}, {written(size)}"
     said = f"{counted}, {parameters:,} parameters, made in {milliseconds:.0f} ms"
     what = {"classes": list(student.classes), "milliseconds": round(milliseconds, 3)}
     return _Made(what, said, size, parameters, latency, difference)
@@ -293,7 +292,7 @@ def _generate_all(
         rows = [[task.folder, task.name, format_names(task.classes)] for task in tasks]
         csv.writer(file).writerows([COLUMNS, *(map(quote_cell, row) for row in rows)])
     parameters = size.deployed_params(len(most))
-    said = f"{len(tasks)} models, {size.embed_dim} x {size.depth}, at most {parameters:,} parameters each"
+    said = f"{len(tasks)} models, {written(size)}, at most {parameters:,} parameters each"
     what = {"models": [{"folder": task.folder, "name": task.name, "classes": task.classes} for task in tasks]}
     return _Made(what, said, size, parameters, latency, largest)
 

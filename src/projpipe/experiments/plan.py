@@ -15,6 +15,7 @@ from projpipe.experiments.trial import Trial
 from projpipe.methods import registry
 from projpipe.methods.controls import CONTROLS
 from projpipe.methods.method import sizes_of
+from projpipe.methods.projected import PROJECTED
 from projpipe.objectives import Objective
 from projpipe.transformer.spec import TransformerSpec
 
@@ -105,7 +106,7 @@ def _trials(table: ComparisonTable, base: TrainProjectorConfig) -> list[Trial]:
     """The trials of one table, row by row."""
     trials: list[Trial] = []
     place = f"{PLACE}, table {table.name!r}"
-    names = [method.name or method.method for method in table.methods]
+    names = [row.name or row.method for row in table.methods]
     _check_distinct(names, place)
     if taken := reserved_names() & set(names):
         raise InputError(f"{place}: {min(taken)!r} is the name of a row that is added; give another one")
@@ -116,25 +117,23 @@ def _trials(table: ComparisonTable, base: TrainProjectorConfig) -> list[Trial]:
         shared = ", ".join(name for name, method in registry.METHODS.items() if method.shared)
         starting = next(method.name for method in methods if method.starts_from_shared)
         raise InputError(f"{place}: {starting} starts from a shared model, and there is none; add one of {shared}")
-    for position, (name, method) in enumerate(zip(names, table.methods, strict=True)):
-        resolved = _resolve(base.of_method(method.method), table, method, f"{place}, row {name!r}")
-        resolved = resolved.of_method(method.method)  # of schedules that the changes state
-        rate = method.learning_rate or resolved.known_rates.get(method.method)
+    for position, (name, row) in enumerate(zip(names, table.methods, strict=True)):
+        resolved = _resolve(base.of_method(row.method), table, row, f"{place}, row {name!r}")
+        resolved = resolved.of_method(row.method)  # of schedules that the changes state
+        rate = row.learning_rate or resolved.known_rates.get(row.method)
         if rate is None:
-            raise InputError(f"{place}, row {name!r}: {method.method} has no learning_rate; give it one")
+            raise InputError(f"{place}, row {name!r}: {row.method} has no learning_rate; give it one")
         controls = table.controls and position == 0
-        if controls and method.method != "projected":
+        if controls and row.method != PROJECTED.name:
             raise InputError(f"{place}, controls: {name!r} does not look at the task; put a projected row first")
-        if method.size is not None and (resolved.smallest is None or controls):
+        if row.size is not None and (resolved.smallest is None or controls):
             raise InputError(
                 f"{place}, row {name!r}, size: is one of many sizes; give changes.smallest, or leave size out"
                 if resolved.smallest is None
                 else f"{place}, controls: are of the largest size; leave {name!r} without a size"
             )
         of_seeds = [resolved.model_copy(update={"seeds": (seed,)}) for seed in table.seeds]
-        trials += [
-            Trial(table.name, name, method.method, config, rate, controls, size=method.size) for config in of_seeds
-        ]
+        trials += [Trial(table.name, name, row.method, config, rate, controls, size=row.size) for config in of_seeds]
     return trials
 
 

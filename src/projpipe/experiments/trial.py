@@ -154,7 +154,7 @@ def run_trial(
     model = model.to(device)
     tasks = [task for task, _ in judged]
     judge = partial(_scores, data=data.test, tasks=tasks, device=device)
-    scores = {method.untrained_row[0]: judge(model)} if method.untrained_row is not None else {}
+    scores = {method.untrained_row[0]: judge(model)[0]} if method.untrained_row is not None else {}
     of_a_step = flops_per_step(model, _first_batch(model, data, config).to(device))
     trained = starting_with(f"{FINISHED}{trial.seed}.", last.tensors)
     if method.shared:
@@ -162,17 +162,17 @@ def run_trial(
             save_file(trained, temporary)
     model.load_state_dict(trained)
     model.eval().precompute()
-    scores["method"] = judge(model)
-    for size in trial.sizes:
-        scores[row_of_size(size)] = judge(model, size=source.spec.student(**size.model_dump()))
+    rows = ["method", *map(row_of_size, trial.sizes)]
+    specs = [model.generator.spec, *(source.spec.student(**size.model_dump()) for size in trial.sizes)]
+    scores |= dict(zip(rows, judge(model, sizes=specs), strict=True))
     if trial.controls:
         sorts = [sort for _, sort in judged]
         for control in CONTROLS:
             told = control_embeddings(
                 control, model.embed, tasks, sorts, data.train_tasks, trial.seed, data.train_weights
             )
-            scores[control] = judge(model, told=told)
-    on_validation = [task_mean(scores) for scores in _scores(model, data.validation, sampled, device)]
+            scores[control] = judge(model, told=told)[0]
+    on_validation = [task_mean(scores) for scores in _scores(model, data.validation, sampled, device)[0]]
     return Outcome(
         history=history,
         tasks=len(data.train_tasks),
@@ -204,13 +204,11 @@ def _per_task_config(method: Method, config: TrainProjectorConfig, tasks: int) -
 def _first_batch(model: TaskModel, data: TrainingData, config: TrainProjectorConfig) -> Batch:
     """A batch as the model learns from, to count the operations of a step."""
     return draw_batch(
-        data.train,
-        data.train_tasks,
+        data,
         config.optimisation.tasks_per_step,
         config.optimisation.images_per_task,
         seed=(0,),
         source_images=SOURCE_IMAGES if model.tunes_source else 0,
-        weights=data.train_weights,
     )
 
 
@@ -220,17 +218,17 @@ def _scores(
     tasks: Sequence[Sequence[int]],
     device: torch.device,
     told: Sequence[Tensor] | None = None,
-    size: TransformerSpec | None = None,
-) -> list[ImageScores]:
-    """Scores on all images of every task's classes, of a size, the largest if None.
+    sizes: Sequence[TransformerSpec] = (),
+) -> list[list[ImageScores]]:
+    """Scores on all images of every task's classes, of each size, of the largest if none is given.
 
     `told` are embeddings to replace its own.
     """
-    model_of_size = model if size is None else partial(model, sizes=(size,))
-    found: list[ImageScores] = []
+    found: list[list[ImageScores]] = [[] for _ in sizes or (model.generator.spec,)]
     with torch.no_grad():
         for i, task in enumerate(tasks):
-            forward = partial(model_of_size, embedding=told[i][None]) if told else model_of_size
-            of_classes = image_scores(forward, data, task, device).split(data.counts[list(task)].tolist())
-            found.append([scores.tolist() for scores in of_classes])
+            forward = partial(model, embedding=told[i][None] if told else None, sizes=sizes)
+            counts = data.counts[list(task)].tolist()
+            for of_size, scores in zip(found, image_scores(forward, data, task, device), strict=True):
+                of_size.append([of_class.tolist() for of_class in scores.split(counts)])
     return found

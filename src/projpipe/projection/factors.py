@@ -66,7 +66,7 @@ class Factor(nn.Module):
         super().__init__()
         self.base = nn.Parameter(init.clone())
         blocks, student, source = init.shape
-        self.sizes = (conditioning.templates, conditioning.rank, source if conditioning.gates else 0)
+        self.terms = (conditioning.templates, conditioning.rank, source if conditioning.gates else 0)
         scale = init.square().mean().sqrt().item()
 
         def random(*shape: int, std: float) -> nn.Parameter:
@@ -81,7 +81,7 @@ class Factor(nn.Module):
     @property
     def num_coefficients(self) -> int:
         """Coefficients for all blocks together."""
-        return self.base.shape[0] * sum(self.sizes)
+        return self.base.shape[0] * sum(self.terms)
 
     def forward(self, coefficients: Tensor | None) -> Tensor:
         """Build the factor for `T` tasks.
@@ -96,12 +96,12 @@ class Factor(nn.Module):
         if coefficients is None:
             return factor
         blocks, student, source = self.base.shape
-        mixture, low_rank, gates = coefficients.view(-1, blocks, sum(self.sizes)).split(self.sizes, dim=-1)
-        if self.sizes[0]:
+        mixture, low_rank, gates = coefficients.view(-1, blocks, sum(self.terms)).split(self.terms, dim=-1)
+        if self.terms[0]:
             mixed = torch.bmm(mixture.transpose(0, 1), self.templates)  # [L_s, T, student*source]
             factor = factor + mixed.transpose(0, 1).view(-1, blocks, student, source)
-        if self.sizes[1]:
+        if self.terms[1]:
             factor = factor + (self.left * low_rank[:, :, None]) @ self.right
-        if self.sizes[2]:
+        if self.terms[2]:
             factor = factor * (1 + gates[:, :, None])
         return factor

@@ -93,10 +93,10 @@ class ProjectionOperator(nn.Module):
         if conditioning.changes_factors or conditioning.film:
             self.encoder = TaskEncoder(source.class_table, conditioning.task_embed_dim)
             reset_linears(self.encoder, generator)
-        self.sizes = {name: factor.num_coefficients for name, factor in self._factors().items()}
+        self.num_coefficients = {name: factor.num_coefficients for name, factor in self._factors().items()}
         self.coefficients: nn.Linear | None = None
         if conditioning.changes_factors:
-            self.coefficients = nn.Linear(conditioning.task_embed_dim, sum(self.sizes.values()))
+            self.coefficients = nn.Linear(conditioning.task_embed_dim, sum(self.num_coefficients.values()))
             nn.init.zeros_(self.coefficients.weight)
             nn.init.zeros_(self.coefficients.bias)
         self.film = Film(conditioning.task_embed_dim, student) if conditioning.film else None
@@ -197,9 +197,9 @@ class ProjectionOperator(nn.Module):
     def _coefficients(self, embedding: Tensor | None) -> dict[str, Tensor | None]:
         """The coefficients `[T, *]` of every factor, None where it is static."""
         if self.coefficients is None or embedding is None:
-            return dict.fromkeys(self.sizes)
+            return dict.fromkeys(self.num_coefficients)
         coefficients = self.coefficients(embedding[:, : self.conditioning.task_embed_dim])
-        split = zip(self.sizes, coefficients.split([*self.sizes.values()], dim=1), strict=True)
+        split = zip(self.num_coefficients, coefficients.split([*self.num_coefficients.values()], dim=1), strict=True)
         return {name: part if part.shape[1] else None for name, part in split}
 
     def _insert_classes(

@@ -94,14 +94,14 @@ def kept_factors(names: Collection[str], conditioning: Conditioning) -> set[str]
 
 def is_mixture(factor: Factor) -> bool:
     """Whether a factor is a sum of `parts_of`, weighted by the task: has neither gates nor a low-rank term."""
-    _, rank, gates = factor.sizes
+    _, rank, gates = factor.terms
     return not (rank or gates)
 
 
 def parts_of(factor: Factor) -> Tensor:
     """The base and the templates of a mixture, `[L_s, 1 + templates, student, source]`."""
     base = factor.base[:, None]
-    if not factor.sizes[0]:
+    if not factor.terms[0]:
         return base
     return torch.cat([base, factor.templates.unflatten(-1, factor.base.shape[1:])], dim=1)
 

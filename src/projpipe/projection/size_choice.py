@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from math import log
 from pathlib import Path
 
 from projpipe.errors import InputError
@@ -12,7 +14,7 @@ from projpipe.manifest import SIZES
 from projpipe.students.limits import Limits, within_counts
 from projpipe.students.size_table import REMAKE, SizeTable, read_size_table
 from projpipe.transformer.sizes import Sizes
-from projpipe.transformer.spec import TransformerSpec, written
+from projpipe.transformer.spec import SIZE, TransformerSpec, written
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class SizeChoice:
         """Sizes for so many classes that are within all limits but that of latency, the best first.
 
         The best is that with the best score in the size table. Where there is no table, or none of its sizes is within
-        the limits of parameters and multiply-accumulates, it is the largest.
+        the limits of parameters and multiply-accumulates, it is the largest. The smallest of all comes last, where
+        there is a limit of latency that no size in the table may meet.
 
         Raises:
             InputError: there is none; names the nearest.
@@ -50,7 +53,8 @@ class SizeChoice:
         every = [self.largest] if self.sizes is None else [*reversed(self.sizes.every)]
         if self.table is not None:
             with suppress(InputError):  # a size that was not measured is better than none
-                return within_counts(self.table.best_first(self.largest), num_classes, limits)
+                known = within_counts(self.table.best_first(self.largest), num_classes, limits)
+                return known if every[-1] in known or limits.max_latency_ms is None else [*known, every[-1]]
         return within_counts(every, num_classes, limits)
 
     def checked(self, size: TransformerSpec) -> TransformerSpec:
@@ -59,21 +63,19 @@ class SizeChoice:
         Raises:
             InputError: it is none; says what there is.
         """
-        width, heads = size.embed_dim, size.num_heads
-        if width % heads:
-            fewest = self.largest.embed_dim if self.sizes is None else self.sizes.smallest.embed_dim
-            fitting = range(-(-fewest // heads) * heads, self.largest.embed_dim + 1, heads)
-            nearest = (
-                f"the nearest width is {min(fitting, key=lambda fits: abs(fits - width))}" if fitting else "change one"
-            )
-            raise InputError(f"size: width {width} is not divisible by {heads} heads; {nearest}")
-        if size != self.largest and self.sizes is None:
+        if self.sizes is None:
+            if size == self.largest:
+                return size
             raise InputError(
-                f"size: this projector makes one size, {self.largest.describe_size()}; train one of many sizes with "
+                f"size: this projector makes one size, {written(self.largest)}; train one of many sizes with "
                 "`train_projector.smallest`"
             )
-        if self.sizes is not None:
-            self.sizes.check(size, "size")
+        problem = self.sizes.problem(size)
+        if size.embed_dim % size.num_heads:
+            problem = f"width {size.embed_dim} is not divisible by {size.num_heads} heads"
+        if problem:
+            nearest = min(self.sizes.every, key=partial(_distance, size))
+            raise InputError(f"size: {problem}; the nearest of those from {self.sizes} is {written(nearest)}")
         return size
 
     def _sized(
@@ -81,12 +83,17 @@ class SizeChoice:
     ) -> TransformerSpec:
         """A size by its width and depth; heads and hidden units are as many as the largest size allows."""
         largest = self.largest
-        counts = range(largest.num_heads, 0, -1)
+        smallest = largest if self.sizes is None else self.sizes.smallest
+        counts = range(largest.num_heads, smallest.num_heads - 1, -1)
         fitting = [n for n in counts if embed_dim % n == 0 and embed_dim // n <= largest.head_dim]
         heads = num_heads or next(iter(fitting), largest.num_heads)
-        fewest = 1 if self.sizes is None else self.sizes.smallest.mlp_dim
-        hidden = mlp_dim or max(fewest, int(embed_dim * largest.mlp_ratio))
+        hidden = mlp_dim or max(smallest.mlp_dim, int(embed_dim * largest.mlp_ratio))
         return self.checked(largest.resized(embed_dim, depth, heads, hidden))
+
+
+def _distance(one: TransformerSpec, other: TransformerSpec) -> float:
+    """How far two sizes are from each other: in all that they differ in, by ratio."""
+    return sum(abs(log(getattr(one, name) / getattr(other, name))) for name in SIZE)
 
 
 def read_size_choice(
@@ -107,9 +114,11 @@ def read_size_choice(
     for size in table.sizes:
         there = size.of(largest) == largest if sizes is None else size.of(largest) in sizes
         if size.embed_dim % size.num_heads or not there:
-            found = f"sizes: {size.of(largest).describe_size()} is none of this projector's"
+            found = f"sizes: {written(size)} is none of this projector's"
         elif size.params != (params := size.of(largest).deployed_params(table.num_classes)):
             found = f"sizes: {written(size)} has {params:,} parameters, not {size.params:,}"
+        elif size.macs != (macs := size.of(largest).deployed_macs(table.num_classes)):
+            found = f"sizes: {written(size)} takes {macs:,} multiply-accumulates, not {size.macs:,}"
     if table.num_classes > num_classes:
         found = f"num_classes: {table.num_classes} are more than this projector's {num_classes}"
     if found:

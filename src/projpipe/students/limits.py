@@ -117,9 +117,10 @@ def fast_enough(
         if measured[-1]["median_ms"] <= allowed:
             return size, measured[-1]
     fastest, size = min(zip(measured, fitting, strict=True), key=lambda found: _by_clock(found[0]))
+    threads = f"{limits.threads} thread{'s' * (limits.threads > 1)}"
     raise InputError(
-        f"max-latency: no size takes {limits.max_latency_ms:g} ms or less here, with {MARGIN:.0%} to spare, "
-        f"{limits.threads} thread{'s' * (limits.threads > 1)} and batches of {limits.batch}; the fastest takes "
+        f"max-latency: none of {len(fitting)} sizes takes {limits.max_latency_ms:g} ms or less here, with "
+        f"{MARGIN:.0%} to spare, {threads} and batches of {limits.batch}; the fastest takes "
         f"{milliseconds(fastest, '.3g')} ms: {written(size)}"
     )
 

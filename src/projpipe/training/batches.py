@@ -70,7 +70,10 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run learns from (the train split and tasks), what it chooses by (validation), what it is judged on."""
+    """What a run learns from (the train split and tasks), what it chooses by (validation), what it is judged on.
+
+    `train_weights` say how often each train task is drawn, against the others; all equally often if empty.
+    """
 
     train: LabelledImages
     validation: LabelledImages
@@ -86,25 +89,23 @@ class TrainingData:
 
 
 def draw_batch(
-    data: LabelledImages,
-    tasks: Sequence[Sequence[int]],
+    data: TrainingData,
     tasks_per_step: int,
     images_per_task: int,
     seed: tuple[int, ...],
     share: slice = slice(None),
     source_images: int = 0,
-    weights: Sequence[float] = (),
 ) -> Batch:
-    """Draw tasks, for each of them classes, for each of these an image and one of its stored views.
+    """Draw train tasks, for each of them classes, for each of these an image and one of its stored views.
+
+    Where the weights of tasks differ, a task may be drawn twice; where they are alike, all are drawn equally often.
 
     Args:
-        tasks: class ids of every training task.
         seed: fixes the draw; (seed of the run, step) makes a stopped run go on exactly as it would have.
         share: which of the drawn tasks to return, so that workers divide one batch between them.
         source_images: how many images of classes of any training task to draw besides, for the source's own objective.
-        weights: how often each task is drawn, against the others; where they differ, a task may be drawn twice. Where
-            they are alike or left out, all are drawn equally often.
     """
+    train, tasks, weights = data.train, data.train_tasks, data.train_weights
     rng = np.random.default_rng(seed)
     if len(set(weights)) > 1:
         picked = rng.choice(len(tasks), size=tasks_per_step, p=np.asarray(weights) / sum(weights))
@@ -112,26 +113,26 @@ def draw_batch(
         picked = rng.choice(len(tasks), size=tasks_per_step, replace=len(tasks) < tasks_per_step)
     drawn = [tasks[i] for i in picked]
     labels = np.stack([_balanced_labels(rng, len(task), images_per_task) for task in drawn])
-    assert data.logits is not None
-    fractions, views = rng.random(labels.shape), rng.integers(len(data.logits), size=labels.shape)
+    assert train.logits is not None
+    fractions, views = rng.random(labels.shape), rng.integers(len(train.logits), size=labels.shape)
     keep_rows = torch.from_numpy(rng.random((len(drawn), max(map(len, drawn)))) < 1 - CLASS_ROW_DROPOUT)
 
     classes, mask = pad_tasks(drawn[share])
     drawn_for_all = (labels, fractions, views)
     own_labels, own_fractions, own_views = (torch.from_numpy(of_all[share]) for of_all in drawn_for_all)
-    rows = data.pick(classes.gather(1, own_labels), own_fractions)
-    images = data.read(rows.flatten(), own_views.flatten())
+    rows = train.pick(classes.gather(1, own_labels), own_fractions)
+    images = train.read(rows.flatten(), own_views.flatten())
     for_source = {}
     if source_images:
         of_tasks = rng.choice(len(tasks), source_images)
         known = torch.tensor([rng.choice(tasks[task]) for task in of_tasks])  # of a held-out class nothing is learned
-        some = data.pick(known, torch.from_numpy(rng.random(source_images)))
-        seen_as = torch.from_numpy(rng.integers(len(data.logits), size=source_images))
-        for_source = {"source_images": data.read(some, seen_as), "source_labels": data.labels[some]}
+        some = train.pick(known, torch.from_numpy(rng.random(source_images)))
+        seen_as = torch.from_numpy(rng.integers(len(train.logits), size=source_images))
+        for_source = {"source_images": train.read(some, seen_as), "source_labels": train.labels[some]}
     return Batch(
         images=images.view(*rows.shape, *images.shape[1:]),
         labels=own_labels,
-        teacher_logits=data.objective.of_task(data.logits[own_views, rows], classes),
+        teacher_logits=train.objective.of_task(train.logits[own_views, rows], classes),
         classes=classes,
         mask=mask,
         keep_rows=keep_rows[share, : classes.shape[1]],
@@ -144,21 +145,18 @@ class StepBatches(Dataset[Batch]):
 
     def __init__(
         self,
-        data: LabelledImages,
-        tasks: Sequence[Sequence[int]],
+        data: TrainingData,
         schedule: OptimisationConfig,
         seed: int,
         share: slice,
         source_images: int,
-        weights: Sequence[float] = (),
     ) -> None:
-        self.data, self.tasks, self.weights, self.schedule = data, tasks, weights, schedule
+        self.data, self.schedule = data, schedule
         self.seed, self.share, self.source_images = seed, share, source_images
 
     def __getitem__(self, step: int) -> Batch:
         per_step, per_task = self.schedule.tasks_per_step, self.schedule.images_per_task
-        seed = (self.seed, step)
-        return draw_batch(self.data, self.tasks, per_step, per_task, seed, self.share, self.source_images, self.weights)
+        return draw_batch(self.data, per_step, per_task, (self.seed, step), self.share, self.source_images)
 
 
 def _balanced_labels(rng: np.random.Generator, classes: int, count: int) -> np.ndarray:

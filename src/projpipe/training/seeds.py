@@ -77,7 +77,7 @@ def train_seeds(
         if rank_0 and trainer.step == 0:
             judge()
         share, source_images = slice(worker.rank, None, worker.workers), SOURCE_IMAGES if model.tunes_source else 0
-        batches = StepBatches(data.train, data.train_tasks, schedule, seed, share, source_images, data.train_weights)
+        batches = StepBatches(data, schedule, seed, share, source_images)
         steps = range(trainer.step, schedule.steps)
         for batch in prefetch(batches, steps, config.ray.loading_workers, worker.device):
             sizes = model.sizes.sandwich((seed, trainer.step)) if model.sizes else ()

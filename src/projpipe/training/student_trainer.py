@@ -139,8 +139,8 @@ class StudentTrainer:
         """
         averaged, metric = self._averaged.eval(), self.objective.metric
         of_sizes = self.model.sizes
-        ends = [None] if of_sizes is None else [of_sizes.largest, of_sizes.smallest]
-        scores = [task_score(averaged, data, task, self.device, size) for size in ends for task in tasks]
+        ends = () if of_sizes is None else (of_sizes.largest, of_sizes.smallest)
+        scores = [score for task in tasks for score in task_scores(averaged, data, task, self.device, ends)]
         score = sum(scores) / len(scores)
         source = self._judge_source(data, known) if self.model.tunes_source else None
         if self.source_score is None:
@@ -178,16 +178,16 @@ class StudentTrainer:
         self.best = {name: tensor.to(self.device, copy=True) for name, tensor in starting_with(BEST, tensors).items()}
 
 
-def task_score(
+def task_scores(
     model: TaskModel,
     data: LabelledImages,
     task: Sequence[int],
     device: torch.device,
-    size: TransformerSpec | None = None,
-) -> float:
-    """Mean score of the student of a size, the largest if None, on the images of the task's classes."""
-    forward = partial(model, sizes=() if size is None else (size,))
-    return float(image_scores(forward, data, task, device).double().mean())
+    sizes: Sequence[TransformerSpec] = (),
+) -> list[float]:
+    """Mean score of the student of each size, of the largest if none is given, on the images of the task's classes."""
+    found = image_scores(partial(model, sizes=sizes), data, task, device)
+    return [float(scores.double().mean()) for scores in found]
 
 
 def image_scores(
@@ -195,14 +195,15 @@ def image_scores(
     data: LabelledImages,
     task: Sequence[int],
     device: torch.device,
-) -> Tensor:
-    """Score of the student on every image of the task's classes, class by class: [N], on the CPU."""
+) -> list[Tensor]:
+    """Scores on every image of the task's classes, class by class: `[N]` for each size of `forward`, on the CPU."""
     rows = torch.cat([data.rows_of_class(class_id) for class_id in task])
     targets = torch.arange(len(task)).repeat_interleave(data.counts[list(task)])
     classes, mask = (tensor.to(device) for tensor in pad_tasks([task]))
-    scores = []
+    parts = []
     for some_rows, some_targets in zip(rows.split(FORWARD_IMAGES), targets.split(FORWARD_IMAGES), strict=True):
         images = data.read(some_rows).to(device)
-        (logits,), _ = forward(images[None], classes, mask)
-        scores.append(data.objective.scores(logits[0], images, some_targets.to(device)))
-    return torch.cat(scores).cpu()
+        wanted = some_targets.to(device)
+        of_sizes, _ = forward(images[None], classes, mask)
+        parts.append([data.objective.scores(logits[0], images, wanted) for logits in of_sizes])
+    return [torch.cat(scores).cpu() for scores in zip(*parts, strict=True)]

@@ -10,7 +10,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from projpipe.errors import InputError
-from projpipe.transformer.spec import SIZE, TransformerSpec
+from projpipe.transformer.spec import SIZE, TransformerSpec, written
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,14 +43,18 @@ class Sizes:
         Raises:
             InputError: names the limit that it is beyond.
         """
-        if problem := _beyond(size, self.largest) or _below(size, self.smallest):
+        if problem := self.problem(size):
             raise InputError(f"{place}: {problem}; there are sizes from {self}")
 
+    def problem(self, size: TransformerSpec) -> str:
+        """In what a size is beyond the two; empty where it is between them."""
+        return _beyond(size, self.largest) or _below(size, self.smallest)
+
     def __contains__(self, size: TransformerSpec) -> bool:
-        return not (_beyond(size, self.largest) or _below(size, self.smallest))
+        return not self.problem(size)
 
     def __str__(self) -> str:
-        return f"{self.smallest.describe_size()} to {self.largest.describe_size()}"
+        return f"{written(self.smallest)} to {written(self.largest)}"
 
     @cached_property
     def every(self) -> tuple[TransformerSpec, ...]:

@@ -78,7 +78,9 @@ class TransformerSpec:
 
     def describe_size(self) -> str:
         """The size for people to read."""
-        return f"{self.depth} blocks x {self.embed_dim}, {self.num_heads} heads, {self.mlp_dim} hidden units"
+        counts = {"block": self.depth, "head": self.num_heads, "hidden unit": self.mlp_dim}
+        blocks, heads, hidden = (f"{count} {name}{'s' * (count > 1)}" for name, count in counts.items())
+        return f"{blocks} x {self.embed_dim}, {heads}, {hidden}"
 
     def describe_images(self) -> str:
         """The images it reads, for people."""

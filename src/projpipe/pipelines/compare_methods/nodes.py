@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import plotly.graph_objects as go
+from kedro.utils import find_kedro_project
 from torch import nn
 
 from projpipe.config import CompareMethodsConfig, EvaluateConfig
@@ -25,7 +26,6 @@ from projpipe.methods.models import build
 from projpipe.metric import METRICS
 from projpipe.objectives import Objective
 from projpipe.objectives.teacher_logits import TeacherLogits
-from projpipe.pipelines import project_folder
 from projpipe.reporting import comparison_figures
 from projpipe.reporting.comparison_page import comparison_markdown
 from projpipe.tasks.classes import class_of_image
@@ -107,7 +107,7 @@ def summarise(
         "tables": comparison_summary(
             trials, outcomes.each, results, costs, objective.metric, evaluate.bootstrap_samples, evaluate.seed
         ),
-        "provenance": made_here(project_folder(), dataset_card.sha256),
+        "provenance": made_here(find_kedro_project(Path.cwd()) or Path.cwd(), dataset_card.sha256),
     }
 
 

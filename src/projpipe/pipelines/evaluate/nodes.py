@@ -1,11 +1,13 @@
 """Nodes of the pipeline `evaluate`. Every method is judged through one interface: `specialise(classes) -> model`."""
 
 from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from kedro.utils import find_kedro_project
 from torch import Tensor, nn
 
 from projpipe.config import (
@@ -29,7 +31,6 @@ from projpipe.metric import METRICS
 from projpipe.objectives import Classification, Objective
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits
-from projpipe.pipelines import project_folder
 from projpipe.projection.initialisation import evenly_spaced
 from projpipe.projection.projector import Projector
 from projpipe.reporting import figures
@@ -162,7 +163,7 @@ def describe_run(
         "evaluate": evaluate,
     }
     stated = {name: config.model_dump(mode="json") for name, config in parameters.items()}
-    return provenance.describe_run(project_folder(), projector.provenance, stated)
+    return provenance.describe_run(find_kedro_project(Path.cwd()) or Path.cwd(), projector.provenance, stated)
 
 
 def draw_tasks(metrics: Metrics, results: pd.DataFrame) -> go.Figure:

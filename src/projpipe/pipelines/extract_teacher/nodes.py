@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from kedro.utils import find_kedro_project
 from torch import Tensor, nn
 
 from projpipe.config import ExtractTeacherConfig
@@ -12,7 +13,6 @@ from projpipe.images.streamed import Images
 from projpipe.objectives import Objective, make_objective
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits
-from projpipe.pipelines import project_folder
 from projpipe.teacher import activations, logits
 from projpipe.teacher import train as training
 from projpipe.teacher.create import create_teacher
@@ -38,7 +38,7 @@ def train_teacher(
 ) -> tuple[nn.Module, TeacherCard]:
     """Make the teacher, train it on the train split, and measure it on every split."""
     data = TeacherData(images, index, dataset_card, objective, _device(), config.loading_workers)
-    model = create_teacher(config, objective, dataset_card, project_folder())
+    model = create_teacher(config, objective, dataset_card, find_kedro_project(Path.cwd()) or Path.cwd())
     training.train_teacher(model, data, config, run_store)
     score = training.measure_splits(model, data)
     return model.cpu(), describe_teacher(model, data, config, score)

@@ -1,6 +1,9 @@
 """Nodes that read images, draw tasks, and split the images."""
 
+from pathlib import Path
+
 import pandas as pd
+from kedro.utils import find_kedro_project
 
 from projpipe.config import SplitTasksConfig
 from projpipe.images.dataset_card import DatasetCard
@@ -8,7 +11,6 @@ from projpipe.images.index import build_index, describe
 from projpipe.images.raw import RawImages
 from projpipe.images.sources import read_source
 from projpipe.images.streamed import Images
-from projpipe.pipelines import project_folder
 from projpipe.tasks import draw
 from projpipe.tasks.classes import Classes, hold_out
 from projpipe.tasks.task import task_table
@@ -16,7 +18,7 @@ from projpipe.tasks.task import task_table
 
 def read_images(config: SplitTasksConfig) -> RawImages:
     """Read all images of the source (digits, Fashion-MNIST, Omniglot or a folder of images) with their classes."""
-    images = read_source(config.source, project_folder())
+    images = read_source(config.source, find_kedro_project(Path.cwd()) or Path.cwd())
     return images if config.images_per_class is None else images.first(config.images_per_class)
 
 
