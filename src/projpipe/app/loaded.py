@@ -26,7 +26,7 @@ from projpipe.students.elapsed import Elapsed
 from projpipe.students.limits import Limits
 from projpipe.students.onnx_file import write_onnx
 from projpipe.students.size_table import MeasuredSize
-from projpipe.students.stopwatch import clock_and_processor_seconds, elapsed
+from projpipe.students.stopwatch import clock_and_processor_seconds, elapsed_of
 from projpipe.students.student import Student
 from projpipe.transformer.spec import TransformerSpec, written
 
@@ -190,4 +190,4 @@ def _timed(run: Callable[[], Result]) -> tuple[Result, Elapsed]:
     taken: list[tuple[float, float]] = []
     while len(taken) < REPEATS and sum(clock for clock, _ in taken) < MOST_SECONDS:
         taken.append(clock_and_processor_seconds(run))
-    return result, elapsed(taken)
+    return result, elapsed_of(taken)

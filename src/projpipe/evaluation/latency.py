@@ -12,7 +12,7 @@ from projpipe.config import LatencyConfig
 from projpipe.machine import system
 from projpipe.objectives import Objective
 from projpipe.students.elapsed import Elapsed
-from projpipe.students.stopwatch import WARM_UP, clock_and_processor_seconds, elapsed, fixed_threads
+from projpipe.students.stopwatch import WARM_UP, clock_and_processor_seconds, elapsed_of, fixed_threads
 from projpipe.transformer.canonical import canonical_weights
 from projpipe.transformer.sampling import sample
 from projpipe.transformer.spec import TransformerSpec
@@ -150,7 +150,7 @@ def latencies(runs: Mapping[str, Callable[[], object]], threads: int, repeats: i
                 once = clock_and_processor_seconds(runs[name])
                 if repeat >= 0:
                     taken[name].append(once)
-    teacher = elapsed(taken["teacher"], threads)
+    teacher = elapsed_of(taken["teacher"], threads)
     return {name: _summary(times, teacher, threads) for name, times in taken.items()}
 
 
@@ -161,7 +161,7 @@ def time_to_make(
     with fixed_threads(threads), torch.inference_mode():
         specialise(tasks[0])
         taken = [clock_and_processor_seconds(partial(specialise, classes)) for classes in tasks]
-    return elapsed(taken, threads)
+    return elapsed_of(taken, threads)
 
 
 def _against_teacher(table: str, measured: Mapping[str, Latency]) -> SpeedUp:
@@ -175,7 +175,7 @@ def _against_teacher(table: str, measured: Mapping[str, Latency]) -> SpeedUp:
 
 def _summary(taken: Sequence[tuple[float, float]], teacher: Elapsed, threads: int) -> Latency:
     low, high = np.percentile([clock for clock, _ in taken], [25, 75])
-    own = elapsed(taken, threads)
+    own = elapsed_of(taken, threads)
     return Latency(
         **own,
         iqr_ms=round(1000 * float(high - low), 4),

@@ -48,10 +48,10 @@ def time_of(run: Callable[[], object], threads: int = 1) -> Elapsed:
         end, taken = time.perf_counter() + LEAST_SECONDS, [clock_and_processor_seconds(run)]
         while len(taken) < REPEATS or time.perf_counter() < end:
             taken.append(clock_and_processor_seconds(run))
-        return elapsed(taken, threads)
+        return elapsed_of(taken, threads)
 
 
-def elapsed(taken: Sequence[tuple[float, float]], threads: int = 1) -> Elapsed:
+def elapsed_of(taken: Sequence[tuple[float, float]], threads: int = 1) -> Elapsed:
     """What runs took together, each in seconds by the clock and on the processor."""
     clock, processor = np.array(taken).T
     undisturbed = np.median(processor) if threads == 1 else clock.min()

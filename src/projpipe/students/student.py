@@ -127,7 +127,7 @@ class Student:
             "classes": list(self.classes),
             "objective": self.objective.to_json(),
             "provenance": self.provenance,
-            **self._threshold,
+            **self._other_classes,
         }
         files[MANIFEST] = manifest_bytes(KIND, described, files)
         with write_atomically(Path(folder), durable=False) as temporary:  # a lost one is made again in milliseconds
@@ -136,7 +136,7 @@ class Student:
                 (temporary / name).write_bytes(content)
 
     @property
-    def _threshold(self) -> dict[str, object]:
+    def _other_classes(self) -> dict[str, object]:
         row = {"other_row": list(self.other_row)} if self.other_row else {}
         return {} if self.energy_threshold is None else {"energy_threshold": self.energy_threshold, **row}
 
@@ -167,7 +167,7 @@ class Student:
                 **self.objective.input_settings(self.classes).to_json(),
                 "custom_load": False,
             },
-            **self._threshold,  # which timm takes no notice of
+            **self._other_classes,  # which timm takes no notice of
         }
 
 
