@@ -16,6 +16,7 @@ from projpipe.projection.projector import Projector
 from projpipe.projection.size_choice import SizeChoice
 from projpipe.students.elapsed import Elapsed
 from projpipe.students.limits import Limits, fast_enough
+from projpipe.students.size_table import REMAKE
 from projpipe.transformer.spec import TransformerSpec, written
 
 CLASSES = ["two", "nine", "four"]
@@ -72,10 +73,7 @@ def test_a_table_of_another_projector_is_refused(
     (tmp_path / SIZES).write_text(json.dumps(described))
     with pytest.raises(InputError) as refused:
         load_projector(tmp_path)
-    assert (
-        str(refused.value)
-        == f"{tmp_path / SIZES}: {said}; delete it; `kedro run --pipelines sweep_students` makes it anew"
-    )
+    assert str(refused.value) == f"{tmp_path / SIZES}: {said}; {REMAKE}"
     (tmp_path / SIZES).unlink()
     assert load_projector(tmp_path).size_table is None
 

@@ -10,7 +10,7 @@ from makers import CLASSIFIER, measured_size
 from projpipe.errors import InputError
 from projpipe.manifest import SIZES
 from projpipe.students.elapsed import Elapsed
-from projpipe.students.size_table import SizeTable, read_size_table
+from projpipe.students.size_table import REMAKE, SizeTable, read_size_table
 
 LARGEST = CLASSIFIER.resized(16, 2, 4, 32)
 MIDDLE, SMALL = LARGEST.resized(12, 2, 4, 12), LARGEST.resized(8, 1, 2, 8)
@@ -60,7 +60,7 @@ def test_one_that_contradicts_itself_or_belongs_to_other_weights_is_refused(
         read_size_table(tmp_path, TABLE.weights_sha256)
     assert str(tmp_path / SIZES) in str(refused.value)
     assert said in str(refused.value)
-    assert str(refused.value).endswith("; delete it; `kedro run --pipelines sweep_students` makes it anew")
+    assert str(refused.value).endswith(f"; {REMAKE}")
 
 
 def test_a_table_says_both_times_where_both_were_measured(tmp_path: Path) -> None:

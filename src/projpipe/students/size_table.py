@@ -22,7 +22,7 @@ from projpipe.students.elapsed import Elapsed
 from projpipe.students.limits import Batch, Threads
 from projpipe.transformer.spec import Depth, Size, TransformerSpec, written
 
-REMAKE = "delete it; `kedro run --pipelines sweep_students` makes it anew"
+REMAKE = "fetch the projector again, or delete it and make it anew with `kedro run --pipelines sweep_students`"
 ROUNDING = 1e-6  # of a mean
 LATER = {"undisturbed_ms", "other_row", "noise_kept", "per_doubling", "task_classes"}  # fields that older tables lack
 Score = Annotated[float, Bounds(0, 1e6)]
