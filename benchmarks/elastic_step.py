@@ -36,7 +36,7 @@ def main() -> None:
     extraction = ExtractTeacherConfig(**parameters["extract_teacher"])
     config = TrainProjectorConfig(**parameters["train_projector"])
     table = CompareMethodsConfig(**parameters["compare_methods"]).comparisons["sizes"].tables[0]
-    elastic = TrainProjectorConfig(**{**parameters["train_projector"], **table.changes})
+    elastic = TrainProjectorConfig(**{**parameters["train_projector"], "smallest": table.changes["smallest"]})
     assert elastic.smallest is not None
     teacher = timm.create_model(extraction.architecture, num_classes=100, **extraction.arguments).eval()
     statistics = activation_statistics(teacher, [lambda: teacher(torch.randn(8, 3, 32, 32))])

@@ -135,6 +135,16 @@ def test_a_step_has_the_largest_and_two_that_a_seed_decides_the_smallest_often_a
     assert sizes.sandwich((0, 7)) == sizes.sandwich((0, 7))
 
 
+def test_the_nearest_size_differs_no_more_than_it_must() -> None:
+    sizes = Sizes(SMALL, LARGE)
+    for asked in (LARGE, SMALL, *sizes.every[::5]):
+        assert sizes.nearest(asked) == asked
+    beyond = LARGE.resized(LARGE.embed_dim, LARGE.depth + 3, LARGE.num_heads, LARGE.mlp_dim - 1)
+    assert sizes.nearest(beyond) == replace(LARGE, mlp_dim=LARGE.mlp_dim - 1)
+    lacking = LARGE.resized(LARGE.embed_dim, LARGE.depth, LARGE.num_heads, SMALL.mlp_dim - 1)
+    assert sizes.nearest(lacking) == replace(LARGE, mlp_dim=SMALL.mlp_dim)
+
+
 def test_what_is_not_between_the_two_is_refused_by_its_name() -> None:
     with pytest.raises(InputError, match=r"^smallest: depth 3 is above the 2 of the largest; make it smaller$"):
         Sizes(SMALL.resized(8, 3, 2, 12), LARGE)

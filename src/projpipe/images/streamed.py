@@ -67,8 +67,8 @@ class StreamedImages:
             IndexError: there is no such row.
             InputError: a file is gone or cannot be decoded; names it.
         """
-        if isinstance(rows, int | np.integer):
-            return self._decode(self._names[rows])
+        if not isinstance(rows, slice) and np.ndim(rows) == 0:
+            return self._decode(self._names[int(rows)])
         names = self._names[rows]
         images = np.empty((len(names), *self.shape[1:]), np.uint8)
 

@@ -11,7 +11,7 @@ from projpipe.errors import InputError, printable
 from projpipe.manifest import MANIFEST
 from projpipe.metric import ACCURACY, METRICS, Z, share_interval
 from projpipe.projection.projector import Projector
-from projpipe.students.model_card import ON_VALIDATION_TASKS, Score, escaped, front_matter, license_of
+from projpipe.students.model_card import ON_VALIDATION_TASKS, Score, front_matter, in_markdown, license_of
 from projpipe.transformer.spec import TransformerSpec, written
 
 TEACHER = "teacher"
@@ -94,7 +94,7 @@ def projector_card(
     facts = "\n".join(f"| {name} | {value} |" for name, value in _facts(projector, run))
     blocks = [
         front_matter("projpipe", card, provenance, list(_scores(projector, judged))),
-        f"# A projector for {counted} of {escaped(dataset or 'images')}",
+        f"# A projector for {counted} of {in_markdown(dataset or 'images')}",
         f"It makes a small Vision Transformer that {card.purpose.format('any of these classes')}, in one shot: {SHOT}",
         _use(projector),
         "\n".join(["| | |", "| --- | --- |", facts]),
@@ -141,7 +141,7 @@ def _facts(projector: Projector, run: Run | None) -> Iterator[tuple[str, str]]:
     yield "sizes of its models", sizes
     yield "made where none is asked for", projector.recommended.describe_size()
     yield "images", source.describe_images()
-    yield "data", escaped(projector.data.get("name") or "not known")
+    yield "data", in_markdown(projector.data.get("name") or "not known")
     yield (
         "teacher",
         f"{source.describe_size()}" + (f", {teacher['params']:,} parameters" if "params" in teacher else ""),
@@ -153,16 +153,19 @@ def _facts(projector: Projector, run: Run | None) -> Iterator[tuple[str, str]]:
             metric.value(teacher["score"]["test"]),
         )
     if run is not None:
-        yield "trained by", escaped(run.command)
-        yield "commit", escaped(run.commit)
-        yield "on", escaped(run.processor)
+        yield "trained by", in_markdown(run.command)
+        yield "commit", in_markdown(run.commit)
+        yield "on", in_markdown(run.processor)
     if "parameters" in provenance:
         yield "parameters of training", f"in {MANIFEST}, `provenance`"
     if "dataset_sha256" in provenance:
-        yield "checksum of the data", escaped(str(provenance["dataset_sha256"]))
+        yield "checksum of the data", in_markdown(str(provenance["dataset_sha256"]))
     if "versions" in provenance:
-        yield "made with", escaped(", ".join(f"{name} {number}" for name, number in provenance["versions"].items()))
-    yield "licence", escaped(license_of(provenance) or "not stated")
+        yield (
+            "made with",
+            in_markdown(", ".join(f"{name} {number}" for name, number in provenance["versions"].items())),
+        )
+    yield "licence", in_markdown(license_of(provenance) or "not stated")
 
 
 def _accuracy(projector: Projector, judged: Sequence[Judged]) -> Iterator[str]:
@@ -186,7 +189,7 @@ def _accuracy(projector: Projector, judged: Sequence[Judged]) -> Iterator[str]:
     lines = [f"| group | {TEACHER} | {' | '.join(some)} |", f"| --- | {'---: | ' * len(some)}---: |"]
     for one in judged:
         cells = " | ".join(_measured(one.share(model), one.interval(model)) for model in (TEACHER, *some))
-        lines.append(f"| {escaped(one.group)} | {cells} |")
+        lines.append(f"| {in_markdown(one.group)} | {cells} |")
     yield "\n".join(lines)
 
 
@@ -205,20 +208,21 @@ def _bad_at(projector: Projector, judged: Sequence[Judged]) -> Iterator[str]:
         model = written(projector.recommended)
         worst = sorted(judged, key=lambda one: one.share(model))[:WORST]
         named = ", ".join(
-            f"{escaped(one.group)} ({ACCURACY.value(one.share(model))}; teacher {ACCURACY.value(one.share(TEACHER))})"
+            f"{in_markdown(one.group)} ({ACCURACY.value(one.share(model))}; "
+            f"teacher {ACCURACY.value(one.share(TEACHER))})"
             for one in worst
         )
         yield f"Its models of {model} are least often right on {named}."
         far = max(judged, key=lambda one: one.share(TEACHER) - one.share(model))
-        yield f"They are farthest below the teacher on {escaped(far.group)}."
+        yield f"They are farthest below the teacher on {in_markdown(far.group)}."
     if new := projector.data.get("held_out_classes"):
-        yield f"No training task had {', '.join(map(escaped, new))}: less is to be expected there."
+        yield f"No training task had {', '.join(map(in_markdown, new))}: less is to be expected there."
     if projector.objective.samples:
         yield "It draws images of its classes and of nothing else."
     else:
         yield _of_others(projector)
     yield (
-        f"It was trained on {escaped(projector.data.get('name') or 'one data set')} alone, at "
+        f"It was trained on {in_markdown(projector.data.get('name') or 'one data set')} alone, at "
         f"{projector.operator.source.spec.describe_images()}. Other pictures are brought to that size, and were not "
         "measured."
     )
@@ -241,4 +245,4 @@ def _classes(projector: Projector) -> Iterator[str]:
     groups = projector.data.get("groups") or [""] * len(projector.classes)
     for group in sorted(set(groups)):
         names = [name for name, of in zip(projector.classes, groups, strict=True) if of == group]
-        yield f"* {f'**{escaped(group)}**: ' if group else ''}{', '.join(map(escaped, names))}"
+        yield f"* {f'**{in_markdown(group)}**: ' if group else ''}{', '.join(map(in_markdown, names))}"

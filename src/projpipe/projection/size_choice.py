@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from math import log
 from pathlib import Path
 
 from projpipe.errors import InputError
@@ -14,7 +12,7 @@ from projpipe.manifest import SIZES
 from projpipe.students.limits import Limits, within_counts
 from projpipe.students.size_table import REMAKE, SizeTable, read_size_table
 from projpipe.transformer.sizes import Sizes
-from projpipe.transformer.spec import SIZE, TransformerSpec, written
+from projpipe.transformer.spec import TransformerSpec, written
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,8 @@ class SizeChoice:
         if size.embed_dim % size.num_heads:
             problem = f"width {size.embed_dim} is not divisible by {size.num_heads} heads"
         if problem:
-            nearest = min(self.sizes.every, key=partial(_distance, size))
-            raise InputError(f"size: {problem}; the nearest of those from {self.sizes} is {written(nearest)}")
+            nearest = written(self.sizes.nearest(size))
+            raise InputError(f"size: {problem}; the nearest of those from {self.sizes} is {nearest}")
         return size
 
     def _sized(
@@ -89,11 +87,6 @@ class SizeChoice:
         heads = num_heads or next(iter(fitting), largest.num_heads)
         hidden = mlp_dim or max(smallest.mlp_dim, int(embed_dim * largest.mlp_ratio))
         return self.checked(largest.resized(embed_dim, depth, heads, hidden))
-
-
-def _distance(one: TransformerSpec, other: TransformerSpec) -> float:
-    """How far two sizes are from each other: in all that they differ in, by ratio."""
-    return sum(abs(log(getattr(one, name) / getattr(other, name))) for name in SIZE)
 
 
 def read_size_choice(

@@ -10,7 +10,7 @@ from projpipe.evaluation.comparison_summary import ComparedTable, Comparison
 from projpipe.metric import METRICS, Metric
 from projpipe.reporting.figures import draw_curves
 from projpipe.reporting.rows import compared_with_reference, row_name
-from projpipe.reporting.style import KIND_NAMES, QUIET, broken, curve_styles, escaped, finish
+from projpipe.reporting.style import KIND_NAMES, QUIET, broken, curve_styles, finish, in_html
 
 KIND_MARKS = {
     "new_combination": ("#0072b2", "circle"),
@@ -40,7 +40,7 @@ def differences_figure(summary: Comparison) -> go.Figure:
         row_heights=heights,
         vertical_spacing=GAP / plot_height,
         subplot_titles=[
-            escaped(f"{name}: {row_name(t['reference'], t)} minus \N{HORIZONTAL ELLIPSIS}")
+            in_html(f"{name}: {row_name(t['reference'], t)} minus \N{HORIZONTAL ELLIPSIS}")
             for name, t in tables.items()
         ],
     )
@@ -74,7 +74,7 @@ def budget_curves_figure(history: pd.DataFrame, tables: Sequence[str], metric: M
         horizontal_spacing=0.05,
         vertical_spacing=GAP / plot_height,
         specs=[[{} if row + column < len(tables) else None for column in range(columns)] for row in starts],
-        subplot_titles=[escaped(name) for name in tables],
+        subplot_titles=[in_html(name) for name in tables],
     )
     history = history[history["table"].isin(tables)]
     style_of = curve_styles(history)
@@ -109,7 +109,7 @@ def _draw_differences(
         },
         mode="markers",
         marker={"color": colour, "symbol": symbol, "size": 9},
-        customdata=[escaped(row_name(name, table)) for _, name, _ in drawn],
+        customdata=[in_html(row_name(name, table)) for _, name, _ in drawn],
         hovertemplate=(
             f"minus %{{customdata}}: %{{x:+.{metric.decimals}f}} {metric.step}<extra>%{{fullData.name}}</extra>"
         ),

@@ -16,7 +16,7 @@ from projpipe.reporting.caveats import FEW_SEEDS
 from projpipe.reporting.formats import count, percent, times_faster
 from projpipe.reporting.rows import NOTE, compared_with_reference, judged_on_sample, row_name
 from projpipe.reporting.style import KIND_NAMES, tasks
-from projpipe.students.model_card import escaped
+from projpipe.students.model_card import in_markdown
 from projpipe.training.provenance import Provenance
 
 NONE = "\N{EN DASH}"
@@ -25,9 +25,9 @@ NONE = "\N{EN DASH}"
 def comparison_markdown(summary: Comparison, timings: ComparisonTimings) -> str:
     """The document: for every table scores, paired differences, what training took, break-even and latency."""
     metric = METRICS[summary["metric"]]
-    blocks = [f"# Methods compared on {escaped(summary['dataset'])}", _reading(metric, summary["teacher"])]
+    blocks = [f"# Methods compared on {in_markdown(summary['dataset'])}", _reading(metric, summary["teacher"])]
     for name, table in summary["tables"].items():
-        blocks += [f"## {escaped(name)}", *_table_blocks(table, metric, summary), _latency(timings, name)]
+        blocks += [f"## {in_markdown(name)}", *_table_blocks(table, metric, summary), _latency(timings, name)]
     return "\n\n".join([*blocks, *_provenance(summary["provenance"])]) + "\n"
 
 
@@ -133,7 +133,7 @@ def _differences(table: ComparedTable, metric: Metric) -> str:
     if len(table["seeds"]) > 1:
         columns.append((f"{KIND_NAMES[kinds[0]]}, each seed", kinds[0], by_seed))
     return _grid(
-        [f"{escaped(row_name(table['reference'], table))} minus", *(heading for heading, _, _ in columns)],
+        [f"{in_markdown(row_name(table['reference'], table))} minus", *(heading for heading, _, _ in columns)],
         (
             [_row(name, table), *(write(cells[kind]) if kind in cells else NONE for _, kind, write in columns)]
             for name, cells in compared
@@ -182,7 +182,7 @@ def _headroom(found: Headroom, table: ComparedTable, metric: Metric) -> str:
             caught = f"{100 * share['mean']:.0f} % of it caught [{ends}]"
         parts.append(f"{KIND_NAMES[kind]}: {metric.difference(points['mean'])} [{low}, {high}], {caught}")
     rows = (found["specialist"], found["shared"], table["reference"])
-    specialist, shared, reference = (escaped(row_name(row, table)) for row in rows)
+    specialist, shared, reference = (in_markdown(row_name(row, table)) for row in rows)
     return (
         f"**Headroom.** By how much {specialist} is above {shared}, the best shared model on validation tasks, and "
         f"what share of it {reference} catches, on the sampled tasks: {'; '.join(parts)}."
@@ -219,9 +219,8 @@ def _latency(timings: ComparisonTimings, table: str) -> str:
     measured = [f"batch {size}: {_times(of_size, decimals=2)}" for size, of_size in timings["latency"][table].items()]
     if timings["sampling"]:
         measured.append(f"sampling one image: {_times(timings['sampling'][table], decimals=1)}")
-    return (
-        f"Latency on {escaped(timings['machine'])} with {threads} thread{'s' * (threads > 1)}: {'; '.join(measured)}."
-    )
+    on = f"{in_markdown(timings['machine'])} with {threads} thread{'s' * (threads > 1)}"
+    return f"Latency on {on}: {'; '.join(measured)}."
 
 
 def _times(found: SpeedUp, decimals: int) -> str:
@@ -238,12 +237,12 @@ def _provenance(provenance: Provenance) -> list[str]:
     return [
         "## How this was made",
         f"```bash\n{provenance['command']}\n```",
-        f"Commit `{provenance['commit']}`; {escaped(versions)}; on {escaped(provenance['processor'])}.",
+        f"Commit `{provenance['commit']}`; {in_markdown(versions)}; on {in_markdown(provenance['processor'])}.",
     ]
 
 
 def _row(name: str, table: ComparedTable) -> str:
-    return escaped(row_name(name, table)) + NOTE * judged_on_sample(name, table)
+    return in_markdown(row_name(name, table)) + NOTE * judged_on_sample(name, table)
 
 
 def _operations(number: float) -> str:

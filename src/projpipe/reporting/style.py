@@ -58,7 +58,7 @@ def curve_styles(history: pd.DataFrame) -> dict[str, Style]:
     for i, name in enumerate(name for name in pairs if name not in style_of):
         turn = i + i // len(unused)  # a colour that comes again has another dash and marker
         marker, dash = OTHER_MARKERS[turn % len(OTHER_MARKERS)], OTHER_DASHES[turn % len(OTHER_DASHES)]
-        style_of[name] = Style(escaped(name), unused[i % len(unused)], marker, dash)
+        style_of[name] = Style(in_html(name), unused[i % len(unused)], marker, dash)
     return style_of
 
 
@@ -73,12 +73,12 @@ def listed_kinds(kinds: Sequence[str]) -> str:
 
 
 def broken(text: str, width: int) -> str:
-    """A name as the label of a figure: `escaped`, in at most six lines of `width` characters, broken between words."""
+    """A name as the label of a figure: `in_html`, in at most six lines of `width` characters, broken between words."""
     lines = textwrap.wrap(text, width, max_lines=6, placeholder=" \N{HORIZONTAL ELLIPSIS}")
-    return "<br>".join(map(escaped, lines))
+    return "<br>".join(map(in_html, lines))
 
 
-def escaped(text: str) -> str:
+def in_html(text: str) -> str:
     """Names come from folders: plotly reads some HTML in its texts, so that its marks are written out."""
     return html.escape(text, quote=False)
 

@@ -103,12 +103,12 @@ def model_card(spec: TransformerSpec, classes: Sequence[str], objective: Objecti
     )
     blocks = [
         front_matter("timm", card, provenance, _scores(provenance)),
-        f"# {counted} of {escaped(provenance.get('dataset') or 'images')}",
+        f"# {counted} of {in_markdown(provenance.get('dataset') or 'images')}",
         about,
         "\n".join(["| | |", "| --- | --- |", *facts]),
         *_cautions(card, provenance),
         f"## {card.heading_of_classes}",
-        "\n".join(f"{number}. {escaped(name)}" for number, name in enumerate(classes, start=1)),
+        "\n".join(f"{number}. {in_markdown(name)}" for number, name in enumerate(classes, start=1)),
         card.use,
     ]
     return "\n\n".join(blocks) + "\n"
@@ -189,9 +189,9 @@ def _facts(
     yield "images", f"{spec.describe_images()}, in patches of {spec.patch_size} x {spec.patch_size}"
     if teacher:
         arguments = f" with {json.dumps(teacher['arguments'])}" if teacher.get("arguments") else ""
-        yield "teacher", escaped(f"timm's {teacher['architecture']}{arguments}")
+        yield "teacher", in_markdown(f"timm's {teacher['architecture']}{arguments}")
     if provenance:
-        yield "licence", escaped(license_of(provenance) or "not known")
+        yield "licence", in_markdown(license_of(provenance) or "not known")
     metric = METRICS[teacher["metric"]] if "metric" in teacher else None
     if metric and "test" in teacher.get("score", {}):
         yield f"{metric.title} of the teacher on test images, {card.of_teacher}", metric.value(teacher["score"]["test"])
@@ -199,12 +199,15 @@ def _facts(
         score = metric.value(provenance["validation_score"])
         yield f"mean {metric.title} of the projector's models on validation tasks", score
     if "versions" in provenance:
-        yield "made with", escaped(", ".join(f"{name} {number}" for name, number in provenance["versions"].items()))
+        yield (
+            "made with",
+            in_markdown(", ".join(f"{name} {number}" for name, number in provenance["versions"].items())),
+        )
 
 
 def _cautions(card: CardText, provenance: Provenance) -> Iterator[str]:
     if new := provenance.get("held_out_classes"):
-        yield f"No training task of the projector had {', '.join(map(escaped, new))}: less is to be expected there."
+        yield f"No training task of the projector had {', '.join(map(in_markdown, new))}: less is to be expected there."
     tuned = _fine_tuned(provenance)
     if tuned is None:
         yield card.caution
@@ -216,6 +219,6 @@ def _cautions(card: CardText, provenance: Provenance) -> Iterator[str]:
     )
 
 
-def escaped(name: str) -> str:
+def in_markdown(name: str) -> str:
     """Free text on one line that a terminal shows as it is, with Markdown's marks and HTML in it escaped."""
     return re.sub(r"([\\`*_\[\]<>&|~$#])", r"\\\1", printable(" ".join(name.split())))

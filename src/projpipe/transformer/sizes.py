@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
-from math import ceil
+from math import ceil, log
 from typing import TYPE_CHECKING
 
 from projpipe.errors import InputError
@@ -49,6 +49,14 @@ class Sizes:
     def problem(self, size: TransformerSpec) -> str:
         """In what a size is beyond the two; empty where it is between them."""
         return _beyond(size, self.largest) or _below(size, self.smallest)
+
+    def nearest(self, size: TransformerSpec) -> TransformerSpec:
+        """The size between the two, on the grid or not, that differs least from another, by ratio."""
+        low, high = self.smallest, self.largest
+        depth, hidden = (min(max(getattr(size, n), getattr(low, n)), getattr(high, n)) for n in ("depth", "mlp_dim"))
+        heads, widths = range(low.num_heads, high.num_heads + 1), range(low.embed_dim, high.embed_dim + 1)
+        every = (high.resized(w, depth, count, hidden) for count, w in product(heads, widths) if w % count == 0)
+        return min((one for one in every if one in self), key=partial(_distance, size))
 
     def __contains__(self, size: TransformerSpec) -> bool:
         return not self.problem(size)
@@ -113,6 +121,10 @@ class Sizes:
 
 def _by_size(spec: TransformerSpec) -> tuple[int, ...]:
     return spec.deployed_params(2), spec.depth, spec.embed_dim, spec.num_heads, spec.mlp_dim
+
+
+def _distance(one: TransformerSpec, other: TransformerSpec) -> float:
+    return sum(abs(log(getattr(one, name) / getattr(other, name))) for name in SIZE)
 
 
 def _beyond(size: TransformerSpec, largest: TransformerSpec) -> str:
