@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from kedro.framework.session import KedroSession
+from kedro.runner import SequentialRunner
 
-from makers import dataset_card
+from makers import CONF, ENVIRONMENTS, dataset_card
 from projpipe import config
 from projpipe.config_loader import EnvironmentConfigLoader
 from projpipe.experiments.plan import check_sampled, check_trials, plan, with_any_rates
@@ -21,8 +23,6 @@ from projpipe.settings import CONFIG_LOADER_ARGS
 from projpipe.teacher.create import create_teacher
 from projpipe.transformer.spec import TransformerSpec
 
-CONF = Path(__file__).parents[1] / "conf"
-ENVIRONMENTS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "base")
 each_environment = pytest.mark.parametrize("env", ENVIRONMENTS)
 
 
@@ -138,3 +138,18 @@ def test_a_comparison_that_is_not_there_is_refused_with_those_there_are() -> Non
         config.CompareMethodsConfig(**given, comparison="ablatoin")
     with pytest.raises(ValueError, match="there is no such comparison; there are: other"):
         config.CompareMethodsConfig(comparisons={"other": given["comparisons"]["main"]})
+
+
+class PassedError(Exception):
+    """All checks are passed; the first node would run now."""
+
+
+class StopsRunner(SequentialRunner):
+    def run(self, *_: object, **__: object) -> dict[str, Any]:
+        raise PassedError
+
+
+@each_environment
+def test_the_checks_of_a_whole_run_let_every_environment_pass(project: Path, env: str) -> None:
+    with pytest.raises(PassedError), KedroSession.create(project, env=env) as session:
+        session.run(pipeline_names=list(ORDER), runner=StopsRunner())

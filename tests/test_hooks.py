@@ -9,10 +9,8 @@ import pytest
 import torch
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
-from kedro.runner import SequentialRunner
 from threadpoolctl import threadpool_info
 
-from makers import ENVIRONMENTS
 from projpipe.errors import InputError
 from projpipe.hooks import LAST, ThreadHooks
 from projpipe.pipeline_registry import ORDER
@@ -124,21 +122,6 @@ def test_a_comparison_that_cannot_be_is_refused_before_the_teacher_is_trained(
     ):
         session.run(pipeline_names=["split_tasks", "extract_teacher", "compare_methods"])
     assert not (project / "data").exists()
-
-
-class PassedError(Exception):
-    """All checks are passed; the first node would run now."""
-
-
-class StopsRunner(SequentialRunner):
-    def run(self, *_: object, **__: object) -> dict[str, Any]:
-        raise PassedError
-
-
-@pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_the_checks_of_a_whole_run_let_every_environment_pass(project: Path, env: str) -> None:
-    with pytest.raises(PassedError):
-        run(project, *ORDER, env=env, runner=StopsRunner())
 
 
 @pytest.fixture

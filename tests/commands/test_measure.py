@@ -118,7 +118,9 @@ def test_a_table_of_other_weights_is_refused(many: Path, projpipe: Command) -> N
     (many / SIZES).write_text(json.dumps({**described, "weights_sha256": "0" * 64}))
     result = projpipe("measure", many)
     assert result.exit_code == 2
-    assert "is of another projector, or of this one before it was trained anew; delete it" in result.stderr
+    assert (
+        "is of another projector, or of this one before it was trained anew; fetch the projector again" in result.stderr
+    )
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(
