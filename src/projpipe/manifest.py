@@ -34,6 +34,11 @@ OTHERS = {  # kinds of folders, and what to do with one where another is asked f
 }
 
 
+def files_of(folder: Path, kind: str) -> list[Path]:
+    """The manifest of a folder of this kind, and those of the files it may have that are there."""
+    return [path for path in (folder / name for name in (MANIFEST, *KNOWN[kind])) if path.is_file()]
+
+
 def manifest_bytes(kind: str, described: Mapping[str, object], files: Mapping[str, bytes]) -> bytes:
     """The manifest of a folder of this kind: what is described, and checksums of its files and of itself.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from projpipe.errors import InputError, did_you_mean
 from projpipe.hub import HUB, fetch
-from projpipe.manifest import KNOWN, MANIFEST, TENSORS, kind_of
+from projpipe.manifest import KNOWN, MANIFEST, TENSORS, files_of, kind_of
 from projpipe.record import from_json, read_json
 
 
@@ -128,7 +128,7 @@ def _found(name: str, place: str, folder: Path) -> Found | None:
         data = from_json(_Data, _data_of(kind, manifest))
     except (InputError, OSError, ValueError):
         return None
-    size = sum((folder / file).stat().st_size for file in (MANIFEST, *KNOWN[kind]) if (folder / file).is_file())
+    size = sum(path.stat().st_size for path in files_of(folder, kind))
     return Found(name, place, kind, data.name, len(data.classes), size, str(folder))
 
 

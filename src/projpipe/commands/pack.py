@@ -61,7 +61,7 @@ def pack(
     """
     from projpipe.commands.output import holds_projector, output, show
     from projpipe.errors import InputError
-    from projpipe.manifest import KNOWN
+    from projpipe.manifest import files_of
     from projpipe.projection.projector_manifest import read_projector_manifest
 
     if command is not None and run_file is None:
@@ -97,8 +97,7 @@ def pack(
             (temporary / EXAMPLES / name).parent.mkdir(parents=True, exist_ok=True)
             (temporary / EXAMPLES / name).write_bytes(content)
         before, after = (
-            sum((one / name).stat().st_size for name in (MANIFEST, *KNOWN["projector"]) if (one / name).is_file())
-            for one in (projector, temporary)
+            sum(path.stat().st_size for path in files_of(one, "projector")) for one in (projector, temporary)
         )
     measured = _measured(loaded, judged)
     said = f"{out}: {after / 1e6:.1f} MB, {before / 1e6:.1f} MB before"

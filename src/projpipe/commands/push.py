@@ -29,7 +29,7 @@ def push(folder: Path, repository: str, private: bool, revision: str | None, as_
 
     check_name(repository)
     from projpipe.commands.output import show
-    from projpipe.manifest import CARD, KNOWN, MANIFEST
+    from projpipe.manifest import CARD, files_of
     from projpipe.places import kind_at
     from projpipe.projection.projector_card import projector_card
     from projpipe.projection.projector_folder import load_projector
@@ -41,7 +41,7 @@ def push(folder: Path, repository: str, private: bool, revision: str | None, as_
         files[CARD] = projector_card(load_projector(folder)).encode()  # where it was packed, its own takes the place
     else:
         load_student(folder)
-    files |= {name: folder / name for name in (MANIFEST, *KNOWN[kind]) if (folder / name).is_file()}
+    files |= {path.name: path for path in files_of(folder, kind)}
     address = upload(repository, files, private, revision)
     name = f"hf-hub:{repository}{'' if revision is None else f'@{revision}'}"
     show({"name": name, "commit": address}, as_json, [[f"{name}: {address}"]])

@@ -23,7 +23,7 @@ def flops_per_step(model: TaskModel, batch: Batch) -> int:
 
 def flops_to_make(model: TaskModel, task: Sequence[int], device: torch.device) -> int:
     """Operations of making the weights of one model, for which no data is needed."""
-    ids, mask = (tensor.to(device) for tensor in pad_tasks([task]))
+    ids, mask = pad_tasks([task], device)
     with FlopCounterMode(display=False) as counter:
         model.generator(ids, mask)
     return counter.get_total_flops()

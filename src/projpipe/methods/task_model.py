@@ -99,7 +99,7 @@ class TaskModel(nn.Module):
     def embed(self, classes: Sequence[int]) -> Tensor:
         """The projector's embedding `[D]` of a task."""
         device = next(self.parameters()).device
-        return self.projector.embed(*(tensor.to(device) for tensor in pad_tasks([classes])))[0]
+        return self.projector.embed(*pad_tasks([classes], device))[0]
 
     @property
     def tunes_source(self) -> bool:
@@ -126,7 +126,7 @@ class TaskModel(nn.Module):
         `embedding` `[D]` replaces the projector's embedding of the task; `size` is the largest if None.
         """
         device = next(self.parameters()).device
-        ids, mask = (tensor.to(device) for tensor in pad_tasks([classes]))
+        ids, mask = pad_tasks([classes], device)
         if embedding is None:
             weights = self.generator(ids, mask)
         else:

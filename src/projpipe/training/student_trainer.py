@@ -199,7 +199,7 @@ def image_scores(
     """Scores on every image of the task's classes, class by class: `[N]` for each size of `forward`, on the CPU."""
     rows = torch.cat([data.rows_of_class(class_id) for class_id in task])
     targets = torch.arange(len(task)).repeat_interleave(data.counts[list(task)])
-    classes, mask = (tensor.to(device) for tensor in pad_tasks([task]))
+    classes, mask = pad_tasks([task], device)
     parts = []
     for some_rows, some_targets in zip(rows.split(FORWARD_IMAGES), targets.split(FORWARD_IMAGES), strict=True):
         images = data.read(some_rows).to(device)

@@ -17,13 +17,13 @@ from projpipe.transformer.spec import TransformerSpec
 MASKED = -1e9  # the logit of a class that only fills up a row
 
 
-def pad_tasks(tasks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Class ids of tasks of different sizes as one array `[T, K]`, and its mask `[T, K]`."""
+def pad_tasks(tasks: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """Class ids of tasks of different sizes as one array `[T, K]`, and its mask `[T, K]`, both on a device."""
     sizes = torch.tensor([len(task) for task in tasks])
     mask = torch.arange(int(sizes.max())) < sizes[:, None]
     classes = torch.zeros(mask.shape, dtype=torch.long)
     classes[mask] = torch.tensor([class_id for task in tasks for class_id in task])
-    return classes, mask
+    return classes.to(device), mask.to(device)
 
 
 class ClassifierRows:
