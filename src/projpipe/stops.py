@@ -154,16 +154,19 @@ def _end_as_told() -> None:
     end_now(128 + _told[0])
 
 
-def _descendants() -> set[int]:
-    """Processes that this one has started, and that those have; empty where the system does not show them as files."""
+def _descendants() -> list[int]:
+    """Processes that this one has started, then those that these have; none where the system shows no files of them.
+
+    A parent comes before its children, so that one that is killed in this order hears nothing of their end.
+    """
     parents = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has just ended
             parents[int(status.parent.name)] = int(status.read_bytes().rpartition(b")")[2].split()[1])
-    found = {os.getpid()}
-    while more := {process for process, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {os.getpid()}
+    found = [os.getpid()]
+    for ancestor in found:
+        found += [process for process, parent in parents.items() if parent == ancestor]
+    return found[1:]
 
 
 def _say_so() -> None:
