@@ -198,8 +198,9 @@ def test_a_run_goes_on_where_its_worker_and_then_its_driver_were_killed(
     assert [row["step"] for row in state["history"]] == list(range(0, 401, 10))  # every one once
 
 
-@pytest.mark.parametrize("tell", [os.kill, os.killpg], ids=["alone", "with its children"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "tell"), [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)], ids=["by Ctrl-C", "by kill"]
+)
 def test_a_run_that_is_told_to_end_says_so_in_one_line_and_leaves_no_process(
     number: signal.Signals,
     tell: Callable[[int, int], None],
