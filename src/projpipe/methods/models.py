@@ -22,8 +22,7 @@ def build(method: str, given: Ingredients) -> TaskModel:
     """
     of = METHODS[method]
     sizes = None if of.per_task else given.sizes
-    rate = given.config.rate_shares.offsets
-    return TaskModel(of.build(given), None if sizes is None else SizeOffsets(sizes, rate))
+    return TaskModel(of.build(given), None if sizes is None else SizeOffsets(sizes))
 
 
 def restore(

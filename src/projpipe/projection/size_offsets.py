@@ -24,19 +24,18 @@ class SizeOffsets(nn.Module):
 
     Args:
         sizes: those that there are.
-        rate: how fast the offsets learn, as a share of the method's rate.
     """
 
-    def __init__(self, sizes: Sizes, rate: float = 1.0) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.sizes, self.rate = sizes, rate
+        self.sizes = sizes
         self.offsets = nn.ParameterDict(
             {name: nn.Parameter(torch.zeros(shape)) for name, shape in size_offset_shapes(sizes).items()}
         )
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """All of them, by how they learn."""
-        return matrices_decay(self.offsets.named_parameters(), self.rate)
+        """All of them, by how they learn: at the method's rate, whatever the method."""
+        return matrices_decay(self.offsets.named_parameters())
 
     def forward(self, weights: Weights, size: TransformerSpec) -> Weights:
         """A size's canonical weights, from the largest size's with a leading axis `T`."""
