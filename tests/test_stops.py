@@ -7,9 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from projpipe.stops import STOPPED, ending_in_order, in_a_thread
+from projpipe.stops import STOPPED, _descendants, ending_in_order, in_a_thread
 
 each_signal = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
@@ -122,6 +123,19 @@ def test_it_ends_soon_and_with_all_that_it_started_wherever_the_signal_meets_it(
     ended = subprocess.run(command, capture_output=True, text=True, check=False)  # until all have closed their output
     assert time.monotonic() - started < 7
     assert (ended.returncode, ended.stderr) == (128 + signal.SIGTERM, f"{STOPPED}\n")
+
+
+def test_a_parent_is_ended_before_its_children() -> None:
+    shell = subprocess.Popen(["sh", "-c", "sh -c 'sleep 60 & echo; wait' & wait"], stdout=subprocess.PIPE)
+    assert shell.stdout is not None
+    shell.stdout.readline()
+    of_shell = [child.pid for child in psutil.Process(shell.pid).children(recursive=True)]
+    found = _descendants()
+    assert len(of_shell) == 2
+    assert [process for process in found if process in {shell.pid, *of_shell}] == [shell.pid, *of_shell]
+    for process in (shell.pid, *of_shell):
+        os.kill(process, signal.SIGKILL)
+    shell.communicate()
 
 
 WHILE_KEDRO_STARTS = """

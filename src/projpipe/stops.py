@@ -165,7 +165,7 @@ def _descendants() -> list[int]:
             parents[int(status.parent.name)] = int(status.read_bytes().rpartition(b")")[2].split()[1])
     found = [os.getpid()]
     for ancestor in found:
-        found += [process for process, parent in parents.items() if parent == ancestor]
+        found += [process for process, parent in parents.items() if parent == ancestor and process not in found]
     return found[1:]
 
 

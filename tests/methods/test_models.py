@@ -74,3 +74,13 @@ def test_a_map_of_class_features_comes_with_free_weights_where_factors_stay(
     config = settings(rate_shares={"factors": factors}, free_weights=free_weights)
     for method in ("projected", "static"):
         assert (task_model(method, source, config).projector.class_map is not None) == mapped
+
+
+@each_method
+def test_what_sizes_have_of_their_own_learns_at_the_methods_rate(
+    method: str, source: Source, settings: Settings
+) -> None:
+    smallest = {"embed_dim": 6, "depth": 1, "num_heads": 1, "mlp_ratio": 1.0}
+    model = task_model(method, source, settings(smallest=smallest, rate_shares={"offsets": 5.0}))
+    assert model.of_sizes is not None
+    assert {group.rate for group in model.of_sizes.parameter_groups()} == {1.0}

@@ -125,7 +125,11 @@ class RateShares(Config):
 
     factors: Annotated[float, Field(ge=0.0, description="of the maps from the source's coordinates")] = 1.0
     offsets: Annotated[
-        float, Field(gt=0.0, description="of learned offsets, experts and the map of class features")
+        float,
+        Field(
+            gt=0.0,
+            description="of learned offsets, experts and the map of class features; not of those of sizes",
+        ),
     ] = 5.0
 
 
