@@ -61,7 +61,7 @@ def save_projector(folder: Path, gates: bool) -> None:
     images = torch.randn(2, 3, 224, 224)
     statistics = activation_statistics(teacher, [lambda: teacher(images)])
     source = Source(TransformerSpec.of(teacher), canonical_weights(teacher), statistics)
-    conditioning = Conditioning(templates=6, rank=0, gates=gates, units=False, task_embed_dim=32)
+    conditioning = Conditioning(templates=6, gates=gates, task_embed_dim=32)
     operator = ProjectionOperator(source, source.spec.student(192, 12, 3, 4.0), conditioning, seed=0)
     objective = Classification([0.5] * 3, [0.5] * 3, (3, 224, 224))
     Projector(operator.eval(), objective, {"classes": CLASSES}, {}).save(folder)

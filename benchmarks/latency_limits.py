@@ -67,7 +67,7 @@ def untrained() -> Projector:
     statistics = activation_statistics(teacher, [lambda: teacher(images)])
     source = Source(TransformerSpec.of(teacher), canonical_weights(teacher), statistics)
     largest = source.spec.student(64, 4, 4, 4.0)
-    conditioning = Conditioning(templates=2, rank=0, gates=True, units=False, task_embed_dim=8)
+    conditioning = Conditioning(templates=2, gates=True, task_embed_dim=8)
     operator = ProjectionOperator(source, largest, conditioning, seed=0).eval()
     data = {"classes": [f"class {number}" for number in range(50)]}
     of_sizes = SizeOffsets(Sizes(largest.resized(12, 1, 2, 12), largest))

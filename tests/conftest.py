@@ -137,7 +137,7 @@ def decoder_source(decoder_teacher: torch.nn.Module, modeling: ImageModeling, al
 @pytest.fixture
 def image_projector(decoder_source: Source, modeling: ImageModeling, tmp_path: Path) -> Path:
     """The folder of a projector of image models, of 2 x 2 pixels."""
-    terms = Conditioning(templates=2, rank=0, gates=True, units=False, task_embed_dim=8)
+    terms = Conditioning(templates=2, gates=True, task_embed_dim=8)
     operator = ProjectionOperator(decoder_source, decoder_source.spec.student(8, 1, 2, 1.0), terms, seed=0)
     data = {"name": "tiny", "classes": ["a", "b", "c", "d"], "groups": [""] * 4, "held_out_classes": []}
     teacher = {
@@ -211,7 +211,7 @@ SETTINGS: dict[str, Any] = {
     "start": "principal",
     "source": "frozen",
     "free_weights": True,
-    "conditioning": {"templates": 2, "rank": 0, "gates": True, "units": False, "task_embed_dim": 8},
+    "conditioning": {"templates": 2, "gates": True, "task_embed_dim": 8},
     "optimisation": {
         "steps": 12,
         "tasks_per_step": 2,

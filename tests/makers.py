@@ -242,11 +242,9 @@ def is_one_short_line(message: str) -> bool:
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 CONDITIONINGS = {
-    "projected": Conditioning(templates=2, rank=2, gates=True, units=True, task_embed_dim=8),
-    "experts and FiLM": Conditioning(
-        templates=0, rank=0, gates=False, units=False, task_embed_dim=8, experts=3, film=True
-    ),
-    "static": Conditioning(templates=0, rank=0, gates=False, units=False, task_embed_dim=8),
+    "projected": Conditioning(templates=2, gates=True, task_embed_dim=8),
+    "experts and FiLM": Conditioning(templates=0, gates=False, task_embed_dim=8, experts=3, film=True),
+    "static": Conditioning(templates=0, gates=False, task_embed_dim=8),
 }
 
 

@@ -81,7 +81,7 @@ def test_a_teacher_folds_exactly_and_its_students_are_exported_exactly(name: str
         torch.testing.assert_close(folded, teacher(images), atol=1e-4, rtol=1e-4)
 
         student = source.spec.student(12, 1, 3, 2.0)
-        operator = ProjectionOperator(source, student, Conditioning(2, 0, True, False, 8), seed=0)
+        operator = ProjectionOperator(source, student, Conditioning(2, True, 8), seed=0)
         made = operator(torch.tensor([[1, 3]]), torch.ones(1, 2, dtype=torch.bool))
         expected = forward_students(student, made, images[None])[0]
         exported = export_student(student, {key: tensor[0] for key, tensor in made.items()})

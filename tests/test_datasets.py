@@ -186,7 +186,7 @@ def test_a_teacher_answers_the_same_after_loading(teacher: Any, images: torch.Te
 
 def _projector(source: Source) -> Projector:
     student = source.spec.student(embed_dim=12, depth=2, num_heads=3, mlp_ratio=1.0)
-    conditioning = Conditioning(templates=2, rank=0, gates=True, units=True, task_embed_dim=8)
+    conditioning = Conditioning(templates=2, gates=True, task_embed_dim=8)
     operator = ProjectionOperator(source, student, conditioning, seed=0)
     objective = Classification([0.5], [0.2], (1, 8, 8))
     data = {"name": "x", "classes": list("abcdefghij"), "image_size": [8, 8], "channels": 1}

@@ -33,7 +33,7 @@ CLASSES = [
 @pytest.fixture(scope="session")
 def projector(source: Source, objective: Classification) -> Projector:
     """A projector with every parameter off its init, trained on inverted pictures."""
-    conditioning = Conditioning(templates=2, rank=0, gates=True, units=False, task_embed_dim=8)
+    conditioning = Conditioning(templates=2, gates=True, task_embed_dim=8)
     operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), conditioning, seed=0)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():

@@ -80,8 +80,8 @@ def folders(
 ) -> dict[str, Folder]:
     """By kind, a projector and a model of it."""
     root = tmp_path_factory.mktemp("pristine")
-    plain = Conditioning(templates=2, rank=2, gates=True, units=True, task_embed_dim=8)
-    experts = Conditioning(0, 0, False, False, task_embed_dim=8, experts=3, film=True)
+    plain = Conditioning(templates=2, gates=True, task_embed_dim=8)
+    experts = Conditioning(0, False, task_embed_dim=8, experts=3, film=True)
     digits = {"classes": [str(digit) for digit in range(10)], "groups": ["low"] * 5 + ["high"] * 5, "inverted": False}
     letters = {"classes": ["a", "b", "c", "d"], "held_out_classes": ["d"], "inverted": False}
     picture = np.random.default_rng(0).integers(0, 256, (9, 11, 3), np.uint8)

@@ -76,7 +76,7 @@ def files(draw: st.DrawFn) -> bytes:
 
 @pytest.fixture(scope="module")
 def model(source: Source, objective: Classification, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    conditioning = Conditioning(templates=2, rank=0, gates=True, units=False, task_embed_dim=8)
+    conditioning = Conditioning(templates=2, gates=True, task_embed_dim=8)
     operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), conditioning, seed=0).eval()
     folder = tmp_path_factory.mktemp("fuzz") / "model"
     Projector(operator, objective, {"classes": list("abcdefghij")}, {}).student(["a", "b"]).save(folder)

@@ -10,12 +10,10 @@ from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
 
 TERMS = {
-    "templates": Conditioning(templates=3, rank=0, gates=False, units=False, task_embed_dim=8),
-    "templates, on units too": Conditioning(templates=3, rank=0, gates=False, units=True, task_embed_dim=8),
-    "rank": Conditioning(templates=0, rank=2, gates=False, units=False, task_embed_dim=8),
-    "gates": Conditioning(templates=0, rank=0, gates=True, units=False, task_embed_dim=8),
-    "all": Conditioning(templates=3, rank=2, gates=True, units=False, task_embed_dim=8),
-    "all, on units too": Conditioning(templates=3, rank=2, gates=True, units=True, task_embed_dim=8, film=True),
+    "templates": Conditioning(templates=3, gates=False, task_embed_dim=8),
+    "gates": Conditioning(templates=0, gates=True, task_embed_dim=8),
+    "both": Conditioning(templates=3, gates=True, task_embed_dim=8),
+    "both, with FiLM": Conditioning(templates=3, gates=True, task_embed_dim=8, film=True),
 }
 
 
@@ -27,12 +25,12 @@ def conditioning(request: pytest.FixtureRequest) -> Conditioning:
 
 @pytest.fixture
 def every_term() -> Conditioning:
-    return TERMS["all, on units too"]
+    return TERMS["both, with FiLM"]
 
 
 @pytest.fixture
 def static() -> Conditioning:
-    return Conditioning(templates=0, rank=0, gates=False, units=False, task_embed_dim=8)
+    return Conditioning(templates=0, gates=False, task_embed_dim=8)
 
 
 @pytest.fixture(scope="module")

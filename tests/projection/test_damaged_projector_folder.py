@@ -45,6 +45,13 @@ def without(manifest: dict[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in manifest.items() if name != key}
 
 
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Have the manifest of a folder say something else, with checksums that fit."""
+    manifest = json.loads((folder / MANIFEST).read_text())
+    described = change({key: value for key, value in manifest.items() if key not in ("format", "kind", "sha256")})
+    (folder / MANIFEST).write_bytes(manifest_bytes(KIND, described, {TENSORS: (folder / TENSORS).read_bytes()}))
+
+
 MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "no source": (lambda m: without(m, "source"), "source: is missing"),
     "no student": (lambda m: without(m, "student"), "student: is missing"),
@@ -67,7 +74,14 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda m: change(m, student={**m["student"], "embed_dim": 14, "head_dim": 7}),
         r"factors.embed_write.base is \[1, 12, 24\] there and \[1, 14, 24\]",
     ),
-    "another conditioning": (lambda m: change(m, conditioning={**m["conditioning"], "rank": 1}), "does not describe"),
+    "another conditioning": (
+        lambda m: change(m, conditioning={**m["conditioning"], "templates": 3}),
+        "does not describe",
+    ),
+    "a term of before": (
+        lambda m: change(m, conditioning={**m["conditioning"], "rank": 1}),
+        "conditioning.rank: is a term that there is no longer; train one without it",
+    ),
     "a conditioning that is a word": (lambda m: change(m, conditioning="on"), 'conditioning: "on" is not an object'),
     "another pool than the source's": (
         lambda m: change(m, student={**m["student"], "pool": "avg"}),
@@ -131,11 +145,16 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
 def test_a_manifest_that_says_something_else_is_named(
     damage: Callable[[dict[str, Any]], Any], message: str, folder: Path
 ) -> None:
-    manifest = json.loads((folder / MANIFEST).read_text())
-    described = damage({key: value for key, value in manifest.items() if key not in ("format", "kind", "sha256")})
-    (folder / MANIFEST).write_bytes(manifest_bytes(KIND, described, {TENSORS: (folder / TENSORS).read_bytes()}))
+    rewrite(folder, damage)
     with pytest.raises(InputError, match=rf"projector/{MANIFEST}:? .*{message}.*; train it again .*or fetch it again"):
         load_projector(folder)
+
+
+def test_terms_of_before_that_were_off_change_nothing(folder: Path) -> None:
+    made = load_projector(folder).generate(["two", "nine"]).state_dict()
+    rewrite(folder, lambda m: change(m, conditioning={**m["conditioning"], "rank": 0, "units": False}))
+    again = load_projector(folder).generate(["two", "nine"]).state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in made.items())
 
 
 @pytest.mark.parametrize(
@@ -154,9 +173,7 @@ def test_tensors_that_the_manifest_does_not_describe_are_named(
     tensors = load_file(folder / TENSORS)
     content = save({**tensors, name: change(tensors[name]).contiguous()})
     (folder / TENSORS).write_bytes(content)
-    manifest = json.loads((folder / MANIFEST).read_text())
-    described = {key: value for key, value in manifest.items() if key not in ("format", "kind", "sha256")}
-    (folder / MANIFEST).write_bytes(manifest_bytes(KIND, described, {TENSORS: content}))
+    rewrite(folder, lambda manifest: manifest)
     with pytest.raises(InputError, match=rf"{MANIFEST} does not describe {TENSORS}: {name} {message}; train it again"):
         load_projector(folder)
 

@@ -12,7 +12,7 @@ from projpipe.projection.source import Source
 from projpipe.transformer.canonical import canonical_name
 from projpipe.transformer.forward import forward_students
 
-EXPERTS = Conditioning(templates=0, rank=0, gates=False, units=False, task_embed_dim=8, experts=3)
+EXPERTS = Conditioning(templates=0, gates=False, task_embed_dim=8, experts=3)
 CLASSES, MASK = torch.tensor([[0, 1, 2], [7, 8, 9]]), torch.ones(2, 3, dtype=torch.bool)
 
 

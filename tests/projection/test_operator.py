@@ -158,10 +158,8 @@ def test_what_is_computed_beforehand_changes_no_student(conditioning: Conditioni
     operator = alive(source, conditioning)
     before = operator(CLASSES, MASK)
     products = operator.precompute()
-    assert bool(products.to_tensors()) != conditioning.units
-    templates_alone = not (conditioning.rank or conditioning.gates or conditioning.units)
-    assert ("q.weight" in products.mixtures) == templates_alone
-    assert ("q" in products.inner) == (not templates_alone and not conditioning.units)
+    assert ("q.weight" in products.mixtures) == (not conditioning.gates)
+    assert ("q" in products.inner) == conditioning.gates
     for name, tensor in operator(CLASSES, MASK).items():
         torch.testing.assert_close(tensor, before[name], atol=1e-5, rtol=1e-5, msg=name)
 
@@ -176,7 +174,7 @@ def test_a_static_projection_is_computed_beforehand_as_a_whole(source: Source, s
 
 
 def test_what_was_computed_beforehand_is_void_once_it_learns_or_is_loaded(source: Source) -> None:
-    terms = Conditioning(templates=2, rank=0, gates=True, units=False, task_embed_dim=8)
+    terms = Conditioning(templates=2, gates=True, task_embed_dim=8)
     operator = alive(source, terms).eval()
     operator.precompute()
     assert operator.double().products.inner["q"].dtype == torch.float64

@@ -11,7 +11,7 @@ TASKS, BLOCKS, STUDENT, SOURCE = 3, 2, 4, 5
 def test_a_mixture_weighs_its_parts(conditioning: Conditioning) -> None:
     generator = torch.Generator().manual_seed(0)
     factor = Factor(torch.randn(BLOCKS, STUDENT, SOURCE, generator=generator), conditioning, generator)
-    assert is_mixture(factor) == (not conditioning.rank and not conditioning.gates)
+    assert is_mixture(factor) == (not conditioning.gates)
     if is_mixture(factor):
         coefficients = torch.randn(TASKS, factor.num_coefficients, generator=torch.Generator().manual_seed(1))
         torch.testing.assert_close(weigh(parts_of(factor), coefficients), factor(coefficients))

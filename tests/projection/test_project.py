@@ -11,43 +11,41 @@ from projpipe.transformer.elastic import block_groups
 TASKS, BLOCKS, WIDTH, UNITS = 3, 2, 5, 7
 
 
-def factors_of(source: dict[str, Tensor], units_tasks: int) -> dict[str, Tensor]:
-    """Random factors for a student of two blocks; maps of units for each task, or one for all."""
+def factors_of(source: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Random factors for a student of two blocks; maps of units are the same for all tasks."""
     generator = torch.Generator().manual_seed(0)
     width = source["patch.weight"].shape[0]
     streams = {"embed_write": 1, **dict.fromkeys(LINEAR_MAPS.values(), BLOCKS)}
     factors = {name: torch.randn(TASKS, blocks, WIDTH, width, generator=generator) for name, blocks in streams.items()}
     for name in LINEAR_MAPS:
         number = source[f"{name}.weight"].shape[1 if name in READING else 2]
-        factors[f"{name}_units"] = torch.randn(units_tasks, BLOCKS, UNITS, number, generator=generator)
+        factors[f"{name}_units"] = torch.randn(1, BLOCKS, UNITS, number, generator=generator)
     return factors
 
 
 def by_hand(source: dict[str, Tensor], factors: dict[str, Tensor], name: str, task: int, block: int) -> Tensor:
     """One linear map of one block of one student."""
-    stream, units = factors[LINEAR_MAPS[name]][task, block], factors[f"{name}_units"]
-    units, weight = units[min(task, len(units) - 1), block], source[f"{name}.weight"][block]
+    stream, units = factors[LINEAR_MAPS[name]][task, block], factors[f"{name}_units"][0, block]
+    weight = source[f"{name}.weight"][block]
     return units @ weight @ stream.T if name in READING else stream @ weight @ units.T
 
 
-def test_every_linear_map_is_projected_from_both_sides_whether_its_units_are_the_tasks_or_not(source: Source) -> None:
+def test_every_linear_map_is_projected_from_both_sides(source: Source) -> None:
     merged = merged_weights(source.weights, block_groups(source.spec.depth, BLOCKS))
-    for units_tasks in (1, TASKS):
-        factors = factors_of(merged, units_tasks)
-        units = {name: factors[f"{name}_units"] for name in LINEAR_MAPS if units_tasks == 1}
-        weights = project(merged, factors, inner_products(merged, units))
-        for name in LINEAR_MAPS:
-            for task in range(TASKS):
-                for block in range(BLOCKS):
-                    expected = by_hand(merged, factors, name, task, block)
-                    found = weights[f"{name}.weight"][task, block]
-                    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4, msg=name)
+    factors = factors_of(merged)
+    weights = project(merged, factors, inner_products(merged, factors))
+    for name in LINEAR_MAPS:
+        for task in range(TASKS):
+            for block in range(BLOCKS):
+                expected = by_hand(merged, factors, name, task, block)
+                found = weights[f"{name}.weight"][task, block]
+                torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4, msg=name)
 
 
 def test_tokens_and_biases_go_through_what_they_are_written_with(source: Source) -> None:
     merged = merged_weights(source.weights, block_groups(source.spec.depth, BLOCKS))
-    factors = factors_of(merged, TASKS)
-    weights = project(merged, factors, {})
+    factors = factors_of(merged)
+    weights = project(merged, factors, inner_products(merged, factors))
     embed = factors["embed_write"][:, 0]
     for name in ("prefix", "pos"):
         torch.testing.assert_close(weights[name], torch.einsum("tsd,pd->tps", embed, merged[name]))

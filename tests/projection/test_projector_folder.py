@@ -104,7 +104,7 @@ def test_classes_that_make_no_task_are_refused(classes: Any, message: str, proje
 def test_what_no_task_changes_is_multiplied_once_and_kept_in_the_folder(
     gates: bool, source: Source, tmp_path: Path
 ) -> None:
-    terms = Conditioning(templates=2, rank=0, gates=gates, units=False, task_embed_dim=8)
+    terms = Conditioning(templates=2, gates=gates, task_embed_dim=8)
     make_projector(source, terms).save(tmp_path / "projector")
     operator = load_projector(tmp_path / "projector").operator
     kept = operator.products.to_tensors()

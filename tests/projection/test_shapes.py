@@ -43,7 +43,7 @@ def test_of_a_source_that_normalises_its_tokens_first(every_term: Conditioning) 
     assert starting_with("source.", expected) == shapes_of(source.weights)
 
 
-EXPERTS = Conditioning(templates=0, rank=0, gates=False, units=False, task_embed_dim=8, experts=3)
+EXPERTS = Conditioning(templates=0, gates=False, task_embed_dim=8, experts=3)
 
 
 @pytest.mark.parametrize("free", [True, False])

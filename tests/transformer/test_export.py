@@ -40,7 +40,7 @@ def test_task_batched_forward_equals_the_exported_model(method: str, layout: dic
     source = Source(TransformerSpec.of(teacher), canonical_weights(teacher), statistics)
     student = source.spec.student(12, 2, 2, 1.5)
     if method == "projected":
-        generator = ProjectionOperator(source, student, Conditioning(3, 2, True, True, 8), seed=0)
+        generator = ProjectionOperator(source, student, Conditioning(3, True, 8), seed=0)
     else:
         generator = UniversalModel(source, student, 8, seed=0)
     model = TaskModel(shaken(generator)).eval()

@@ -37,9 +37,7 @@ class ConditioningConfig(Config):
     """What of a student depends on its task; at least one is on."""
 
     templates: Annotated[int, Field(ge=0, description="matrices mixed by the task; 0 switches the mixture off")]
-    rank: Annotated[int, Field(ge=0, description="rank of the low-rank term; 0 switches it off")]
-    gates: Annotated[bool, Field(description="scales the source's units")]
-    units: Annotated[bool, Field(description="on: the maps of heads and hidden units depend on the task too")]
+    gates: Annotated[bool, Field(description="scales the axes of the source's residual stream")]
     task_embed_dim: Annotated[PositiveInt, Field(description="width of the embedding of a task")]
     experts: Annotated[int, Field(ge=0, description="added to the weights, mixed by the task; 0 switches them off")] = 0
     film: Annotated[bool, Field(description="gains and shifts after every normalisation, linear in the embedding")] = (
@@ -48,9 +46,9 @@ class ConditioningConfig(Config):
 
     @model_validator(mode="after")
     def _depends_on_the_task(self) -> "ConditioningConfig":
-        if not (self.templates or self.rank or self.gates or self.experts or self.film):
+        if not (self.templates or self.gates or self.experts or self.film):
             raise ValueError(
-                "templates, rank, gates, experts and film are all off: that is the static projection, which is trained "
+                "templates, gates, experts and film are all off: that is the static projection, which is trained "
                 "anyway; switch one on"
             )
         return self

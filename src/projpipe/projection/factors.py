@@ -1,9 +1,9 @@
 """Factors: the matrices of the projection, and how a task changes them.
 
-    F(t) = (F + sum_k c_k(t) F_k + U diag(a(t)) V) diag(1 + g(t))
+    F(t) = (F + sum_k c_k(t) F_k) diag(1 + g(t))
 
-`F_k` are templates, `U, V` a low-rank term, `g` gates the source's units. The coefficients `c`, `a`, `g` are linear
-in the task embedding and zero at the start, where the projection is therefore the static one.
+`F_k` are templates, `g` gates the axes of the source's residual stream. The coefficients `c` and `g` are linear in the
+task embedding and zero at the start, where the projection is therefore the static one.
 """
 
 from __future__ import annotations
@@ -22,14 +22,12 @@ class Conditioning:
     """Which terms depend on the task; all of them off make the projection static.
 
     `experts` are added to the student's weights, see `projection.experts`, and `film` is folded into them, see
-    `projection.film`; templates, rank and gates change the factors. With `units` off, only the factors on the residual
-    stream have these terms, and the choice of heads and hidden units is the same for all tasks.
+    `projection.film`; templates and gates change the factors on the residual stream. The choice of heads and hidden
+    units is the same for all tasks.
     """
 
     templates: Annotated[int, Bounds(0, 2**10)]
-    rank: Annotated[int, Bounds(0, 2**16)]
     gates: bool
-    units: bool
     task_embed_dim: Annotated[int, Bounds(1, 2**16)]
     experts: Annotated[int, Bounds(0, 2**10)] = 0
     film: bool = False
@@ -37,7 +35,7 @@ class Conditioning:
     @classmethod
     def none(cls) -> Conditioning:
         """That of the static projection."""
-        return cls(templates=0, rank=0, gates=False, units=False, task_embed_dim=1)
+        return cls(templates=0, gates=False, task_embed_dim=1)
 
     @property
     def is_static(self) -> bool:
@@ -46,11 +44,11 @@ class Conditioning:
     @property
     def changes_factors(self) -> bool:
         """Whether a factor is a function of the task."""
-        return bool(self.templates or self.rank or self.gates)
+        return bool(self.templates or self.gates)
 
     def of(self, factor: str) -> Conditioning:
         """The terms of one factor, by its name."""
-        return replace(self, templates=0, rank=0, gates=False) if factor.endswith("units") and not self.units else self
+        return replace(self, templates=0, gates=False) if factor.endswith("units") else self
 
 
 class Factor(nn.Module):
@@ -59,24 +57,17 @@ class Factor(nn.Module):
     Args:
         init: the initial static factor, `[L_s, student, source]`.
         conditioning: the terms that depend on the task.
-        generator: seeds templates and the low-rank term.
+        generator: seeds the templates.
     """
 
     def __init__(self, init: Tensor, conditioning: Conditioning, generator: torch.Generator) -> None:
         super().__init__()
         self.base = nn.Parameter(init.clone())
         blocks, student, source = init.shape
-        self.terms = (conditioning.templates, conditioning.rank, source if conditioning.gates else 0)
-        scale = init.square().mean().sqrt().item()
-
-        def random(*shape: int, std: float) -> nn.Parameter:
-            return nn.Parameter(torch.randn(*shape, generator=generator) * std)
-
+        self.terms = (conditioning.templates, source if conditioning.gates else 0)
         if conditioning.templates:
-            self.templates = random(blocks, conditioning.templates, student * source, std=scale)
-        if conditioning.rank:
-            self.left = random(blocks, student, conditioning.rank, std=scale)
-            self.right = random(blocks, conditioning.rank, source, std=1.0)
+            drawn = torch.randn(blocks, conditioning.templates, student * source, generator=generator)
+            self.templates = nn.Parameter(drawn * init.square().mean().sqrt().item())
 
     @property
     def num_coefficients(self) -> int:
@@ -96,12 +87,10 @@ class Factor(nn.Module):
         if coefficients is None:
             return factor
         blocks, student, source = self.base.shape
-        mixture, low_rank, gates = coefficients.view(-1, blocks, sum(self.terms)).split(self.terms, dim=-1)
+        mixture, gates = coefficients.view(-1, blocks, sum(self.terms)).split(self.terms, dim=-1)
         if self.terms[0]:
             mixed = torch.bmm(mixture.transpose(0, 1), self.templates)  # [L_s, T, student*source]
             factor = factor + mixed.transpose(0, 1).view(-1, blocks, student, source)
         if self.terms[1]:
-            factor = factor + (self.left * low_rank[:, :, None]) @ self.right
-        if self.terms[2]:
             factor = factor * (1 + gates[:, :, None])
         return factor

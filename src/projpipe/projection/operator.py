@@ -13,7 +13,7 @@ from projpipe.projection.factors import Conditioning, Factor
 from projpipe.projection.film import Film
 from projpipe.projection.initialisation import initial_factors
 from projpipe.projection.parameter_groups import ParameterGroup, matrices_decay, nothing_decays
-from projpipe.projection.products import Products, inner_products, kept_factors, mix, multiply_ahead, static_units
+from projpipe.projection.products import Products, inner_products, kept_factors, mix, multiply_ahead
 from projpipe.projection.project import project, project_tokens
 from projpipe.projection.source import Source, merged_weights
 from projpipe.projection.task_encoder import ClassMap, TaskEncoder, reset_linears
@@ -172,8 +172,8 @@ class ProjectionOperator(nn.Module):
             weights = project_tokens(source, factors["embed_write"][:, 0])
             weights |= mix(self.products.mixtures, coefficients)
         else:
-            inner = inner_products(source, static_units(modules)) if self.products is None else self.products.inner
             factors = {name: factor(coefficients[name]) for name, factor in modules.items()}
+            inner = inner_products(source, factors) if self.products is None else self.products.inner
             weights = project(source, factors, inner)
         self._insert_classes(weights, source, factors, classes, mask, keep_rows)
         for key, offset in self.free.items():

@@ -19,8 +19,8 @@ class Products:
     """Either of two kinds, as far as the task's part in the factors allows.
 
     Args:
-        inner: by linear map, the source's weights between the chosen units and the whole residual stream: gates and
-            low-rank terms stand between these and the students.
+        inner: by linear map, the source's weights between the chosen units and the whole residual stream: gates stand
+            between these and the students.
         mixtures: by canonical weight, of every template of a factor that is a mixture, `[L_s, 1 + templates, ...]`:
             a student's weight is a sum of them, weighted by the task.
     """
@@ -46,12 +46,13 @@ class Products:
         return cls(inner, {name: tensor for name, tensor in tensors.items() if name not in inner})
 
 
-def inner_products(source: Weights, units: Mapping[str, Tensor]) -> Weights:
+def inner_products(source: Weights, factors: Mapping[str, Tensor]) -> Weights:
     """The source's weights between the units of a student and its own residual stream, by linear map.
 
-    `units` are the factors `[1, L_s, student, source]` of linear maps whose units are the same for all tasks: what no
-    task changes is multiplied once for all of them.
+    Of the `factors` `[1, L_s, student, source]` only those of units are taken, which no task changes: this is
+    multiplied once for all tasks.
     """
+    units = {name: factors[f"{name}_units"] for name in LINEAR_MAPS}
     return {
         name: factor @ source[f"{name}.weight"] if name in READING else source[f"{name}.weight"] @ factor.mT
         for name, factor in units.items()
@@ -60,7 +61,7 @@ def inner_products(source: Weights, units: Mapping[str, Tensor]) -> Weights:
 
 def multiply_ahead(source: Weights, factors: Mapping[str, Factor]) -> Products:
     """Multiply what no task changes of the factors and a source's merged weights."""
-    inner = inner_products(source, static_units(factors))
+    inner = inner_products(source, {name: factor.base[None] for name, factor in factors.items()})
     kept: Weights = {}
     mixtures: Weights = {}
     for name, product in inner.items():
@@ -87,15 +88,13 @@ def mix(mixtures: Weights, coefficients: Mapping[str, Tensor | None]) -> Weights
 
 def kept_factors(names: Collection[str], conditioning: Conditioning) -> set[str]:
     """Which factors make students where there are products: of mixtures, those of the tokens and of the head alone."""
-    stream = conditioning.of("attn_read")
-    mixtures = not (stream.rank or stream.gates or conditioning.of("q_units").changes_factors)
-    return set(names) & {"embed_write", "head_read"} if mixtures else set(names)
+    return set(names) if conditioning.gates else set(names) & {"embed_write", "head_read"}
 
 
 def is_mixture(factor: Factor) -> bool:
-    """Whether a factor is a sum of `parts_of`, weighted by the task: has neither gates nor a low-rank term."""
-    _, rank, gates = factor.terms
-    return not (rank or gates)
+    """Whether a factor is a sum of `parts_of`, weighted by the task: has no gates."""
+    _, gates = factor.terms
+    return not gates
 
 
 def parts_of(factor: Factor) -> Tensor:
@@ -114,12 +113,6 @@ def weigh(parts: Tensor, coefficients: Tensor | None) -> Tensor:
     weights = F.pad(coefficients.view(-1, blocks, number - 1), (1, 0), value=1.0)
     mixed = torch.bmm(weights.transpose(0, 1), parts.flatten(2))  # [L_s, T, ...]
     return mixed.transpose(0, 1).unflatten(-1, parts.shape[2:])
-
-
-def static_units(factors: Mapping[str, Factor]) -> dict[str, Tensor]:
-    """The factors `[1, L_s, student, source]` of the linear maps whose units no task changes."""
-    units = {name: factors[f"{name}_units"] for name in LINEAR_MAPS}
-    return {name: factor(None) for name, factor in units.items() if not factor.num_coefficients}
 
 
 def bias_factor(name: str) -> str:

@@ -32,20 +32,18 @@ def project(source: Weights, factors: Mapping[str, Tensor], inner: Mapping[str, 
     Args:
         source: canonical weights, the blocks of each group merged: see `source.merged_weights`.
         factors: `[T, L_s, student, source]` by name; 1 instead of `T` where all tasks share one.
-        inner: `A W` and `W B^T` of the linear maps whose units are the same for all tasks: `products.inner_products`.
+        inner: `A W` and `W B^T`, which are the same for all tasks: `products.inner_products`.
 
     Returns:
         Canonical student weights with a leading axis `T`, or 1 where nothing depends on the task.
     """
     weights = project_tokens(source, factors["embed_write"][:, 0])
     for name, stream in READING.items():
-        read, units, weight = factors[stream], factors[f"{name}_units"], source[f"{name}.weight"]
-        weights[f"{name}.weight"] = inner[name] @ read.mT if name in inner else units @ (weight @ read.mT)
-        weights[f"{name}.bias"] = (units @ source[f"{name}.bias"][..., None]).squeeze(-1)
+        weights[f"{name}.weight"] = inner[name] @ factors[stream].mT
+        weights[f"{name}.bias"] = (factors[f"{name}_units"] @ source[f"{name}.bias"][..., None]).squeeze(-1)
     for name, stream in WRITING.items():
-        write, units, weight = factors[stream], factors[f"{name}_units"], source[f"{name}.weight"]
-        weights[f"{name}.weight"] = write @ inner[name] if name in inner else (write @ weight) @ units.mT
-        weights[f"{name}.bias"] = (write @ source[f"{name}.bias"][..., None]).squeeze(-1)
+        weights[f"{name}.weight"] = factors[stream] @ inner[name]
+        weights[f"{name}.bias"] = (factors[stream] @ source[f"{name}.bias"][..., None]).squeeze(-1)
     return weights
 
 

@@ -30,6 +30,8 @@ from projpipe.students.size_table import REMAKE, SizeTable
 from projpipe.tensors import load_weights, read_tensors, starting_with
 from projpipe.transformer.spec import TransformerSpec
 
+REMOVED_TERMS = {"rank": 0, "units": False}  # of the conditioning, and how older manifests switch them off
+
 
 def load_projector(folder: Path | str) -> Projector:
     """Read a projector's folder.
@@ -78,7 +80,7 @@ def _check_data(data: DescribedData, objective: Objective) -> None:
 def _assemble(described: dict[str, Any], path: Path) -> Projector:
     """The projector that a manifest describes; all that it says is checked before tensors are read."""
     manifest = from_json(DescribedProjector, described, exact=True)
-    conditioning = from_json(Conditioning, manifest.conditioning, "conditioning", exact=True)
+    conditioning = _conditioning(manifest.conditioning)
     check_provenance(manifest.provenance, "provenance")
     source, (student, sizes) = TransformerSpec.from_json(manifest.source, "source"), manifest.sizes
     if student != source.student(student.embed_dim, student.depth, student.num_heads, student.mlp_ratio):
@@ -103,6 +105,16 @@ def _assemble(described: dict[str, Any], path: Path) -> Projector:
         load_weights(of_sizes.offsets, starting_with("sizes.", tensors))
     operator = _restore(source, student, conditioning, manifest, tensors).eval()
     return Projector(operator, objective, described["data"], described["provenance"], of_sizes)
+
+
+def _conditioning(described: object) -> Conditioning:
+    """The conditioning that a manifest describes; older ones name terms that there are no longer."""
+    if isinstance(described, dict):
+        for term, off in REMOVED_TERMS.items():
+            if described.get(term, off) != off:
+                raise InputError(f"conditioning.{term}: is a term that there is no longer; train one without it")
+        described = {term: value for term, value in described.items() if term not in REMOVED_TERMS}
+    return from_json(Conditioning, described, "conditioning", exact=True)
 
 
 def _restore(

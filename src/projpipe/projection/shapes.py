@@ -87,9 +87,6 @@ def _terms(factors: Mapping[str, tuple[int, int, int]], conditioning: Conditioni
         yield f"{name}.base", (blocks, student, source)
         if terms.templates:
             yield f"{name}.templates", (blocks, terms.templates, student * source)
-        if terms.rank:
-            yield f"{name}.left", (blocks, student, terms.rank)
-            yield f"{name}.right", (blocks, terms.rank, source)
 
 
 def _free(weights: Mapping[str, tuple[int, ...]], free_weights: bool) -> Named:
@@ -115,7 +112,7 @@ def _of_tasks(
     linear = {}
     if conditioning.changes_factors:
         terms = {name: conditioning.of(name) for name in factors}
-        sizes = {n: terms[n].templates + terms[n].rank + terms[n].gates * shape[2] for n, shape in factors.items()}
+        sizes = {name: terms[name].templates + terms[name].gates * shape[2] for name, shape in factors.items()}
         linear["coefficients"] = (
             sum(factors[name][0] * size for name, size in sizes.items()),
             conditioning.task_embed_dim,
@@ -149,12 +146,10 @@ def _experts(source: TransformerSpec, student: TransformerSpec, conditioning: Co
 def _products(
     factors: Mapping[str, tuple[int, int, int]], source: TransformerSpec, conditioning: Conditioning
 ) -> Named:
-    if conditioning.of("q_units").changes_factors:
-        return
     for name, stream in LINEAR_MAPS.items():
         blocks, units, _ = factors[f"{name}_units"]
         width, terms = factors[stream][1], conditioning.of(stream)
-        if terms.rank or terms.gates:
+        if terms.gates:
             yield name, (1, blocks, *((units, source.embed_dim) if name in READING else (source.embed_dim, units)))
             continue
         parts = 1 + terms.templates
