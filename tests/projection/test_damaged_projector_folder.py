@@ -80,7 +80,11 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "a term of before": (
         lambda m: change(m, conditioning={**m["conditioning"], "rank": 1}),
-        "conditioning.rank: is a term that there is no longer; train one without it",
+        "conditioning.rank: was taken out of projpipe",
+    ),
+    "another term of before": (
+        lambda m: change(m, conditioning={**m["conditioning"], "units": True}),
+        "conditioning.units: was taken out of projpipe",
     ),
     "a conditioning that is a word": (lambda m: change(m, conditioning="on"), 'conditioning: "on" is not an object'),
     "another pool than the source's": (

@@ -8,7 +8,7 @@ task embedding and zero at the start, where the projection is therefore the stat
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import torch
@@ -48,7 +48,7 @@ class Conditioning:
 
     def of(self, factor: str) -> Conditioning:
         """The terms of one factor, by its name."""
-        return replace(self, templates=0, gates=False) if factor.endswith("units") else self
+        return Conditioning.none() if factor.endswith("units") else self
 
 
 class Factor(nn.Module):

@@ -16,7 +16,7 @@ from projpipe.transformer.canonical import Weights
 
 @dataclass(frozen=True)
 class Products:
-    """Either of two kinds, as far as the task's part in the factors allows.
+    """One of two kinds: `inner` where there are gates, else `mixtures`.
 
     Args:
         inner: by linear map, the source's weights between the chosen units and the whole residual stream: gates stand
@@ -62,18 +62,15 @@ def inner_products(source: Weights, factors: Mapping[str, Tensor]) -> Weights:
 def multiply_ahead(source: Weights, factors: Mapping[str, Factor]) -> Products:
     """Multiply what no task changes of the factors and a source's merged weights."""
     inner = inner_products(source, {name: factor.base[None] for name, factor in factors.items()})
-    kept: Weights = {}
+    if not is_mixture(factors["attn_read"]):
+        return Products(inner=inner)
     mixtures: Weights = {}
     for name, product in inner.items():
-        stream = factors[LINEAR_MAPS[name]]
-        if not is_mixture(stream):
-            kept[name] = product
-            continue
-        parts, each = parts_of(stream), product[0][:, None]
+        parts, each = parts_of(factors[LINEAR_MAPS[name]]), product[0][:, None]
         bias = parts_of(factors[bias_factor(name)]) @ source[f"{name}.bias"][:, None, :, None]
         mixtures[f"{name}.weight"] = each @ parts.mT if name in READING else parts @ each
         mixtures[f"{name}.bias"] = bias.squeeze(-1)
-    return Products(kept, mixtures)
+    return Products(mixtures=mixtures)
 
 
 def mix(mixtures: Weights, coefficients: Mapping[str, Tensor | None]) -> Weights:
@@ -81,8 +78,7 @@ def mix(mixtures: Weights, coefficients: Mapping[str, Tensor | None]) -> Weights
     weights = {}
     for name, stream in LINEAR_MAPS.items():
         for key, mixed in (f"{name}.weight", stream), (f"{name}.bias", bias_factor(name)):
-            if key in mixtures:
-                weights[key] = weigh(mixtures[key], coefficients[mixed])
+            weights[key] = weigh(mixtures[key], coefficients[mixed])
     return weights
 
 
@@ -93,8 +89,7 @@ def kept_factors(names: Collection[str], conditioning: Conditioning) -> set[str]
 
 def is_mixture(factor: Factor) -> bool:
     """Whether a factor is a sum of `parts_of`, weighted by the task: has no gates."""
-    _, gates = factor.terms
-    return not gates
+    return not factor.terms[1]
 
 
 def parts_of(factor: Factor) -> Tensor:

@@ -111,8 +111,8 @@ def _conditioning(described: object) -> Conditioning:
     """The conditioning that a manifest describes; older ones name terms that there are no longer."""
     if isinstance(described, dict):
         for term, off in REMOVED_TERMS.items():
-            if described.get(term, off) != off:
-                raise InputError(f"conditioning.{term}: is a term that there is no longer; train one without it")
+            if json.dumps(described.get(term, off)) != json.dumps(off):
+                raise InputError(f"conditioning.{term}: was taken out of projpipe")
         described = {term: value for term, value in described.items() if term not in REMOVED_TERMS}
     return from_json(Conditioning, described, "conditioning", exact=True)
 

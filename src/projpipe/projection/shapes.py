@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from projpipe.projection.factors import Conditioning
-from projpipe.projection.products import bias_factor, kept_factors
+from projpipe.projection.products import kept_factors
 from projpipe.projection.project import LINEAR_MAPS, READING
 from projpipe.projection.size_offsets import size_offset_shapes
 from projpipe.projection.task_encoder import HIDDEN
@@ -111,12 +111,9 @@ def _of_tasks(
     """Of the task encoder, and of what is linear in its embeddings."""
     linear = {}
     if conditioning.changes_factors:
-        terms = {name: conditioning.of(name) for name in factors}
-        sizes = {name: terms[name].templates + terms[name].gates * shape[2] for name, shape in factors.items()}
-        linear["coefficients"] = (
-            sum(factors[name][0] * size for name, size in sizes.items()),
-            conditioning.task_embed_dim,
-        )
+        streams = [shape for name, shape in factors.items() if not name.endswith("units")]
+        number = sum(blocks * (conditioning.templates + conditioning.gates * width) for blocks, _, width in streams)
+        linear["coefficients"] = number, conditioning.task_embed_dim
     if conditioning.film:
         linear["film"] = (2 * student.depth + 1) * 2 * student.embed_dim, conditioning.task_embed_dim
     if linear:
@@ -148,11 +145,10 @@ def _products(
 ) -> Named:
     for name, stream in LINEAR_MAPS.items():
         blocks, units, _ = factors[f"{name}_units"]
-        width, terms = factors[stream][1], conditioning.of(stream)
-        if terms.gates:
+        width = factors[stream][1]
+        if conditioning.gates:
             yield name, (1, blocks, *((units, source.embed_dim) if name in READING else (source.embed_dim, units)))
             continue
-        parts = 1 + terms.templates
+        parts = 1 + conditioning.templates
         yield f"{name}.weight", (blocks, parts, *((units, width) if name in READING else (width, units)))
-        of_bias = conditioning.of(bias_factor(name))
-        yield f"{name}.bias", (blocks, 1 + of_bias.templates, factors[bias_factor(name)][1])
+        yield f"{name}.bias", (blocks, 1, units) if name in READING else (blocks, parts, width)
