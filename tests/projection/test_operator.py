@@ -169,9 +169,11 @@ def test_what_does_not_learn_is_multiplied_once_a_training(
 ) -> None:
     student = source.spec.student(12, 2, 2, 1.5)
     operator = ProjectionOperator(source, student, every_term, seed=0, factors_rate=float(learns)).train()
-    operator(CLASSES, MASK)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        operator(CLASSES, MASK)
     kept = operator.projected
     assert (kept is None) == learns
+    assert learns or (kept["q.weight"].dtype == torch.float32 and not kept["q.weight"].is_inference())
     operator(CLASSES, MASK)
     assert operator.projected is kept
 

@@ -193,7 +193,9 @@ class ProjectionOperator(nn.Module):
     def precompute(self) -> Weights:
         """Project once for all students that a trained operator will make: no task changes these weights."""
         if self.projected is None:
-            with torch.inference_mode(False):  # they may be needed in training
+            device = next(self.buffers()).device.type
+            # They may be needed in training, and are float32 whatever a step computes in.
+            with torch.inference_mode(False), torch.autocast(device, enabled=False):
                 self.projected = self._multiply()
         return self.projected
 
