@@ -69,7 +69,9 @@ def read_manifest(folder: Path, kind: str, names: Sequence[str], fix: str) -> di
     manifest = unchecked_manifest(folder, kind, fix)
     described = {key: value for key, value in manifest.items() if key not in ("format", "kind", "sha256")}
     if (number := manifest.get("format")) != FORMATS[kind] or type(number) is not int:
-        raise InputError(f"{folder / MANIFEST}: format {str(number)[:40]} is not {FORMATS[kind]}; {fix}")
+        raise InputError(
+            f"{folder / MANIFEST}: format {str(number)[:40]} is not {FORMATS[kind]}, that of this projpipe; {fix}"
+        )
     checksums = manifest.get("sha256")
     if not isinstance(checksums, dict):
         raise InputError(f"{folder / MANIFEST} was changed: it lacks its checksums; {fix}")

@@ -5,8 +5,10 @@ import timm
 import torch
 
 from projpipe.projection import initialisation
+from projpipe.projection import operator as operator_module
 from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
+from projpipe.projection.project import project
 from projpipe.projection.source import Source, merge_blocks
 from projpipe.teacher.activations import activation_statistics
 from projpipe.transformer.canonical import canonical_name, canonical_weights
@@ -165,27 +167,38 @@ def test_what_is_computed_beforehand_changes_no_student(conditioning: Conditioni
 
 @pytest.mark.parametrize("learns", [True, False])
 def test_what_does_not_learn_is_multiplied_once_a_training(
+    learns: bool, source: Source, every_term: Conditioning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, made = source.spec.student(12, 2, 2, 1.5), []
+    monkeypatch.setattr(operator_module, "project", lambda *given: made.append(project(*given)) or made[-1])
+    operator = ProjectionOperator(source, student, every_term, seed=0, factors_rate=float(learns))
+    for _ in range(3):
+        with torch.autocast("cpu", torch.bfloat16):
+            operator.train()(CLASSES, MASK)
+        with torch.inference_mode():
+            operator.eval()(CLASSES, MASK)
+    assert len(made) == (6 if learns else 1)
+    assert learns or (made[0]["q.weight"].dtype == torch.float32 and not made[0]["q.weight"].is_inference())
+
+
+def test_a_tuned_source_without_conditioning_is_projected_beforehand_too(source: Source, static: Conditioning) -> None:
+    operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), static, seed=0, tuned=True).eval()
+    before = operator.precompute()["patch.weight"]
+    with torch.no_grad():
+        operator.tuned_weights["patch_weight"] += 1.0
+    assert not torch.equal(operator.precompute()["patch.weight"], before)
+
+
+@pytest.mark.parametrize("learns", [True, False])
+def test_what_was_computed_beforehand_is_void_once_it_learns_or_is_loaded(
     learns: bool, source: Source, every_term: Conditioning
 ) -> None:
     student = source.spec.student(12, 2, 2, 1.5)
-    operator = ProjectionOperator(source, student, every_term, seed=0, factors_rate=float(learns)).train()
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        operator(CLASSES, MASK)
-    kept = operator.projected
-    assert (kept is None) == learns
-    assert learns or (kept["q.weight"].dtype == torch.float32 and not kept["q.weight"].is_inference())
-    operator(CLASSES, MASK)
-    assert operator.projected is kept
-
-
-def test_what_was_computed_beforehand_is_void_once_it_learns_or_is_loaded(
-    source: Source, every_term: Conditioning
-) -> None:
-    operator = alive(source, every_term).eval()
+    operator = ProjectionOperator(source, student, every_term, seed=0, factors_rate=float(learns)).eval()
     operator.precompute()
     assert operator.double().projected["q.weight"].dtype == torch.float64
     operator.train()
-    assert operator.projected is None
+    assert (operator.projected is None) == learns
     operator.precompute()
     operator.load_state_dict(operator.state_dict())
     assert operator.projected is None

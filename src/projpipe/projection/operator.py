@@ -180,10 +180,15 @@ class ProjectionOperator(nn.Module):
         own = {name: own_rows(table, classes, keep_rows) for name, table in learned.items()}
         self.classes.insert(weights, rows, own, bias, mask)
 
+    @property
+    def _fixed(self) -> bool:
+        """Whether what is projected stays as it is all through a training."""
+        return self.compact or not (self.factors_rate or self.tuned)
+
     def _project(self) -> Weights:
-        """The projected weights, multiplied once where neither factors nor the source learn."""
-        if self.projected is None and not (self.factors_rate or self.tuned):
-            self.precompute()
+        """The projected weights, multiplied once where they are fixed."""
+        if self._fixed:
+            return self.precompute()
         return self._multiply() if self.projected is None else self.projected
 
     def _multiply(self) -> Weights:
@@ -192,8 +197,8 @@ class ProjectionOperator(nn.Module):
     @torch.no_grad()
     def precompute(self) -> Weights:
         """Project once for all students that a trained operator will make: no task changes these weights."""
-        if self.projected is None:
-            device = next(self.buffers()).device.type
+        if self.projected is None or not self._fixed:
+            device = next(self.parameters()).device.type
             # They may be needed in training, and are float32 whatever a step computes in.
             with torch.inference_mode(False), torch.autocast(device, enabled=False):
                 self.projected = self._multiply()
@@ -205,8 +210,8 @@ class ProjectionOperator(nn.Module):
         self.factors.clear()
 
     def train(self, mode: bool = True) -> Self:
-        if mode:
-            self._forget_projected()
+        if mode and not self._fixed:
+            self.projected = None
         return super().train(mode)
 
     def _forget_projected(self) -> None:

@@ -35,23 +35,23 @@ def projector_shapes(
     A compact folder has no statistics, which a start of training takes, and no factors, which projected weights stand
     for.
     """
-    factors, statistics = _factors(source, student), dict(statistics_shapes(source))
+    trained = _named("statistics.", statistics_shapes(source)) | _named("operator.factors.", _factors(source, student))
     own = class_weights(student).own_shapes(num_classes, student.embed_dim)
     weights = student.weight_shapes(num_classes)
     return {
         **_named("source.", _of_all_classes(source, num_classes)),
-        **({} if compact else _named("statistics.", statistics) | _named("operator.factors.", factors)),
-        **_named("operator.free.", dict(_free(weights | own, free_weights))),
-        **_named("operator.", dict(_of_classes(source, student, num_classes, class_map))),
-        **_named("operator.", dict(_film(source, student, conditioning, num_classes))),
-        **_named("operator.", dict(_experts(source, student, conditioning, num_classes))),
+        **({} if compact else trained),
+        **_named("operator.free.", _free(weights | own, free_weights)),
+        **_named("operator.", _of_classes(source, student, num_classes, class_map)),
+        **_named("operator.", _film(source, student, conditioning, num_classes)),
+        **_named("operator.", _experts(source, student, conditioning, num_classes)),
         **_named("projected.", _of_all_classes(student, num_classes)),
         **({} if sizes is None else _named("sizes.", size_offset_shapes(sizes))),
     }
 
 
-def _named(prefix: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    return {f"{prefix}{name}": shape for name, shape in shapes.items()}
+def _named(prefix: str, shapes: Mapping[str, tuple[int, ...]] | Named) -> dict[str, tuple[int, ...]]:
+    return {f"{prefix}{name}": shape for name, shape in dict(shapes).items()}
 
 
 def _of_all_classes(spec: TransformerSpec, num_classes: int) -> dict[str, tuple[int, ...]]:
