@@ -33,7 +33,7 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports
 
 compare-omniglot: $(OMNIGLOT_TEACHER)
-	for name in main long large per_task sizes ablation; do $(BIN)/kedro run --env omniglot --pipelines compare_methods \
+	for name in main large per_task sizes ablation; do $(BIN)/kedro run --env omniglot --pipelines compare_methods \
 	  --params compare_methods.comparison=$$name || exit; done
 
 $(OMNIGLOT_TEACHER): | $(INSTALLED)

@@ -14,7 +14,7 @@ from projpipe.config import CompareMethodsConfig, ExtractTeacherConfig, TrainPro
 from projpipe.methods.task_model import TaskModel
 from projpipe.objectives import Classification
 from projpipe.objectives.batch import Batch
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.size_offsets import SizeOffsets
 from projpipe.projection.source import Source

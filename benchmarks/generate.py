@@ -22,7 +22,7 @@ import torch
 
 from projpipe import load_projector
 from projpipe.objectives import Classification
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
@@ -39,14 +39,11 @@ def main() -> None:
     parser.add_argument(
         "--projector", type=Path, help="folder of a trained projector, such as data/digits/06_models/projector"
     )
-    parser.add_argument("--no-gates", dest="gates", action="store_false", help="the task mixes templates alone")
     parser.add_argument("--repeats", type=int, default=20)
     arguments = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
-        saving = multiprocessing.get_context("spawn").Process(
-            target=save_projector, args=(Path(folder) / "projector", arguments.gates)
-        )
+        saving = multiprocessing.get_context("spawn").Process(target=save_projector, args=(Path(folder) / "projector",))
         saving.start()
         saving.join()
         projector = measure_loading(Path(folder) / "projector")
@@ -55,13 +52,13 @@ def main() -> None:
             measure_many(load_projector(arguments.projector), Path(folder) / "models")
 
 
-def save_projector(folder: Path, gates: bool) -> None:
+def save_projector(folder: Path) -> None:
     """A projector of a ViT-B/16 that is not trained: its time does not depend on what its weights are."""
     teacher = timm.create_model("vit_base_patch16_224").eval()
     images = torch.randn(2, 3, 224, 224)
     statistics = activation_statistics(teacher, [lambda: teacher(images)])
     source = Source(TransformerSpec.of(teacher), canonical_weights(teacher), statistics)
-    conditioning = Conditioning(templates=6, gates=gates, task_embed_dim=32)
+    conditioning = Conditioning(experts=16, film=True, task_embed_dim=32)
     operator = ProjectionOperator(source, source.spec.student(192, 12, 3, 4.0), conditioning, seed=0)
     objective = Classification([0.5] * 3, [0.5] * 3, (3, 224, 224))
     Projector(operator.eval(), objective, {"classes": CLASSES}, {}).save(folder)
@@ -104,9 +101,12 @@ def measure_many(projector: Projector, folder: Path) -> None:
     """Make and save models for 1,000 tasks: all sets of two or three classes, over and over."""
     sets = [task for size in (2, 3) for task in itertools.combinations(projector.classes, size)]
     tasks = list(itertools.islice(itertools.cycle(sets), 1000))
-    seconds = seconds_of(
-        lambda: [projector.student(task).save(folder / str(number)) for number, task in enumerate(tasks)]
-    )
+
+    def make_and_save() -> None:
+        for number, task in enumerate(tasks):
+            projector.student(task).save(folder / str(number))
+
+    seconds = seconds_of(make_and_save)
     print(f"make and save {len(tasks)} models: {seconds:.1f} s")
 
 

@@ -19,7 +19,13 @@ import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from projpipe.config import ExtractTeacherConfig, OptimisationConfig, SplitTasksConfig, TrainProjectorConfig
+from projpipe.config import (
+    ExtractTeacherConfig,
+    ImageFolderSource,
+    OptimisationConfig,
+    SplitTasksConfig,
+    TrainProjectorConfig,
+)
 from projpipe.images.streamed import StreamedImages
 from projpipe.methods.flops import flops_per_step
 from projpipe.methods.method import Ingredients
@@ -55,6 +61,7 @@ def main() -> None:
     config = TrainProjectorConfig(**given["train_projector"])
     schedule = config.optimisation
     speed = 1e12 * arguments.peak * arguments.share
+    assert isinstance(split.source, ImageFolderSource), f"{arguments.env} has no folder of images"
     with tempfile.TemporaryDirectory() as folder:
         decoded = images_per_second(Path(folder), split.source.image_size)
     rate = decoded * arguments.cores
@@ -110,7 +117,7 @@ def step_flops(method: str, source: Source, config: TrainProjectorConfig, data: 
     model = build(method, Ingredients(source, config, seed=0))
 
     def count(tasks: int, images: int) -> int:
-        return flops_per_step(model, draw_batch(data.train, data.train_tasks, tasks, images, seed=(0,)))
+        return flops_per_step(model, draw_batch(data, tasks, images, seed=(0,)))
 
     base, more_tasks, more_images = count(1, 1), count(2, 1), count(1, 2)
     image = more_images - base

@@ -75,6 +75,7 @@ def disturb(project: Path, chance: np.random.Generator) -> tuple[str, int, str]:
         time.sleep(0.05)
     if run.poll() is None:
         with suppress(psutil.NoSuchProcess):  # it has just ended
+            assert victim is not None
             victim.kill()
     else:
         kind = "nothing"

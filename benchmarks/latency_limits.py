@@ -20,7 +20,7 @@ from projpipe import load_projector
 from projpipe.errors import InputError
 from projpipe.machine import processor
 from projpipe.objectives import Classification
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector import Projector
 from projpipe.projection.size_offsets import SizeOffsets
@@ -67,7 +67,7 @@ def untrained() -> Projector:
     statistics = activation_statistics(teacher, [lambda: teacher(images)])
     source = Source(TransformerSpec.of(teacher), canonical_weights(teacher), statistics)
     largest = source.spec.student(64, 4, 4, 4.0)
-    conditioning = Conditioning(templates=2, gates=True, task_embed_dim=8)
+    conditioning = Conditioning(experts=3, film=True, task_embed_dim=8)
     operator = ProjectionOperator(source, largest, conditioning, seed=0).eval()
     data = {"classes": [f"class {number}" for number in range(50)]}
     of_sizes = SizeOffsets(Sizes(largest.resized(12, 1, 2, 12), largest))

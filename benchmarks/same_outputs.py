@@ -83,7 +83,7 @@ def _digest(path: Path) -> str | None:
     content = path.read_bytes()
     if path.name == "sweep_trials.parquet":
         trials = pd.read_parquet(path).drop(columns=OF_THE_CLOCK_IN_TRIALS)
-        content = trials.sort_values(list(trials)).to_csv(index=False).encode()
+        content = trials.sort_values(list(trials.columns)).to_csv(index=False).encode()
     if path.name == "comparison.json":  # its provenance names the command and the commit
         content = json.dumps({k: v for k, v in json.loads(content).items() if k != "provenance"}).encode()
     return hashlib.sha256(content).hexdigest()

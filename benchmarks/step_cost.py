@@ -63,7 +63,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data, source = load_staged(Path(folder) / inputs.stage(Path(folder), "benchmark", {}))
         batches = [
-            draw_batch(data.train, data.train_tasks, schedule.tasks_per_step, schedule.images_per_task, seed=(0, step))
+            draw_batch(data, schedule.tasks_per_step, schedule.images_per_task, seed=(0, step))
             for step in range(arguments.steps)
         ]
         models = {method: build(method, Ingredients(source, config, seed=0)) for method in METHODS}
@@ -91,9 +91,10 @@ def main() -> None:
 def load_inputs(env: str) -> RunInputs:
     """The inputs of a run out of the catalog of an environment."""
     bootstrap_project(Path.cwd())
-    with KedroSession.create(env=env) as session:
+    session = KedroSession.create(env=env)
+    with session:
         load = session.load_context().catalog.load
-        return gather_run_inputs(*(load(name) for name in DATASETS), load("params:train_projector"))
+        return gather_run_inputs(**{name: load(name) for name in DATASETS}, config=load("params:train_projector"))
 
 
 def measure(trainers: dict[str, StudentTrainer], batches: list[Batch]) -> dict[str, list[float]]:

@@ -22,7 +22,7 @@ from projpipe.config import TrainProjectorConfig
 from projpipe.objectives import Classification, ImageModeling
 from projpipe.objectives.teacher_logits import TeacherLogits
 from projpipe.objectives.tokens import Tokens
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
@@ -137,7 +137,7 @@ def decoder_source(decoder_teacher: torch.nn.Module, modeling: ImageModeling, al
 @pytest.fixture
 def image_projector(decoder_source: Source, modeling: ImageModeling, tmp_path: Path) -> Path:
     """The folder of a projector of image models, of 2 x 2 pixels."""
-    terms = Conditioning(templates=2, gates=True, task_embed_dim=8)
+    terms = Conditioning(experts=3, film=True, task_embed_dim=8)
     operator = ProjectionOperator(decoder_source, decoder_source.spec.student(8, 1, 2, 1.0), terms, seed=0)
     data = {"name": "tiny", "classes": ["a", "b", "c", "d"], "groups": [""] * 4, "held_out_classes": []}
     teacher = {
@@ -211,7 +211,7 @@ SETTINGS: dict[str, Any] = {
     "start": "principal",
     "source": "frozen",
     "free_weights": True,
-    "conditioning": {"templates": 2, "gates": True, "task_embed_dim": 8},
+    "conditioning": {"experts": 3, "film": True, "task_embed_dim": 8},
     "optimisation": {
         "steps": 12,
         "tasks_per_step": 2,

@@ -30,7 +30,7 @@ from projpipe.methods.models import build
 from projpipe.methods.task_model import TaskModel
 from projpipe.metric import Metric
 from projpipe.objectives import Classification
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector import Projector
 from projpipe.projection.size_offsets import SizeOffsets
@@ -242,9 +242,10 @@ def is_one_short_line(message: str) -> bool:
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 CONDITIONINGS = {
-    "projected": Conditioning(templates=2, gates=True, task_embed_dim=8),
-    "experts and FiLM": Conditioning(templates=0, gates=False, task_embed_dim=8, experts=3, film=True),
-    "static": Conditioning(templates=0, gates=False, task_embed_dim=8),
+    "projected": Conditioning(experts=3, film=True, task_embed_dim=8),
+    "FiLM": Conditioning(experts=0, film=True, task_embed_dim=8),
+    "experts": Conditioning(experts=3, film=False, task_embed_dim=8),
+    "static": Conditioning.none(),
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 import timm
 import torch
 
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
 from projpipe.teacher.activations import activation_statistics

@@ -20,7 +20,7 @@ from projpipe.images.streamed import StreamedImages
 from projpipe.objectives import Classification
 from projpipe.objectives.teacher_card import TeacherCard
 from projpipe.objectives.teacher_logits import TeacherLogits
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
@@ -186,7 +186,7 @@ def test_a_teacher_answers_the_same_after_loading(teacher: Any, images: torch.Te
 
 def _projector(source: Source) -> Projector:
     student = source.spec.student(embed_dim=12, depth=2, num_heads=3, mlp_ratio=1.0)
-    conditioning = Conditioning(templates=2, gates=True, task_embed_dim=8)
+    conditioning = Conditioning(experts=3, film=True, task_embed_dim=8)
     operator = ProjectionOperator(source, student, conditioning, seed=0)
     objective = Classification([0.5], [0.2], (1, 8, 8))
     data = {"name": "x", "classes": list("abcdefghij"), "image_size": [8, 8], "channels": 1}

@@ -230,9 +230,9 @@ def test_a_parameter_that_is_not_stated_is_named_with_the_file_to_state_it_in(pr
 
 
 def test_a_comparison_that_is_not_there_gets_the_nearest_name(project: Path) -> None:
-    message = refused(project, "compare_methods", env="omniglot", compare_methods={"comparison": "lang"})
+    message = refused(project, "compare_methods", env="omniglot", compare_methods={"comparison": "larg"})
     assert message == (
-        "--params: compare_methods.comparison: there is no such comparison; did you mean 'long'? (given: 'lang')"
+        "--params: compare_methods.comparison: there is no such comparison; did you mean 'large'? (given: 'larg')"
     )
 
 

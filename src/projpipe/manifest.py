@@ -18,7 +18,7 @@ from projpipe.record import LARGEST, file_sha256, read_json
 MANIFEST = "manifest.json"
 CARD = "README.md"  # in the manifest where there is one; older folders have one that is not
 EXAMPLES = "examples"  # a folder of a projector's, of pictures named after their classes, which no manifest vouches for
-FORMAT = 1
+FORMATS = {"model": 1, "projector": 2}  # by kind of folder; raised where older ones can no longer be read
 CONFIG, WEIGHTS, TENSORS = "config.json", "model.safetensors", "projector.safetensors"
 ONNX, INT8 = "model.onnx", "model.int8.onnx"  # of a model, if they were asked for
 SIZES = "sizes.json"  # of a projector that makes many sizes, once they were measured
@@ -45,7 +45,7 @@ def manifest_bytes(kind: str, described: Mapping[str, object], files: Mapping[st
     Raises:
         InputError: it is larger than what is read again.
     """
-    manifest = {"format": FORMAT, "kind": kind, **described}
+    manifest = {"format": FORMATS[kind], "kind": kind, **described}
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     manifest["sha256"] = {**checksums, MANIFEST: _own_checksum({**manifest, "sha256": checksums})}
     content = (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
@@ -68,8 +68,10 @@ def read_manifest(folder: Path, kind: str, names: Sequence[str], fix: str) -> di
     """
     manifest = unchecked_manifest(folder, kind, fix)
     described = {key: value for key, value in manifest.items() if key not in ("format", "kind", "sha256")}
-    if (number := manifest.get("format")) != FORMAT or type(number) is not int:
-        raise InputError(f"{folder / MANIFEST}: format {str(number)[:40]} is not {FORMAT}; {fix}")
+    if (number := manifest.get("format")) != FORMATS[kind] or type(number) is not int:
+        raise InputError(
+            f"{folder / MANIFEST}: format {str(number)[:40]} is not {FORMATS[kind]}, that of this projpipe; {fix}"
+        )
     checksums = manifest.get("sha256")
     if not isinstance(checksums, dict):
         raise InputError(f"{folder / MANIFEST} was changed: it lacks its checksums; {fix}")

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 from projpipe.stops import end_when_told, end_with_parent
 
@@ -19,7 +20,7 @@ SESSION_CLASS = ReadableSession
 
 # An environment states only what differs from conf/base: its parameters are merged key by key.
 CONFIG_LOADER_CLASS = EnvironmentConfigLoader
-CONFIG_LOADER_ARGS = {
+CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "digits",
     "merge_strategy": {"parameters": "soft"},

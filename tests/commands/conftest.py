@@ -11,7 +11,7 @@ from PIL import Image
 from makers import elastic
 from projpipe.commands.main import main
 from projpipe.objectives import Classification
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
@@ -33,7 +33,7 @@ CLASSES = [
 @pytest.fixture(scope="session")
 def projector(source: Source, objective: Classification) -> Projector:
     """A projector with every parameter off its init, trained on inverted pictures."""
-    conditioning = Conditioning(templates=2, gates=True, task_embed_dim=8)
+    conditioning = Conditioning(experts=3, film=True, task_embed_dim=8)
     operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), conditioning, seed=0)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():

@@ -81,7 +81,8 @@ def test_a_projector_whose_models_have_infinite_weights_is_named(
 ) -> None:
     wild = copy.deepcopy(projector)
     with torch.no_grad():
-        wild.operator.coefficients.bias.fill_(3e38)
+        for large in (wild.operator.film.bias, wild.operator.free["fc1_weight"]):  # finite, but their product is not
+            large.fill_(3e38)
     wild.save(tmp_path / "wild")
     table = tmp_path / "tasks.csv"
     table.write_text('name,classes\n0,"Sneaker,Bag"\n')

@@ -7,13 +7,13 @@ from pydantic import ValidationError
 
 from projpipe.config import ConditioningConfig, TrainProjectorConfig
 
-ALL_OFF = {"templates": 0, "gates": False}
+ALL_OFF = {"experts": 0, "film": False}
 
 
 def test_a_projection_without_any_conditioning_is_refused_and_each_term_alone_is_enough() -> None:
-    with pytest.raises(ValidationError, match="templates, gates, experts and film are all off: .* switch one on"):
+    with pytest.raises(ValidationError, match="experts and film are both off: .* switch one on"):
         ConditioningConfig(**ALL_OFF, task_embed_dim=8)
-    for term in ({"templates": 1}, {"gates": True}, {"experts": 1}, {"film": True}):
+    for term in ({"experts": 1}, {"film": True}):
         ConditioningConfig(**{**ALL_OFF, "task_embed_dim": 8, **term})
 
 

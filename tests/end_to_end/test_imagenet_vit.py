@@ -42,6 +42,7 @@ SMALLER: dict[str, Any] = {
         "training": {"epochs": 1, "batch_size": 16},  # no head would be there otherwise
     },
     "train_projector": {
+        "rate_search": {"steps": 2},
         "student": {"embed_dim": 16, "depth": 1, "num_heads": 2, "mlp_ratio": 2.0},
         "optimisation": {
             "steps": 4,

@@ -65,7 +65,7 @@ def test_rows_that_differ_in_the_size_that_is_judged_are_one_training(settings: 
         ([{"method": "projected"}], {"changes": {"optimisation": {"steps": 0}}}, r"optimisation\.steps: .*given: 0"),
         ([{"method": "static", "changes": {"learning_rates": {"static": -1}}}], {}, r"learning_rates\.static"),
         (
-            [{"method": "static", "changes": {"conditionin": {"templates": 2}}}],
+            [{"method": "static", "changes": {"conditionin": {"experts": 2}}}],
             {},
             "changes: conditionin: there is no such parameter; did you mean 'conditioning'",
         ),

@@ -30,7 +30,7 @@ from projpipe.commands.main import main
 from projpipe.errors import InputError
 from projpipe.manifest import MANIFEST, manifest_bytes
 from projpipe.objectives import Classification, ImageModeling, Objective
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
@@ -80,8 +80,8 @@ def folders(
 ) -> dict[str, Folder]:
     """By kind, a projector and a model of it."""
     root = tmp_path_factory.mktemp("pristine")
-    plain = Conditioning(templates=2, gates=True, task_embed_dim=8)
-    experts = Conditioning(0, False, task_embed_dim=8, experts=3, film=True)
+    plain = Conditioning(experts=0, film=True, task_embed_dim=8)
+    experts = Conditioning(experts=3, film=True, task_embed_dim=8)
     digits = {"classes": [str(digit) for digit in range(10)], "groups": ["low"] * 5 + ["high"] * 5, "inverted": False}
     letters = {"classes": ["a", "b", "c", "d"], "held_out_classes": ["d"], "inverted": False}
     picture = np.random.default_rng(0).integers(0, 256, (9, 11, 3), np.uint8)
@@ -89,11 +89,11 @@ def folders(
 
     def add(kind: str, of: Source, terms: Conditioning, what: Objective, data: dict[str, Any], names: str) -> None:
         student = of.spec.student(8, min(2, of.spec.depth), 2, 1.0)
-        operator = shaken(ProjectionOperator(of, student, terms, 0, class_map=terms.film))
+        operator = shaken(ProjectionOperator(of, student, terms, 0, class_map=bool(terms.experts)))
         teacher = {"architecture": "vit", "params": 9999, "metric": what.metric.name, "score": {"test": 0.5}}
         provenance = {"teacher": teacher, "seed": 0, "validation_score": 0.4, "versions": {"torch": "2"}}
         projector = Projector(operator, what, {"name": "tiny", **data}, provenance)
-        projector.save(root / kind / "projector", compact=terms.film)
+        projector.save(root / kind / "projector", compact=bool(terms.experts))
         Image.fromarray(picture).save(root / kind / "picture.png")
         for name in ("projector", "model"):
             path = root / kind / name

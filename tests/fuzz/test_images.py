@@ -16,7 +16,7 @@ from projpipe.commands.main import main
 from projpipe.errors import InputError
 from projpipe.images.pictures import read_picture
 from projpipe.objectives import Classification
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
@@ -76,7 +76,7 @@ def files(draw: st.DrawFn) -> bytes:
 
 @pytest.fixture(scope="module")
 def model(source: Source, objective: Classification, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    conditioning = Conditioning(templates=2, gates=True, task_embed_dim=8)
+    conditioning = Conditioning(experts=3, film=True, task_embed_dim=8)
     operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), conditioning, seed=0).eval()
     folder = tmp_path_factory.mktemp("fuzz") / "model"
     Projector(operator, objective, {"classes": list("abcdefghij")}, {}).student(["a", "b"]).save(folder)

@@ -90,15 +90,23 @@ def test_a_method_that_is_not_registered_is_refused_by_parameters_and_tables(set
 
 @pytest.mark.parametrize("method", registry.METHODS)
 @pytest.mark.parametrize("source_is", ["frozen", "tuned"])
-def test_every_parameter_of_a_method_learns_in_one_way(
-    method: str, source_is: str, run_inputs: RunInputs, settings: Any
+@pytest.mark.parametrize("factors", [0.0, 1.0])
+def test_every_parameter_that_learns_does_so_in_one_way(
+    method: str, source_is: str, factors: float, run_inputs: RunInputs, settings: Any
 ) -> None:
     def examples(task: Any, per_class: int) -> tuple[Tensor, Tensor]:
         return torch.randn(2 * len(task), 1, 8, 8), torch.arange(len(task)).repeat(2)
 
-    given = Ingredients(run_inputs.source, settings(source=source_is), 0, SAMPLED, examples)
+    given = Ingredients(
+        run_inputs.source,
+        settings(source=source_is, rate_shares={"factors": factors, "offsets": 1.0}),
+        0,
+        SAMPLED,
+        examples,
+    )
     model = build(method, replace(given, shared=build("static", given).generator))
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names = {parameter: name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert factors or not any("factors" in name for name in names.values())
     grouped = [names[parameter] for group in model.parameter_groups() for parameter in group.parameters]
     assert sorted(grouped) == sorted(names.values())
     decaying = {names[p] for group in model.parameter_groups() if group.decays for p in group.parameters}

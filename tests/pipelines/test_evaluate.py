@@ -62,7 +62,7 @@ TRAIN_PROJECTOR = TrainProjectorConfig.model_validate(
         "start": "principal",
         "source": "frozen",
         "free_weights": True,
-        "conditioning": {"templates": 2, "gates": True, "task_embed_dim": 8},
+        "conditioning": {"experts": 3, "film": True, "task_embed_dim": 8},
         "optimisation": {
             "steps": 20,
             "tasks_per_step": 2,

@@ -5,15 +5,14 @@ from pathlib import Path
 import pytest
 
 from makers import make_projector
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.projector import Projector
 from projpipe.projection.source import Source
 
 TERMS = {
-    "templates": Conditioning(templates=3, gates=False, task_embed_dim=8),
-    "gates": Conditioning(templates=0, gates=True, task_embed_dim=8),
-    "both": Conditioning(templates=3, gates=True, task_embed_dim=8),
-    "both, with FiLM": Conditioning(templates=3, gates=True, task_embed_dim=8, film=True),
+    "experts": Conditioning(experts=3, film=False, task_embed_dim=8),
+    "FiLM": Conditioning(experts=0, film=True, task_embed_dim=8),
+    "both": Conditioning(experts=3, film=True, task_embed_dim=8),
 }
 
 
@@ -25,12 +24,12 @@ def conditioning(request: pytest.FixtureRequest) -> Conditioning:
 
 @pytest.fixture
 def every_term() -> Conditioning:
-    return TERMS["both, with FiLM"]
+    return TERMS["both"]
 
 
 @pytest.fixture
 def static() -> Conditioning:
-    return Conditioning(templates=0, gates=False, task_embed_dim=8)
+    return Conditioning.none()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from projpipe.methods.model_init import selected_init
 from projpipe.methods.universal_model import UniversalModel
 from projpipe.objectives import ImageModeling
 from projpipe.projection import initialisation
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
 from projpipe.transformer.class_weights import told

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.experts import TaskMixture
-from projpipe.projection.factors import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
 from projpipe.transformer.canonical import canonical_name
 from projpipe.transformer.forward import forward_students
 
-EXPERTS = Conditioning(templates=0, gates=False, task_embed_dim=8, experts=3)
+EXPERTS = Conditioning(experts=3, film=False, task_embed_dim=8)
 CLASSES, MASK = torch.tensor([[0, 1, 2], [7, 8, 9]]), torch.ones(2, 3, dtype=torch.bool)
 
 
@@ -61,10 +61,9 @@ def test_another_tasks_mixture_can_be_told(operator: ProjectionOperator) -> None
     torch.testing.assert_close(own["fc1.weight"], other["fc1.weight"].flip(0))
 
 
-def test_experts_and_templates_share_an_embedding(source: Source) -> None:
-    both = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), replace(EXPERTS, templates=2), seed=0)
+def test_experts_and_film_share_an_embedding(source: Source) -> None:
+    both = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), replace(EXPERTS, film=True), seed=0)
     assert both.embed(CLASSES, MASK).shape == (2, 8 + 3)
-    assert both(CLASSES, MASK)["fc1.weight"].shape[0] == 2
 
 
 def test_a_mixture_follows_the_clusters_and_that_of_all_classes_is_zero() -> None:

@@ -5,8 +5,10 @@ import timm
 import torch
 
 from projpipe.projection import initialisation
-from projpipe.projection.factors import Conditioning
+from projpipe.projection import operator as operator_module
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
+from projpipe.projection.project import project
 from projpipe.projection.source import Source, merge_blocks
 from projpipe.teacher.activations import activation_statistics
 from projpipe.transformer.canonical import canonical_name, canonical_weights
@@ -59,11 +61,11 @@ def test_factors_that_do_not_learn_stay_and_all_else_learns(
     before = {name: value.clone() for name, value in operator.named_parameters()}
     groups = [{"params": group.parameters, "lr": group.rate} for group in operator.parameter_groups()]
     optimizer = torch.optim.SGD(groups, lr=1.0)
-    for _ in range(2):  # the coefficients of templates are zero before the first
+    for _ in range(2):  # FiLM's weights are zero before the first
         logits(operator, images).square().mean().backward()
         optimizer.step()
     still = {name for name, value in operator.named_parameters() if torch.equal(value, before[name])}
-    assert still == {name for name in before if name.startswith("factors.") and name.endswith("base")}
+    assert still == {name for name in before if name.startswith("factors.")}
 
 
 def test_a_class_without_a_training_task_keeps_the_row_that_is_projected(
@@ -157,32 +159,49 @@ def test_an_embedding_that_is_given_replaces_the_tasks_own(
 def test_what_is_computed_beforehand_changes_no_student(conditioning: Conditioning, source: Source) -> None:
     operator = alive(source, conditioning)
     before = operator(CLASSES, MASK)
-    products = operator.precompute()
-    assert ("q.weight" in products.mixtures) == (not conditioning.gates)
-    assert ("q" in products.inner) == conditioning.gates
+    projected = operator.precompute()
+    assert operator.precompute() is projected
     for name, tensor in operator(CLASSES, MASK).items():
         torch.testing.assert_close(tensor, before[name], atol=1e-5, rtol=1e-5, msg=name)
 
 
-def test_a_static_projection_is_computed_beforehand_as_a_whole(source: Source, static: Conditioning) -> None:
-    operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), static, seed=0)
-    before = operator(CLASSES, MASK)
-    products = operator.precompute()
-    assert {f"{name}.weight" for name in ("q", "k", "v", "out", "fc1", "fc2")} < products.mixtures.keys()
-    for name, tensor in operator(CLASSES, MASK).items():
-        torch.testing.assert_close(tensor, before[name], atol=1e-5, rtol=1e-5, msg=name)
+@pytest.mark.parametrize("learns", [True, False])
+def test_what_does_not_learn_is_multiplied_once_a_training(
+    learns: bool, source: Source, every_term: Conditioning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, made = source.spec.student(12, 2, 2, 1.5), []
+    monkeypatch.setattr(operator_module, "project", lambda *given: made.append(project(*given)) or made[-1])
+    operator = ProjectionOperator(source, student, every_term, seed=0, factors_rate=float(learns))
+    for _ in range(3):
+        with torch.autocast("cpu", torch.bfloat16):
+            operator.train()(CLASSES, MASK)
+        with torch.inference_mode():
+            operator.eval()(CLASSES, MASK)
+    assert len(made) == (6 if learns else 1)
+    assert learns or (made[0]["q.weight"].dtype == torch.float32 and not made[0]["q.weight"].is_inference())
 
 
-def test_what_was_computed_beforehand_is_void_once_it_learns_or_is_loaded(source: Source) -> None:
-    terms = Conditioning(templates=2, gates=True, task_embed_dim=8)
-    operator = alive(source, terms).eval()
+def test_a_tuned_source_without_conditioning_is_projected_beforehand_too(source: Source, static: Conditioning) -> None:
+    operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), static, seed=0, tuned=True).eval()
+    before = operator.precompute()["patch.weight"]
+    with torch.no_grad():
+        operator.tuned_weights["patch_weight"] += 1.0
+    assert not torch.equal(operator.precompute()["patch.weight"], before)
+
+
+@pytest.mark.parametrize("learns", [True, False])
+def test_what_was_computed_beforehand_is_void_once_it_learns_or_is_loaded(
+    learns: bool, source: Source, every_term: Conditioning
+) -> None:
+    student = source.spec.student(12, 2, 2, 1.5)
+    operator = ProjectionOperator(source, student, every_term, seed=0, factors_rate=float(learns)).eval()
     operator.precompute()
-    assert operator.double().products.inner["q"].dtype == torch.float64
+    assert operator.double().projected["q.weight"].dtype == torch.float64
     operator.train()
-    assert operator.products is None
+    assert (operator.projected is None) == learns
     operator.precompute()
     operator.load_state_dict(operator.state_dict())
-    assert operator.products is None
+    assert operator.projected is None
 
 
 @pytest.mark.parametrize("start", ["principal", "random", "uniform"])
@@ -191,11 +210,11 @@ def test_the_residual_stream_is_read_through_orthogonal_directions_whatever_the_
 ) -> None:
     student = source.spec.student(12, 2, 2, 1.5)
     operator = ProjectionOperator(source, student, static, seed=0, start=start)
-    write = operator.factors["attn_write"].base[0]
+    write = operator.factors["attn_write"][0]
     directions = torch.linalg.svdvals(write)
     kept = 12 if start == "uniform" else 11  # the others keep to vectors whose entries sum to zero
     torch.testing.assert_close(directions[:kept], torch.ones(kept), atol=1e-4, rtol=0)
-    torch.testing.assert_close(operator.factors["attn_read"].base[0], write * 2**0.5)
+    torch.testing.assert_close(operator.factors["attn_read"][0], write * 2**0.5)
 
 
 def test_a_tuned_source_starts_as_the_frozen_one_and_learns(
@@ -235,5 +254,7 @@ def alive(source: Source, conditioning: Conditioning) -> ProjectionOperator:
     """An operator whose tasks differ."""
     operator = ProjectionOperator(source, source.spec.student(12, 2, 2, 1.5), conditioning, seed=0)
     with torch.no_grad():
-        operator.coefficients.weight.normal_(std=0.1, generator=torch.Generator().manual_seed(0))
+        told = [parameter for name, parameter in operator.named_parameters() if name.startswith(("film", "experts"))]
+        for parameter in told:
+            parameter.normal_(std=0.1, generator=torch.Generator().manual_seed(0))
     return operator

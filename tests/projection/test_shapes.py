@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 
 from projpipe.objectives import Classification, ImageModeling, Objective
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.projector import Projector
 from projpipe.projection.shapes import projector_shapes
@@ -43,7 +43,7 @@ def test_of_a_source_that_normalises_its_tokens_first(every_term: Conditioning) 
     assert starting_with("source.", expected) == shapes_of(source.weights)
 
 
-EXPERTS = Conditioning(templates=0, gates=False, task_embed_dim=8, experts=3)
+EXPERTS = Conditioning(experts=3, film=False, task_embed_dim=8)
 
 
 @pytest.mark.parametrize("free", [True, False])

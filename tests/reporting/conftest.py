@@ -268,7 +268,7 @@ def parameters() -> dict[str, Any]:
                 "start": "principal",
                 "source": "frozen",
                 "free_weights": True,
-                "conditioning": {"templates": 4, "gates": True, "task_embed_dim": 8},
+                "conditioning": {"experts": 4, "film": True, "task_embed_dim": 8},
                 "optimisation": {
                     "steps": 400,
                     "tasks_per_step": 4,

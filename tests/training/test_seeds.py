@@ -92,7 +92,7 @@ def test_a_tuned_source_is_resumed_too_and_keeps_its_accuracy(run_inputs: RunInp
     resumed = train_in_process(inputs, tmp_path, "projected", through_a_file(whole[3], tmp_path / "checkpoint"))
     assert_same(resumed[-1], whole[-1])
 
-    weights = whole[-1].tensors["finished.0.generator.tuned_weights.fc1_weight"]
+    weights = whole[-1].tensors["finished.1.generator.tuned_weights.fc1_weight"]
     assert not torch.equal(weights, run_inputs.source.weights["fc1.weight"])
     assert all(isinstance(row.source_score, float) for row in whole[-1].state.history)
 

@@ -50,15 +50,17 @@ def test_distillation_vanishes_where_the_student_is_its_teacher(objective: Class
     assert objective.loss(logits, batch(logits, [[True] * 3]), 1.0, 2.0).abs() < 1e-6
 
 
-def test_free_weights_learn_faster_and_a_tuned_source_slower(run_inputs: RunInputs, settings) -> None:
-    config = settings(source="tuned")
+def test_factors_and_offsets_have_their_shares_of_the_rate_and_a_tuned_source_a_tenth(
+    run_inputs: RunInputs, settings
+) -> None:
+    config = settings(source="tuned", rate_shares={"factors": 0.5, "offsets": 5.0})
     model = build("projected", Ingredients(run_inputs.source, config, seed=0))
     trainer = StudentTrainer(model, torch.nn.Identity(), run_inputs.objective, config.optimisation, 0.01).trainer
     names = {parameter: name for name, parameter in model.named_parameters()}
     peaks = {names[p]: group["initial_lr"] for group in trainer.optimizer.param_groups for p in group["params"]}
     assert peaks["generator.free.fc1_weight"] == pytest.approx(0.05)
     assert peaks["generator.tuned_weights.fc1_weight"] == pytest.approx(0.001)
-    assert peaks["generator.factors.attn_read.base"] == pytest.approx(0.01)
+    assert peaks["generator.factors.attn_read"] == pytest.approx(0.005)
 
 
 METHODS = ["projected", "static", "universal"]

@@ -6,7 +6,7 @@ import torch
 
 from projpipe.methods.task_model import TaskModel
 from projpipe.methods.universal_model import UniversalModel
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.source import Source
 from projpipe.teacher.activations import activation_statistics

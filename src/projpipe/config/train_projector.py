@@ -36,20 +36,15 @@ class StudentConfig(Config):
 class ConditioningConfig(Config):
     """What of a student depends on its task; at least one is on."""
 
-    templates: Annotated[int, Field(ge=0, description="matrices mixed by the task; 0 switches the mixture off")]
-    gates: Annotated[bool, Field(description="scales the axes of the source's residual stream")]
+    experts: Annotated[int, Field(ge=0, description="added to the weights, mixed by the task; 0 switches them off")]
+    film: Annotated[bool, Field(description="gains and shifts after every normalisation, linear in the embedding")]
     task_embed_dim: Annotated[PositiveInt, Field(description="width of the embedding of a task")]
-    experts: Annotated[int, Field(ge=0, description="added to the weights, mixed by the task; 0 switches them off")] = 0
-    film: Annotated[bool, Field(description="gains and shifts after every normalisation, linear in the embedding")] = (
-        False
-    )
 
     @model_validator(mode="after")
     def _depends_on_the_task(self) -> "ConditioningConfig":
-        if not (self.templates or self.gates or self.experts or self.film):
+        if not (self.experts or self.film):
             raise ValueError(
-                "templates, gates, experts and film are all off: that is the static projection, which is trained "
-                "anyway; switch one on"
+                "experts and film are both off: that is the static projection, which is trained anyway; switch one on"
             )
         return self
 
@@ -117,18 +112,18 @@ class MethodSchedule(Config):
 class RateShares(Config):
     """How fast the parts of a projector learn, as shares of the method's learning rate.
 
-    With `factors: 0` the static maps from the source's coordinates stay as they start, and all else learns. Where there
-    are `free_weights`, a learned map of the class features is then added to the rows or embeddings of classes.
+    With `factors: 0` the maps from the source's coordinates stay as they start, and all else learns. Where there are
+    `free_weights`, a learned map of the class features is then added to the rows or embeddings of classes.
     """
 
-    factors: Annotated[float, Field(ge=0.0, description="of the maps from the source's coordinates")] = 1.0
+    factors: Annotated[float, Field(ge=0.0, description="of the maps from the source's coordinates")] = 0.0
     offsets: Annotated[
         float,
         Field(
             gt=0.0,
             description="of learned offsets, experts and the map of class features; not of those of sizes",
         ),
-    ] = 5.0
+    ] = 1.0
 
 
 class TrainProjectorConfig(Config):

@@ -1,4 +1,4 @@
-"""The projector that is told the same of every task: the same factors and coefficients, without a task encoder."""
+"""The projector that is told the same of every task: the same weights, without a task encoder."""
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ class ConstantEmbedding(nn.Module):
 
 
 def build(given: Ingredients) -> ProjectionOperator:
-    """The untrained operator, whose coefficients no task changes."""
+    """The untrained operator, whose experts and FiLM no task changes."""
     operator, terms = projected.build(given), given.config.conditioning
     if operator.encoder is not None:
         operator.encoder = ConstantEmbedding(torch.ones(terms.task_embed_dim))

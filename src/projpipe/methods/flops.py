@@ -14,6 +14,8 @@ from projpipe.transformer.class_weights import pad_tasks
 
 def flops_per_step(model: TaskModel, batch: Batch) -> int:
     """Operations of the forward and the backward pass of one step on a batch."""
+    with torch.no_grad():
+        model.generator(batch.classes, batch.mask)  # what is multiplied once a training is no step's
     with FlopCounterMode(display=False) as counter:
         logits, of_source = model(**batch.inputs, sizes=model.sizes.sandwich((0,)) if model.sizes else ())
         sum(part.sum() for part in (*logits, of_source) if part is not None).backward()

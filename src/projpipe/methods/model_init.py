@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from projpipe.projection.factors import Conditioning
-from projpipe.projection.initialisation import evenly_spaced
-from projpipe.projection.operator import ProjectionOperator
-from projpipe.projection.source import Source
-from projpipe.transformer.canonical import Weights, module_key
-from projpipe.transformer.class_weights import pad_tasks
+from projpipe.projection.initialisation import evenly_spaced, initial_factors
+from projpipe.projection.project import project
+from projpipe.projection.source import Source, merged_weights
+from projpipe.transformer.canonical import Weights
+from projpipe.transformer.elastic import block_groups
 from projpipe.transformer.spec import TransformerSpec
 
 
@@ -67,11 +66,7 @@ def principal_init(source: Source, spec: TransformerSpec, ranked: bool = False) 
 
     With `ranked` heads and units have the order of importance, see `transformer.elastic`.
     """
-    projection = ProjectionOperator(source, spec, Conditioning.none(), seed=0, ranked=ranked)
-    made = projection(*pad_tasks([range(source.num_classes)]))
-    weights = {name: tensor[0] for name, tensor in made.items()}
-    if spec.symbols:  # of a decoder, the mean of all class embeddings is in the bias of every token
-        embed_write = projection.factors[module_key("embed_write")](None)[0, 0]
-        weights["condition.weight"] = source.class_table @ embed_write.mT
-        weights["patch.bias"] = weights["patch.bias"] - weights["condition.weight"].mean(0)
-    return {name: tensor.clone() for name, tensor in weights.items()}
+    groups = block_groups(source.spec.depth, spec.depth)
+    factors, biases = initial_factors(source, spec, groups, torch.Generator().manual_seed(0), ranked=ranked)
+    weights = project(merged_weights(source.weights, groups), factors)
+    return {name: tensor + biases.get(name, 0.0) for name, tensor in weights.items()}

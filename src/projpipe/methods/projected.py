@@ -1,7 +1,7 @@
 """The method of the project: the source's weights, projected to a student's by an operator that looks at the task."""
 
 from projpipe.methods.method import Ingredients, Method, Style
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 
 

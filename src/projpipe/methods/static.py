@@ -1,8 +1,8 @@
-"""The static projection: the same operator, whose factors no task changes."""
+"""The static projection: the same operator, without the terms that look at the task."""
 
 from projpipe.methods import projected
 from projpipe.methods.method import Ingredients, Method, Style
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 
 
@@ -24,13 +24,13 @@ STATIC = Method(
             "task brings."
         ),
         "image_modeling": (
-            "The same operator with factors that do not look at the task: one small body for all tasks, with the "
+            "The same operator without the look at the task: one small body for all tasks, with the "
             "mean embedding of the task&rsquo;s classes in its weights. What <em>Projected</em> gains over it is "
             "what looking at the task brings."
         ),
     },
     told_apart={
         "classification": "the same projection without a look at the task",
-        "image_modeling": "the same projection by factors that do not look at the task",
+        "image_modeling": "the same projection without a look at the task",
     },
 )

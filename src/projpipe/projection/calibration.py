@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
 from projpipe.projection.project import LINEAR_MAPS
 from projpipe.projection.source import Source
@@ -58,7 +58,7 @@ def calibrated_weights(source: Source, student: TransformerSpec, classes: Sequen
     measured = replace(source, statistics=_statistics(source.spec, found))
     operator = ProjectionOperator(measured, student, Conditioning.none(), seed=0)
     made = operator(*pad_tasks([classes]))
-    factors = {name: factor(None)[0] for name, factor in operator.factors.items()}
+    factors = dict(operator.factors.items())
     batch, x = len(images), embed(student, made, images[None])
 
     def fit(name: str, inputs: Tensor, wanted: Tensor, layer: int) -> None:

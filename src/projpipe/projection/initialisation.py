@@ -60,12 +60,12 @@ def initial_factors(
         importance = {"heads": within_heads, "queries": within_heads, "hidden": hidden}
     chosen = _choose(importance, spec.head_dim, student, ranked)
     factors = {
-        "embed.write": write[None],
-        "attn.read": read.expand(blocks, -1, -1),
-        "attn.write": write.expand(blocks, -1, -1),
-        "mlp.read": read.expand(blocks, -1, -1),
-        "mlp.write": write.expand(blocks, -1, -1),
-        "head.read": read[None],
+        "embed_write": write[None],
+        "attn_read": read.expand(blocks, -1, -1),
+        "attn_write": write.expand(blocks, -1, -1),
+        "mlp_read": read.expand(blocks, -1, -1),
+        "mlp_write": write.expand(blocks, -1, -1),
+        "head_read": read[None],
     }
     # Fewer dimensions a head make smaller dot products, and a smaller divisor under them.
     sharpness = (student.head_dim / spec.head_dim) ** 0.25
@@ -73,7 +73,7 @@ def initial_factors(
     for name, kind in kinds.items():
         scale = sharpness if kind == "queries" else 1.0
         noise = torch.randn(chosen[kind].shape, generator=generator) * NOISE * chosen[kind].shape[-1] ** -0.5
-        factors[f"{name}.units"] = (chosen[kind] + noise) * scale
+        factors[f"{name}_units"] = (chosen[kind] + noise) * scale
 
     biases = {}
     for name, kind in (("out", "heads"), ("fc2", "hidden")):

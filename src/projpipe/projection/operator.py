@@ -8,13 +8,12 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.experts import TaskMixture
-from projpipe.projection.factors import Conditioning, Factor
 from projpipe.projection.film import Film
 from projpipe.projection.initialisation import initial_factors
 from projpipe.projection.parameter_groups import ParameterGroup, matrices_decay, nothing_decays
-from projpipe.projection.products import Products, inner_products, kept_factors, mix, multiply_ahead
-from projpipe.projection.project import project, project_tokens
+from projpipe.projection.project import project
 from projpipe.projection.source import Source, merged_weights
 from projpipe.projection.task_encoder import ClassMap, TaskEncoder, reset_linears
 from projpipe.transformer.canonical import Weights, canonical_name, module_key
@@ -40,7 +39,7 @@ class ProjectionOperator(nn.Module):
         class_map: a learned map of the class features, zero at first, is added to the rows or embeddings of classes.
         ranked: heads and units have the order of importance, so that smaller students can be cut out of the weights.
         factors_rate, offsets_rate: how fast factors and learned offsets learn, as shares of the method's rate. With 0
-            the factors stay as they start, but for what depends on the task.
+            the factors stay as they start.
     """
 
     def __init__(
@@ -54,8 +53,8 @@ class ProjectionOperator(nn.Module):
         free_weights: bool = True,
         class_map: bool = False,
         ranked: bool = False,
-        factors_rate: float = 1.0,
-        offsets_rate: float = 5.0,
+        factors_rate: float = 0.0,
+        offsets_rate: float = 1.0,
     ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
@@ -65,9 +64,9 @@ class ProjectionOperator(nn.Module):
         self.factors_rate, self.offsets_rate = factors_rate, offsets_rate
         self.classes = class_weights(student)
         self.own_shapes = self.classes.own_shapes(source.num_classes, student.embed_dim)
-        self.products: Products | None = None  # see `precompute`; what is trained, or loaded, makes them void
+        self.projected: Weights | None = None  # see `precompute`; what is trained, or loaded, makes them void
         self.compact = False  # see `drop_factors`
-        self.register_load_state_dict_post_hook(lambda module, _: module._forget_products())
+        self.register_load_state_dict_post_hook(lambda module, _: module._forget_projected())
         self.tuned_weights = nn.ParameterDict()
         if tuned:
             self.tuned_weights.update({module_key(name): nn.Parameter(t.clone()) for name, t in source.weights.items()})
@@ -76,12 +75,9 @@ class ProjectionOperator(nn.Module):
                 self.register_buffer(module_key(name), tensor, persistent=False)
 
         factors, biases = initial_factors(source, student, self.groups, generator, start, ranked)
-        self.factors = nn.ModuleDict(
-            {module_key(name): Factor(base, conditioning.of(name), generator) for name, base in factors.items()}
+        self.factors = nn.ParameterDict(
+            {name: nn.Parameter(factor.clone(), bool(factors_rate)) for name, factor in factors.items()}
         )
-        if not factors_rate:
-            for factor in self._factors().values():
-                factor.base.requires_grad_(False)
         shapes = student.weight_shapes(source.num_classes) | self.own_shapes
         wanted = [name for name in shapes if free_weights or (name.endswith("bias") and name != "head.bias")]
         offsets = {name: torch.zeros(shapes[name]) for name in wanted} | biases
@@ -90,15 +86,9 @@ class ProjectionOperator(nn.Module):
         self.free = nn.ParameterDict({module_key(name): nn.Parameter(tensor) for name, tensor in offsets.items()})
         self.class_map = ClassMap(source.class_table, student.embed_dim) if class_map else None
         self.encoder: nn.Module | None = None
-        if conditioning.changes_factors or conditioning.film:
+        if conditioning.film:
             self.encoder = TaskEncoder(source.class_table, conditioning.task_embed_dim)
             reset_linears(self.encoder, generator)
-        self.num_coefficients = {name: factor.num_coefficients for name, factor in self._factors().items()}
-        self.coefficients: nn.Linear | None = None
-        if conditioning.changes_factors:
-            self.coefficients = nn.Linear(conditioning.task_embed_dim, sum(self.num_coefficients.values()))
-            nn.init.zeros_(self.coefficients.weight)
-            nn.init.zeros_(self.coefficients.bias)
         self.film = Film(conditioning.task_embed_dim, student) if conditioning.film else None
         self.mixture: nn.Module | None = None
         self.experts = nn.ParameterDict()
@@ -116,12 +106,10 @@ class ProjectionOperator(nn.Module):
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """What learns at which share of the learning rate, and what decays: not the factors, whose init is good."""
-        groups = self._groups_of_factors()
-        if self.encoder is not None:
+        groups = nothing_decays(self.factors.parameters(), self.factors_rate) if self.factors_rate else []
+        if self.encoder is not None and self.film is not None:
             groups += nothing_decays(self.encoder.parameters())
-        for told in (self.coefficients, self.film):
-            if told is not None:
-                groups += matrices_decay(told.named_parameters())
+            groups += matrices_decay(self.film.named_parameters())
         if self.mixture is not None:
             groups += nothing_decays(self.mixture.parameters())
             groups += matrices_decay(self.experts.named_parameters(), self.offsets_rate)
@@ -129,12 +117,6 @@ class ProjectionOperator(nn.Module):
         if self.class_map is not None:
             groups += matrices_decay(self.class_map.named_parameters(), self.offsets_rate)
         return groups + matrices_decay(self.tuned_weights.named_parameters(), TUNED_RATE)
-
-    def _groups_of_factors(self) -> list[ParameterGroup]:
-        if self.factors_rate:
-            return nothing_decays(self.factors.parameters(), self.factors_rate)
-        terms = [value for name, value in self.factors.named_parameters() if not name.endswith("base")]
-        return nothing_decays(terms)
 
     def source_weights(self) -> Weights:
         """The source's canonical weights as they are now: as given, or tuned."""
@@ -145,7 +127,7 @@ class ProjectionOperator(nn.Module):
     def embed(self, classes: Tensor, mask: Tensor) -> Tensor:
         """Task embeddings `[T, D]` of class ids `[T, K]` with their mask `[T, K]`; static projections have none.
 
-        What FiLM and the factors' coefficients are made of comes first, then the mixture of experts.
+        What FiLM is made of comes first, then the mixture of experts.
         """
         return torch.cat([part(classes, mask) for part in (self.encoder, self.mixture) if part is not None], dim=1)
 
@@ -165,17 +147,9 @@ class ProjectionOperator(nn.Module):
         """
         if embedding is None and not self.conditioning.is_static:
             embedding = self.embed(classes, mask)
-        coefficients = self._coefficients(embedding)
-        source, modules = self._merged_source(), self._factors()
-        if self.products is not None and self.products.mixtures:
-            factors = {name: modules[name](coefficients[name]) for name in ("embed_write", "head_read")}
-            weights = project_tokens(source, factors["embed_write"][:, 0])
-            weights |= mix(self.products.mixtures, coefficients)
-        else:
-            factors = {name: factor(coefficients[name]) for name, factor in modules.items()}
-            inner = inner_products(source, factors) if self.products is None else self.products.inner
-            weights = project(source, factors, inner)
-        self._insert_classes(weights, source, factors, classes, mask, keep_rows)
+        projected = self._project()
+        weights = {name: tensor[None] for name, tensor in projected.items() if name != "condition.weight"}
+        self._insert_classes(weights, projected, classes, mask, keep_rows)
         for key, offset in self.free.items():
             if (name := canonical_name(key)) not in self.own_shapes:
                 weights[name] = weights[name] + offset
@@ -194,66 +168,60 @@ class ProjectionOperator(nn.Module):
                 mixed = weights[name] @ mixed
             weights[name] = weights[name] + mixed
 
-    def _coefficients(self, embedding: Tensor | None) -> dict[str, Tensor | None]:
-        """The coefficients `[T, *]` of every factor, None where it is static."""
-        if self.coefficients is None or embedding is None:
-            return dict.fromkeys(self.num_coefficients)
-        coefficients = self.coefficients(embedding[:, : self.conditioning.task_embed_dim])
-        split = zip(self.num_coefficients, coefficients.split([*self.num_coefficients.values()], dim=1), strict=True)
-        return {name: part if part.shape[1] else None for name, part in split}
-
     def _insert_classes(
-        self,
-        weights: Weights,
-        source: Weights,
-        factors: dict[str, Tensor],
-        classes: Tensor,
-        mask: Tensor,
-        keep_rows: Tensor | None,
+        self, weights: Weights, projected: Weights, classes: Tensor, mask: Tensor, keep_rows: Tensor | None
     ) -> None:
-        """Add the head, and what belongs to the tasks' classes."""
-        bias = source["head.bias"]
-        if self.spec.symbols:
-            weights["head.weight"] = source["head.weight"] @ factors["head_read"][:, 0].mT
-            weights["head.bias"] = bias[None]
-        else:
-            bias = bias[classes]
-        projected = source[self.classes.table][classes] @ factors[self.classes.factor][:, 0].mT
+        """Add what belongs to the tasks' classes: their projected rows, and what was learned for them."""
+        bias = projected["head.bias"] if self.spec.symbols else projected["head.bias"][classes]
+        rows = projected[self.classes.table][classes]
         if self.class_map is not None:
-            projected = projected + self.class_map(classes)
+            rows = rows + self.class_map(classes)
         learned = {name: self.free[module_key(name)] for name in self.own_shapes if module_key(name) in self.free}
         own = {name: own_rows(table, classes, keep_rows) for name, table in learned.items()}
-        self.classes.insert(weights, projected, own, bias, mask)
+        self.classes.insert(weights, rows, own, bias, mask)
+
+    @property
+    def _fixed(self) -> bool:
+        """Whether what is projected stays as it is all through a training."""
+        return self.compact or not (self.factors_rate or self.tuned)
+
+    def _project(self) -> Weights:
+        """The projected weights, multiplied once where they are fixed."""
+        if self._fixed:
+            return self.precompute()
+        return self._multiply() if self.projected is None else self.projected
+
+    def _multiply(self) -> Weights:
+        return project(self._merged_source(), dict(self.factors.items()))
 
     @torch.no_grad()
-    def precompute(self) -> Products:
-        """Multiply what no task changes, once for all students that a trained operator will make."""
-        if self.products is None or not self.compact:
-            self.products = multiply_ahead(self._merged_source(), self._factors())
-        return self.products
+    def precompute(self) -> Weights:
+        """Project once for all students that a trained operator will make: no task changes these weights."""
+        if self.projected is None or not self._fixed:
+            device = next(self.parameters()).device.type
+            # They may be needed in training, and are float32 whatever a step computes in.
+            with torch.inference_mode(False), torch.autocast(device, enabled=False):
+                self.projected = self._multiply()
+        return self.projected
 
     def drop_factors(self) -> None:
-        """Forget the factors that products stand for; with these it goes on making students, and learns no more."""
+        """Forget the factors; with the projected weights it goes on making students, and learns no more."""
         self.compact = True
-        for name in self.factors.keys() - kept_factors(self._factors().keys(), self.conditioning):
-            del self.factors[name]
+        self.factors.clear()
 
     def train(self, mode: bool = True) -> Self:
-        if mode:
-            self._forget_products()
+        if mode and not self._fixed:
+            self.projected = None
         return super().train(mode)
 
-    def _forget_products(self) -> None:
+    def _forget_projected(self) -> None:
         if not self.compact:
-            self.products = None
+            self.projected = None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        if self.products is not None:
-            self.products = self.products.each(fn)
+        if self.projected is not None:
+            self.projected = {name: fn(tensor) for name, tensor in self.projected.items()}
         return super()._apply(fn, recurse)
-
-    def _factors(self) -> dict[str, Factor]:
-        return dict(self.factors.items())  # type: ignore[arg-type]
 
     def _merged_source(self) -> Weights:
         if self.tuned:

@@ -1,7 +1,7 @@
 """A trained projector: what makes small models, and how it is asked for them.
 
-Its folder holds `manifest.json` (shapes, classes, image settings, where it came from, a checksum) and
-`projector.safetensors` (the trained factors, the source's canonical weights, and the products of both that no task
+Its folder holds `manifest.json` (shapes, classes, image settings, where it came from, a checksum),
+`projector.safetensors` (what was trained, the source's canonical weights, and the projected weights, which no task
 changes), and where sizes were measured, `sizes.json`.
 """
 

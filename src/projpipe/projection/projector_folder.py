@@ -14,9 +14,8 @@ from projpipe.errors import InputError
 from projpipe.manifest import FIXES, MANIFEST, REQUIRED, SIZES, TENSORS, read_manifest
 from projpipe.objectives import Classification, ImageModeling, Objective, objective_from_json
 from projpipe.places import located
-from projpipe.projection.factors import Conditioning
+from projpipe.projection.conditioning import Conditioning
 from projpipe.projection.operator import ProjectionOperator
-from projpipe.projection.products import Products
 from projpipe.projection.projector import Projector
 from projpipe.projection.projector_manifest import DescribedData, DescribedProjector, weights_sha256
 from projpipe.projection.shapes import projector_shapes, statistics_shapes
@@ -29,8 +28,6 @@ from projpipe.students.model_card import check_provenance
 from projpipe.students.size_table import REMAKE, SizeTable
 from projpipe.tensors import load_weights, read_tensors, starting_with
 from projpipe.transformer.spec import TransformerSpec
-
-REMOVED_TERMS = {"rank": 0, "units": False}  # of the conditioning, and how older manifests switch them off
 
 
 def load_projector(folder: Path | str) -> Projector:
@@ -80,7 +77,7 @@ def _check_data(data: DescribedData, objective: Objective) -> None:
 def _assemble(described: dict[str, Any], path: Path) -> Projector:
     """The projector that a manifest describes; all that it says is checked before tensors are read."""
     manifest = from_json(DescribedProjector, described, exact=True)
-    conditioning = _conditioning(manifest.conditioning)
+    conditioning = from_json(Conditioning, manifest.conditioning, "conditioning", exact=True)
     check_provenance(manifest.provenance, "provenance")
     source, (student, sizes) = TransformerSpec.from_json(manifest.source, "source"), manifest.sizes
     if student != source.student(student.embed_dim, student.depth, student.num_heads, student.mlp_ratio):
@@ -107,16 +104,6 @@ def _assemble(described: dict[str, Any], path: Path) -> Projector:
     return Projector(operator, objective, described["data"], described["provenance"], of_sizes)
 
 
-def _conditioning(described: object) -> Conditioning:
-    """The conditioning that a manifest describes; older ones name terms that there are no longer."""
-    if isinstance(described, dict):
-        for term, off in REMOVED_TERMS.items():
-            if json.dumps(described.get(term, off)) != json.dumps(off):
-                raise InputError(f"conditioning.{term}: was taken out of projpipe")
-        described = {term: value for term, value in described.items() if term not in REMOVED_TERMS}
-    return from_json(Conditioning, described, "conditioning", exact=True)
-
-
 def _restore(
     source: TransformerSpec,
     student: TransformerSpec,
@@ -141,5 +128,5 @@ def _restore(
     if manifest.compact:
         operator.drop_factors()
     load_weights(operator, starting_with("operator.", tensors))
-    operator.products = Products.from_tensors(starting_with("products.", tensors))
+    operator.projected = starting_with("projected.", tensors)
     return operator

@@ -60,7 +60,7 @@ def write_projector(
         temporary.mkdir()
         for name, written in files.items():
             (temporary / name).write_bytes(written)
-        if size_table is not None:  # of the same weights; their products may differ in the last digits
+        if size_table is not None:  # of the same weights, which a compact folder rounds
             replace(size_table, weights_sha256=sha256(content).hexdigest()).save(temporary)
 
 
@@ -72,7 +72,7 @@ def _tensors(operator: ProjectionOperator, of_sizes: SizeOffsets | None) -> dict
         **prefixed("source.", operator.source_weights()),
         **prefixed("statistics.", operator.source.statistics),
         **prefixed("operator.", state),
-        **prefixed("products.", operator.precompute().to_tensors()),
+        **prefixed("projected.", operator.precompute()),
         **({} if of_sizes is None else prefixed("sizes.", of_sizes.offsets.state_dict())),
     }
     return {name: tensor.contiguous() for name, tensor in tensors.items()}

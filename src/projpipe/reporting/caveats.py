@@ -60,7 +60,7 @@ def _against_controls(controls: Mapping[str, Mapping[str, str]]) -> Iterator[str
     for of, finding in (
         (
             UNCLEAR,
-            "the projector is not shown to do worse on {}. This run does not show that its factors use the task there.",
+            "the projector is not shown to do worse on {}. This run does not show that its models use the task there.",
         ),
         (("worse",), "the projector does better on {}."),
     ):

@@ -49,7 +49,7 @@ def title_of(name: str) -> str:
 def curve_styles(history: pd.DataFrame) -> dict[str, Style]:
     """How the curve of every `name` in `history` is called and drawn.
 
-    Where the name is that of its `method` it is drawn as that method is everywhere; any other name (`16 templates`)
+    Where the name is that of its `method` it is drawn as that method is everywhere; any other name (`without FiLM`)
     takes the next colour of the palette that no method here has.
     """
     pairs = dict(zip(history["name"], history["method"], strict=True))

@@ -30,7 +30,6 @@ class ClassifierRows:
     """Classes are rows of the classifier; a student has those of its task, in order."""
 
     table = "head.weight"  # of the source's canonical weights: a row a class
-    factor = "head_read"  # the factor that projects such a row
 
     @staticmethod
     def own_shapes(num_classes: int, width: int) -> dict[str, tuple[int, ...]]:
@@ -55,7 +54,6 @@ class ClassEmbeddings:
     """Classes are embeddings, and a student has the mean of its task's in the bias of every token."""
 
     table = "condition.weight"
-    factor = "embed_write"
 
     @staticmethod
     def own_shapes(num_classes: int, width: int) -> dict[str, tuple[int, ...]]:
